@@ -1,0 +1,1 @@
+"""Public metadata and images in, training shards out."""

@@ -1,0 +1,101 @@
+"""What a filter is: it keeps, or drops with a reason. Counting and timing live here, once.
+
+Two kinds share one vocabulary. A `Filter` judges one record after another (images). A `RuleFilter`
+states its conditions as SQL, so that all of them judge a table in one vectorised pass (metadata).
+Both declare the reasons they may give, and a reason is a word, never a sentence: it becomes a row
+of the funnel.
+"""
+
+import time
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final, Generic, NamedTuple, TypeVar
+
+Record = TypeVar("Record")
+
+
+class Verdict(NamedTuple):
+    """Keep (`reason` is None), or drop because. `detail` says what the reason refers to."""
+
+    reason: str | None = None
+    detail: str | None = None
+
+    @property
+    def kept(self) -> bool:
+        """Whether the record stays."""
+        return self.reason is None
+
+
+KEEP: Final = Verdict()
+
+
+def drop(reason: str, detail: str | None = None) -> Verdict:
+    """Drop the record because of `reason`."""
+    return Verdict(reason, detail)
+
+
+class Filter(ABC, Generic[Record]):
+    """Judge records one at a time. A new filter is a name, its reasons and one method."""
+
+    name: ClassVar[str]
+    reasons: ClassVar[tuple[str, ...]]
+
+    def __init__(self) -> None:
+        self.judged = 0
+        self.dropped: Counter[str] = Counter()
+        self.seconds = 0.0
+
+    @abstractmethod
+    def judge(self, record: Record) -> Verdict:
+        """Return `KEEP`, or `drop(reason)` with one of the declared reasons."""
+
+    def __call__(self, record: Record) -> Verdict:
+        """Judge one record, counting and timing."""
+        start = time.perf_counter()
+        verdict = self.judge(record)
+        self.seconds += time.perf_counter() - start
+        self.judged += 1
+        if verdict.reason is not None:
+            assert verdict.reason in self.reasons, (self.name, verdict.reason, self.reasons)
+            self.dropped[verdict.reason] += 1
+        return verdict
+
+
+def first_objection(
+    filters: Sequence[Filter[Record]], record: Record
+) -> tuple[str | None, Verdict]:
+    """Ask filters in order; return the name and verdict of the first that drops.
+
+    Later filters are not asked, so that the accounts of a chain are sequential: what one took in
+    is what the one before it kept.
+    """
+    for each in filters:
+        verdict = each(record)
+        if not verdict.kept:
+            return each.name, verdict
+    return None, KEEP
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Drop the rows for which an SQL condition is true.
+
+    Attributes:
+        reason: The word recorded.
+        condition: A DuckDB expression over the columns of `records.METADATA`. Null counts as false.
+    """
+
+    reason: str
+    condition: str
+
+
+class RuleFilter(ABC):
+    """A filter whose conditions are SQL, evaluated together with all others in one pass."""
+
+    name: str
+
+    @abstractmethod
+    def rules(self) -> tuple[Rule, ...]:
+        """The conditions under which a row is dropped, in order; empty when switched off."""

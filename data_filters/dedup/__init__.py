@@ -1,0 +1,1 @@
+"""Deduplication and decontamination: signatures, matches, groups, selection, evaluation images."""

@@ -1,0 +1,144 @@
+"""Every image of every evaluation set, whatever its layout, so that none is trained on."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, Literal, NamedTuple
+
+import pyarrow.parquet as pq
+
+from data_filters.config import EvaluationSet
+
+Splits = Literal["held_out", "all"]
+_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+_TRAINING: Final = "train"
+
+
+class EvaluationImage(NamedTuple):
+    """An image of an evaluation set: its place below the root, and its bytes."""
+
+    place: str
+    data: bytes
+
+
+def evaluation_images(
+    name: str, declared: EvaluationSet, *, scenes: Path, splits: Splits
+) -> Iterator[EvaluationImage]:
+    """Yield the images of an evaluation set, in a fixed order.
+
+    Args:
+        name: The set's key in the parameters, for errors.
+        declared: Where it is and how it is laid out.
+        scenes: What `{scenes}` in its root stands for.
+        splits: `held_out` leaves out splits whose name begins with "train".
+
+    Raises:
+        FileNotFoundError: The root is not there.
+        ValueError: A layout that is not known, or no image where some must be.
+    """
+    root = Path(declared.root.format(scenes=scenes))
+    key = f"evaluation_sets.{name}"
+    if declared.format not in LAYOUTS:
+        raise ValueError(
+            f"{key}.format: {declared.format!r} cannot be indexed for decontamination, and a set "
+            f"that is not indexed may leak into training; known are {', '.join(sorted(LAYOUTS))}"
+        )
+    layout = LAYOUTS[declared.format]
+    if not root.is_dir():
+        raise FileNotFoundError(
+            f"{key}.root: no folder {declared.root!r}; expected {layout.expected}. Set {key}.root "
+            "to where your copy is, or remove the set"
+        )
+    empty = True
+    for image in layout.images(root, splits):
+        empty = False
+        yield image
+    if empty:
+        raise ValueError(
+            f"{key}: no image found in {declared.root!r} (splits: {splits}); expected "
+            f"{layout.expected}"
+        )
+
+
+def _wanted(split: str, splits: Splits) -> bool:
+    return splits == "all" or not split.startswith(_TRAINING)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+
+
+def _read(root: Path, files: list[Path]) -> Iterator[EvaluationImage]:
+    for file in files:
+        yield EvaluationImage(file.relative_to(root).as_posix(), file.read_bytes())
+
+
+def _parquet(root: Path, splits: Splits) -> Iterator[EvaluationImage]:
+    for path in sorted(root.glob("*.parquet")):
+        if not _wanted(path.name, splits):
+            continue
+        with pq.ParquetFile(path) as file:
+            row = 0
+            for batch in file.iter_batches(batch_size=256, columns=["image"]):
+                for image in batch.column("image").to_pylist():
+                    yield EvaluationImage(f"{path.name}#{row}", image["bytes"])
+                    row += 1
+
+
+def _folder(root: Path, splits: Splits) -> Iterator[EvaluationImage]:
+    files = _files(root)
+    yield from _read(
+        root, [path for path in files if _wanted(path.relative_to(root).parts[0], splits)]
+    )
+
+
+def _names(lists: Path, splits: Splits) -> set[str] | None:
+    """Read the names in the split files of a VOC or DAVIS set; None where it has none."""
+    files = sorted(lists.glob("*.txt")) if lists.is_dir() else []
+    if not files or splits == "all":
+        return None
+    return {
+        line.split()[0]
+        for file in files
+        if _wanted(file.stem, splits)
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if line.strip()
+    }
+
+
+def _voc(root: Path, splits: Splits) -> Iterator[EvaluationImage]:
+    names = _names(root / "ImageSets" / "Segmentation", splits)
+    files = _files(root / "JPEGImages")
+    yield from _read(root, [path for path in files if names is None or path.stem in names])
+
+
+def _davis(root: Path, splits: Splits) -> Iterator[EvaluationImage]:
+    names = _names(root / "ImageSets" / "2017", splits)
+    files = _files(root / "JPEGImages")
+    yield from _read(root, [path for path in files if names is None or path.parent.name in names])
+
+
+def _pairs(root: Path, splits: Splits) -> Iterator[EvaluationImage]:
+    del splits  # correspondences have no training split
+    pairs = json.loads((root / "pairs.json").read_text(encoding="utf-8"))
+    names = sorted({pair[side] for pair in pairs for side in ("source", "target")})
+    yield from _read(root, [root / name for name in names])
+
+
+class Layout(NamedTuple):
+    """How to find the images of a set, and how to say it to a person."""
+
+    images: Callable[[Path, Splits], Iterator[EvaluationImage]]
+    expected: str
+
+
+LAYOUTS: Final[Mapping[str, Layout]] = MappingProxyType(
+    {
+        "parquet": Layout(_parquet, "<split>-*.parquet with a column image {bytes, path}"),
+        "folder": Layout(_folder, "image files, optionally <split>/<class>/<file>"),
+        "voc": Layout(_voc, "JPEGImages/ and ImageSets/Segmentation/<split>.txt"),
+        "davis": Layout(_davis, "JPEGImages/<resolution>/<sequence>/ and ImageSets/2017/"),
+        "pairs": Layout(_pairs, "pairs.json and the images it names"),
+    }
+)

@@ -1,0 +1,93 @@
+"""Which training images an evaluation set already holds."""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from data_filters.dedup.hamming import pairs_between
+
+Indices = npt.NDArray[np.int64]
+
+REASONS: Final = ("same_bytes", "same_pixels", "near_duplicate")
+
+
+class Signatures(NamedTuple):
+    """Signatures of many images, one entry each.
+
+    Attributes:
+        sha256: Of the bytes.
+        pixels: Of the decoded pixels.
+        perceptual: 64-bit hash.
+        contrast: What the hash is worth, grey levels.
+    """
+
+    sha256: npt.NDArray[np.str_]
+    pixels: npt.NDArray[np.str_]
+    perceptual: npt.NDArray[np.uint64]
+    contrast: npt.NDArray[np.float32]
+
+
+class Leaks(NamedTuple):
+    """Training images found in evaluation sets.
+
+    Attributes:
+        images: Which, ascending.
+        reasons: Index into `REASONS` of the strictest match of each.
+        matches: The smallest matching evaluation image of each.
+    """
+
+    images: Indices
+    reasons: Indices
+    matches: Indices
+
+
+def find_leaks(
+    training: Signatures, evaluation: Signatures, *, radius: int | None, min_contrast: float
+) -> Leaks:
+    """Compare every training image with every evaluation image.
+
+    Args:
+        training: Signatures of what may be trained on.
+        evaluation: Signatures of what must not be.
+        radius: Bits in which perceptual hashes may differ; None for exact matches only.
+        min_contrast: Contrast below which a hash is not compared.
+    """
+    num_training = len(training.sha256)
+    reasons = np.full(num_training, len(REASONS), np.int64)
+    matches = np.full(num_training, len(evaluation.sha256), np.int64)
+    found = [
+        _equal(training.sha256, evaluation.sha256),
+        _equal(training.pixels, evaluation.pixels),
+    ]
+    if radius is not None:
+        found.append(_near(training, evaluation, radius=radius, min_contrast=min_contrast))
+    for reason, (left, right) in enumerate(found):
+        new = reasons[left] >= reason
+        left, right = left[new], right[new]
+        reasons[left] = reason
+        np.minimum.at(matches, left, right)
+    images = np.flatnonzero(reasons < len(REASONS))
+    return Leaks(images, reasons[images], matches[images])
+
+
+def _equal(
+    training: npt.NDArray[np.str_], evaluation: npt.NDArray[np.str_]
+) -> tuple[Indices, Indices]:
+    values, first = np.unique(evaluation, return_index=True)
+    if len(values) == 0:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    place = np.minimum(np.searchsorted(values, training), len(values) - 1)
+    left = np.flatnonzero(values[place] == training)
+    return left, first[place[left]]
+
+
+def _near(
+    training: Signatures, evaluation: Signatures, *, radius: int, min_contrast: float
+) -> tuple[Indices, Indices]:
+    ours = np.flatnonzero(training.contrast >= min_contrast)
+    theirs = np.flatnonzero(evaluation.contrast >= min_contrast)
+    left, right = pairs_between(
+        training.perceptual[ours], evaluation.perceptual[theirs], radius=radius
+    )
+    return ours[left], theirs[right]

@@ -1,0 +1,186 @@
+"""One process that downloads raw shards with img2dataset: `python -m data_filters.download.worker`.
+
+img2dataset runs unmodified, in its own process, for two reasons: the guarded opener is installed
+for the whole process, and while it decodes it redirects the whole process's output. Its own
+`download` would start three interpreters for the sake of a progress logger; its `Downloader`, which
+does the work, is called shard by shard instead. Its tars differ from run to run (members lie in the
+order of arrival), so each is rewritten in canonical form and only that is kept.
+"""
+
+import os
+import shutil
+import socket
+import sys
+import threading
+import types
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict
+
+from data_filters.base import drop
+from data_filters.config import Resize
+from data_filters.download.guard import Guard, build_opener
+from data_filters.download.plan import ShardPlan
+from data_filters.download.raw_shard import Fetched, accept, write_raw_shard
+from data_filters.download.reasons import failure_reason
+from data_filters.io.parquet import read_slice
+from data_filters.io.tar import read_tar
+
+ORIGIN: Final = "{origin}"
+"""Placeholder in URLs of the embedded world: its port changes from run to run, its bytes do not."""
+
+_MAX_DETAIL: Final = 200
+_OPT_OUTS: Final = ("noai", "noimageai", "noindex", "noimageindex", "noml")
+
+
+class Job(BaseModel):
+    """What a worker is told: its shards and the limits."""
+
+    model_config = ConfigDict(frozen=True)
+
+    shards: tuple[ShardPlan, ...]
+    output: Path
+    origin: str | None
+    threads: int
+    timeout_seconds: float
+    total_timeout_seconds: float
+    max_bytes: int
+    max_pixels: int
+    retries: int
+    allow_loopback: bool
+    user_agent: str
+    verify_md5: bool
+    resize: Resize | None
+
+
+def main() -> None:
+    """Download every shard of the job named on the command line that is not there yet."""
+    job = Job.model_validate_json(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    _prepare_imports(job)
+    guard = Guard(
+        max_bytes=job.max_bytes,
+        total_timeout=job.total_timeout_seconds,
+        allow_loopback=job.allow_loopback,
+    )
+    urllib.request.install_opener(build_opener(guard))
+    socket.setdefaulttimeout(job.timeout_seconds)
+    for plan in job.shards:
+        if not plan.is_done(job.output):
+            _download(job, plan)
+
+
+def _prepare_imports(job: Job) -> None:
+    """Set what img2dataset's dependencies read when they are imported, and spare what it can spare.
+
+    webdataset does without torch where there is none, and img2dataset uses only its tar writer;
+    wandb is only called with `enable_wandb`. Together they are most of the start-up time.
+    """
+    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # albumentations phones home otherwise
+    os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(job.max_pixels)
+    modules: dict[str, Any] = sys.modules
+    modules["torch"] = None  # the import system's way to say: not installed
+    modules["wandb"] = types.ModuleType("wandb")
+
+
+def _die_with_parent() -> None:
+    """End when the parent does: it holds the other end of our standard input."""
+    os.read(0, 1)  # not sys.stdin: its lock would be held when the interpreter ends
+    os._exit(1)
+
+
+def _download(job: Job, plan: ShardPlan) -> None:
+    rows = read_slice(plan.file, ["row_id", "url", "md5"], start=plan.start, stop=plan.stop)
+    scratch = job.output / f".{plan.stem}.{os.getpid()}"
+    scratch.mkdir(parents=True)
+    try:
+        fetched = list(_fetch(job, rows, scratch))
+    finally:
+        shutil.rmtree(scratch)
+    missing = sorted(set(rows["row_id"].to_pylist()) - {row.row_id for row in fetched})
+    # a row that makes img2dataset's loop raise is in none of its outputs
+    fetched += [Fetched(row_id, b"", drop("lost_by_img2dataset")) for row_id in missing]
+    write_raw_shard(job.output, plan.stem, shard=plan.shard, rows=fetched)
+
+
+def _fetch(job: Job, rows: pa.Table, scratch: Path) -> Iterator[Fetched]:
+    """Run img2dataset over some rows and yield what became of each."""
+    urls = [_substitute(url, job.origin) for url in rows["url"].to_pylist()]
+    stated = rows["md5"] if job.verify_md5 else pa.nulls(rows.num_rows, pa.string())
+    table = pa.table({"row_id": rows["row_id"], "stated_md5": stated, "url": urls})
+    feather = scratch / "rows.feather"
+    with pa.ipc.new_file(feather, table.schema) as writer:
+        writer.write_table(table)
+    succeeded, _ = _downloader(job, table, scratch)((0, str(feather)))
+    if not succeeded:
+        raise RuntimeError("img2dataset gave up on a shard; its error is in the lines above")
+    images = {}
+    with (scratch / "00000.tar").open("rb") as file:
+        for member, data in read_tar(file, name=file.name):
+            key, _, extension = member.name.partition(".")
+            if extension == "jpg":
+                images[key] = data
+    for row in pq.read_table(scratch / "00000.parquet").to_pylist():
+        yield _outcome(row, images, origin=job.origin)
+
+
+def _substitute(url: str, origin: str | None) -> str:
+    return url if origin is None else url.replace(ORIGIN, origin)
+
+
+def _outcome(row: dict[str, Any], images: dict[str, bytes], *, origin: str | None) -> Fetched:
+    """Judge one row of img2dataset's table; its `md5` is of the bytes before any resizing."""
+    if row["status"] == "success":
+        data = images[row["key"]]
+        verdict = accept(data)
+        if verdict.kept and row["stated_md5"] not in (None, row["md5"]):
+            verdict = drop("md5_mismatch", row["md5"])
+        return Fetched(row["row_id"], data, verdict)
+    message = row["error_message"] or row["status"]
+    if origin is not None:
+        message = message.replace(origin, ORIGIN)
+    return Fetched(row["row_id"], b"", drop(failure_reason(message), message[:_MAX_DETAIL]))
+
+
+def _downloader(job: Job, rows: pa.Table, scratch: Path) -> Any:
+    from img2dataset.downloader import Downloader
+    from img2dataset.resizer import Resizer
+    from img2dataset.writer import WebDatasetSampleWriter
+
+    resize = job.resize
+    resizer = Resizer(
+        image_size=resize.size if resize else 0,
+        resize_mode=resize.mode if resize else "no",
+        resize_only_if_bigger=True,
+        encode_quality=resize.quality if resize else 95,
+        encode_format="jpg",
+        skip_reencode=True,
+        disable_all_reencoding=resize is None,
+    )
+    return Downloader(
+        sample_writer_class=WebDatasetSampleWriter,
+        resizer=resizer,
+        thread_count=job.threads,
+        save_caption=False,
+        extract_exif=False,
+        output_folder=str(scratch),
+        column_list=list(rows.column_names),
+        timeout=job.timeout_seconds,
+        number_sample_per_shard=max(rows.num_rows, 2),
+        oom_shard_count=5,
+        compute_hash="md5",
+        verify_hash_type=None,
+        encode_format="jpg",
+        retries=job.retries,
+        user_agent_token=job.user_agent,
+        disallowed_header_directives=list(_OPT_OUTS),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Reading and writing: atomic files, parquet and tar whose bytes repeat, pixels, processes."""

@@ -1,0 +1,35 @@
+"""DuckDB, out of core: connections that spill to the stage's work folder."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from data_filters.io.files import file_system, is_remote
+from data_filters.io.processes import num_workers
+
+ROWS_PER_BATCH = 65_536
+
+
+@contextmanager
+def connect(work: Path, *, root: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open an in-memory database that spills to `work` and may read from a remote `root`."""
+    spill = work / "spill"
+    spill.mkdir(parents=True, exist_ok=True)
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "temp_directory": str(spill),
+        "threads": num_workers(),
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
+    with duckdb.connect(config=settings) as connection:
+        if root is not None and is_remote(root):
+            connection.register_filesystem(file_system(root))
+        yield connection
+
+
+def stream(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[pa.RecordBatch]:
+    """Run a query and yield its rows as Arrow batches, never holding all of them."""
+    yield from connection.sql(query).to_arrow_reader(ROWS_PER_BATCH)

@@ -1,0 +1,99 @@
+"""Files: atomic writes, JSON, and listing of local or remote folders through fsspec."""
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import fsspec
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside `path`; it becomes `path` only if the block succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically, in the order given, ending in a newline."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Publish a finished file without a second copy of its bytes where the file system can."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.hardlink_to(source)
+    except OSError:  # another file system, or one without hard links
+        with atomic_path(target) as temporary:
+            shutil.copyfile(source, temporary)
+
+
+def is_remote(root: str) -> bool:
+    """Whether a root names another file system than the local one."""
+    return "://" in root and not root.startswith("file://")
+
+
+def file_system(root: str) -> Any:
+    """Return the fsspec file system of a root."""
+    return fsspec.core.url_to_fs(root)[0]
+
+
+def join(root: str, name: str) -> str:
+    """Append a relative name to a root, which may be any fsspec URL."""
+    return f"{root.rstrip('/')}/{name}"
+
+
+def open_binary(root: str, name: str) -> IO[bytes]:
+    """Open `name` below `root` for reading."""
+    file: IO[bytes] = fsspec.open(join(root, name), "rb").open()
+    return file
+
+
+def list_files(root: str, pattern: str, *, key: str, layout: str) -> list[str]:
+    """List the files below `root` that match a glob pattern, sorted, relative to the root.
+
+    Args:
+        root: A folder: a local path or any fsspec URL.
+        pattern: Glob relative to the root, such as `part-*.parquet` or `**/*`.
+        key: Name of the parameter, for the error message.
+        layout: What the folder is expected to hold, for the error message.
+
+    Raises:
+        FileNotFoundError: No such folder, or nothing in it matches.
+    """
+    system, folder = fsspec.core.url_to_fs(root)
+    if not system.isdir(folder):
+        raise FileNotFoundError(
+            f"{key}: no folder {root!r}; expected {layout}. Set {key} to where your copy is"
+        )
+    folder = folder.rstrip("/")
+    found: dict[str, dict[str, Any]] = system.glob(f"{folder}/{pattern}", detail=True)
+    names = sorted(
+        path[len(folder) + 1 :] for path, info in found.items() if info["type"] == "file"
+    )
+    if not names:
+        raise FileNotFoundError(
+            f"{key}: nothing in {root!r} matches {pattern!r}; expected {layout}"
+        )
+    return names

@@ -1,0 +1,1 @@
+"""Metadata filters, one file each. They are conditions in SQL, judged together in one pass."""

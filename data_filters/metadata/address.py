@@ -1,0 +1,45 @@
+"""Drop rows without an address, with a scheme that is not fetched, or on a denied domain."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from data_filters.base import Rule, RuleFilter
+from data_filters.io.parquet import sql_text
+
+HOST_SQL: Final = (
+    "lower(regexp_extract(url, "
+    r"'^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(\[[^\]]*\]|[^/?#:]*)', 1))"
+)
+"""DuckDB expression for the host of a URL, without user and port; empty where there is none."""
+
+_SCHEME_SQL: Final = "lower(regexp_extract(url, '^([A-Za-z][A-Za-z0-9+.-]*):', 1))"
+
+
+class AddressFilter(RuleFilter):
+    """Judge where an image lies. Local rows have a path instead of a URL and pass.
+
+    Args:
+        allowed_schemes: URL schemes that may be fetched, such as `https`.
+        denied_domains: Domains refused together with all of their subdomains.
+    """
+
+    name = "address"
+
+    def __init__(self, *, allowed_schemes: Sequence[str], denied_domains: Sequence[str]) -> None:
+        self._schemes = [scheme.lower() for scheme in allowed_schemes]
+        self._domains = [domain.lower().strip(".") for domain in denied_domains]
+
+    def rules(self) -> tuple[Rule, ...]:
+        """Return the conditions, from the most basic defect on."""
+        schemes = ", ".join(map(sql_text, self._schemes))
+        rules = [
+            Rule("address_missing", "trim(coalesce(url, path, '')) = ''"),
+            Rule("scheme_not_allowed", f"{_SCHEME_SQL} NOT IN ({schemes})"),
+            Rule("host_missing", f"{HOST_SQL} = ''"),
+        ]
+        if self._domains:
+            either = "|".join(map(re.escape, self._domains))
+            pattern = sql_text(rf"(^|\.)({either})\.?$")
+            rules.append(Rule("domain_denied", f"regexp_matches({HOST_SQL}, {pattern})"))
+        return tuple(rules)

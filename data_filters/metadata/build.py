@@ -1,0 +1,34 @@
+"""The metadata filters that a section of the parameters asks for, in the order they judge."""
+
+from data_filters.base import RuleFilter
+from data_filters.config import FilterMetadata
+from data_filters.metadata.address import AddressFilter
+from data_filters.metadata.aspect import AspectFilter
+from data_filters.metadata.caption import CaptionFilter
+from data_filters.metadata.presets import resolve
+from data_filters.metadata.safety import unsafe, watermark
+from data_filters.metadata.sample import SampleFilter
+from data_filters.metadata.similarity import SimilarityFilter
+from data_filters.metadata.size import SizeFilter
+from data_filters.metadata.status import StatusFilter
+
+
+def build_filters(cfg: FilterMetadata, *, seed: int) -> list[RuleFilter]:
+    """Return every filter, those switched off as well: they appear in the funnel with no drops."""
+    limits = resolve(cfg.thresholds)
+    missing = limits.missing
+    return [
+        AddressFilter(allowed_schemes=cfg.allowed_schemes, denied_domains=cfg.denied_domains),
+        StatusFilter(allowed=limits.allowed_statuses, missing=missing),
+        unsafe(limit=limits.max_punsafe, missing=missing),
+        watermark(limit=limits.max_pwatermark, missing=missing),
+        SizeFilter(min_side=limits.min_side, min_area=limits.min_area, missing=missing),
+        AspectFilter(max_ratio=limits.max_aspect_ratio, missing=missing),
+        SimilarityFilter(minimum=limits.min_similarity, missing=missing),
+        CaptionFilter(
+            min_characters=limits.min_caption_characters,
+            min_words=limits.min_caption_words,
+            missing=missing,
+        ),
+        SampleFilter(fraction=cfg.sample_fraction, seed=seed),
+    ]

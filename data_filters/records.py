@@ -1,0 +1,126 @@
+"""The tables of the data half: names, columns and types, and how rows are named."""
+
+import hashlib
+from typing import Final
+
+import pyarrow as pa
+
+KEY_LENGTH: Final = 32
+"""Hexadecimal digits of a row id or sample key: 128 bits of a SHA-256."""
+
+ROW_PREFIX: Final = "franca/row/"
+
+METADATA: Final = pa.schema(
+    [
+        ("row_id", pa.string()),  # content id of the URL or path; equal for equal addresses
+        ("part", pa.int32()),  # (part, row) is unique: the position in the source
+        ("row", pa.int64()),
+        ("url", pa.string()),  # null for local sources
+        ("path", pa.string()),  # null for URL sources
+        ("caption", pa.string()),
+        ("width", pa.int32()),  # of the original, pixels, as the source claims
+        ("height", pa.int32()),
+        ("similarity", pa.float64()),  # CLIP, image to caption
+        ("punsafe", pa.float32()),
+        ("pwatermark", pa.float32()),
+        ("status", pa.string()),  # of the source's own download, e.g. "success"
+        ("md5", pa.string()),  # of the original bytes, as the source claims
+    ]
+)
+
+VERDICT: Final = pa.schema(
+    [
+        ("row_id", pa.string()),
+        ("kept", pa.bool_()),
+        ("filter", pa.string()),  # null when kept
+        ("reason", pa.string()),  # null when kept; one of the filter's few words
+        ("detail", pa.string()),  # what the reason refers to: an error, another image
+    ]
+)
+
+METADATA_VERDICT: Final = pa.schema(
+    [("part", pa.int32()), ("row", pa.int64()), *VERDICT]  # row ids repeat before this stage
+)
+
+RAW_IMAGE: Final = pa.schema(
+    [
+        *VERDICT,
+        ("shard", pa.int32()),  # of the raw shard; the fields below are null when dropped
+        ("extension", pa.string()),
+        ("offset", pa.int64()),  # of the image bytes in the tar
+        ("size", pa.int64()),
+        ("sha256", pa.string()),
+    ]
+)
+
+IMAGE_VERDICT: Final = pa.schema(
+    [*VERDICT, ("width", pa.int32()), ("height", pa.int32())]  # after EXIF rotation
+)
+
+SIGNATURE: Final = pa.schema(
+    [
+        ("row_id", pa.string()),
+        ("sha256", pa.string()),  # of the bytes
+        ("pixels", pa.string()),  # SHA-256 of the decoded pixels
+        ("perceptual", pa.uint64()),  # DCT hash
+        ("contrast", pa.float32()),  # standard deviation of the hashed thumbnail, grey levels
+    ]
+)
+
+EVALUATION_SIGNATURE: Final = pa.schema(
+    [
+        ("set", pa.string()),  # key of the set in the parameters
+        ("place", pa.string()),  # of the image, below the set's root
+        *list(SIGNATURE)[1:],
+    ]
+)
+
+INDEX: Final = pa.schema(
+    [
+        ("key", pa.string()),
+        ("shard", pa.int32()),
+        ("offset", pa.int64()),
+        ("size", pa.int64()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("sha256", pa.string()),
+    ]
+)
+
+MANIFEST: Final = pa.schema(
+    [
+        ("key", pa.string()),
+        ("row_id", pa.string()),
+        ("url", pa.string()),  # or the path, for local sources
+        ("caption", pa.string()),
+        ("sha256", pa.string()),
+        ("shard", pa.int32()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+    ]
+)
+
+LEDGER: Final = pa.schema(
+    [
+        ("part", pa.int32()),
+        ("row", pa.int64()),
+        ("row_id", pa.string()),
+        ("url", pa.string()),  # or the path, for local sources
+        ("stage", pa.string()),  # the last stage that saw the row
+        ("verdict", pa.string()),  # kept or dropped
+        ("filter", pa.string()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+        ("shard", pa.int32()),  # of the final shard, when kept
+    ]
+)
+
+
+def content_id(address: str) -> str:
+    """Name a row by its URL or path; equal on every machine, and equal to `content_id_sql`."""
+    return hashlib.sha256((ROW_PREFIX + address).encode()).hexdigest()[:KEY_LENGTH]
+
+
+def content_id_sql(column: str) -> str:
+    """The DuckDB expression that computes `content_id` of a column."""
+    return f"left(sha256(concat('{ROW_PREFIX}', {column})), {KEY_LENGTH})"

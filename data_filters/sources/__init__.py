@@ -1,0 +1,1 @@
+"""Where images come from: tables of URLs, and local collections listed into the same columns."""

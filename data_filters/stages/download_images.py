@@ -1,0 +1,110 @@
+"""Fetch the images of the kept rows into raw shards, each row with what became of it.
+
+Written:
+
+    download_images/
+        raw/shard-000000.tar …      images as they came (`<row id>.<jpg|png|webp>`), sorted
+        raw/shard-000000.parquet …  one row per row of the kept metadata (`records.RAW_IMAGE`)
+        funnel.json                 the account: arrived, or lost for which reason
+"""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow.parquet as pq
+
+from data_filters.config import DownloadImages, FetchMetadata, LocalSource
+from data_filters.download.copy import copy_shards
+from data_filters.download.fetch import fetch_shards
+from data_filters.download.origin import LoopbackOrigin
+from data_filters.download.plan import plan_shards
+from data_filters.download.raw_shard import FILTER
+from data_filters.io.files import link_or_copy, read_json, write_json
+from data_filters.io.parquet import part_files
+from data_filters.ledger import Tally
+
+STAGE: Final = "download_images"
+SOURCE_KEY: Final = "fetch_metadata.source"
+
+
+def run(
+    cfg: DownloadImages,
+    *,
+    seed: int,
+    fetch_metadata: FetchMetadata,
+    inputs: Mapping[str, Path],
+    output: Path,
+    work: Path,
+) -> dict[str, Any]:
+    """Write the raw shards of `fetch_metadata.source`; see the module's docstring for the layout.
+
+    A killed run continues with the shards that `work` lacks.
+
+    Raises:
+        FileNotFoundError: A local source is not where the parameters say.
+        RuntimeError: img2dataset failed on a whole shard.
+        ValueError: Fewer rows arrived than `min_success_rate` demands, or the loopback is needed
+            and not allowed.
+    """
+    source = fetch_metadata.source
+    del seed  # what the web answers does not depend on it
+    plans = plan_shards(
+        part_files(inputs["filter_metadata"] / "kept"), rows_per_shard=cfg.rows_per_shard
+    )
+    raw = work / "raw"
+    raw.mkdir(parents=True, exist_ok=True)
+    if isinstance(source, LocalSource):
+        copy_shards(source, plans, folder=raw, key=SOURCE_KEY)
+    else:
+        with ExitStack() as stack:
+            origin = None
+            if source.kind == "embedded":
+                _require_loopback(cfg)
+                origin = stack.enter_context(_open_origin(inputs["scenes"])).address
+            fetch_shards(cfg, plans, folder=raw, origin=origin)
+    for plan in plans:
+        for suffix in (".tar", ".parquet"):
+            link_or_copy(raw / f"{plan.stem}{suffix}", output / "raw" / f"{plan.stem}{suffix}")
+    tally = _count(part_files(output / "raw"))
+    _check_rate(tally, minimum=cfg.min_success_rate)
+    write_json(output / "funnel.json", [entry.to_json() for entry in tally.entries()])
+    return {"rows": tally.total, "arrived": tally.kept, "shards": len(plans)}
+
+
+def _require_loopback(cfg: DownloadImages) -> None:
+    if not cfg.allow_loopback:
+        raise ValueError(
+            f"{SOURCE_KEY}.kind is embedded, which is served on 127.0.0.1: set "
+            f"{STAGE}.allow_loopback to true"
+        )
+
+
+def _open_origin(scenes: Path) -> LoopbackOrigin:
+    folder = scenes / "origin"
+    faults = read_json(folder / "faults.json")
+    return LoopbackOrigin(folder, faults)
+
+
+def _count(tables: list[Path]) -> Tally:
+    tally = Tally(STAGE, [FILTER])
+    for table in tables:
+        columns = pq.read_table(table, columns=["filter", "reason"])
+        counts = columns.group_by(["filter", "reason"]).aggregate([([], "count_all")])
+        for row in counts.to_pylist():
+            tally.add(row["filter"], row["reason"], row["count_all"])
+    return tally
+
+
+def _check_rate(tally: Tally, *, minimum: float) -> None:
+    rate = tally.kept / tally.total
+    if rate < minimum:
+        (entry,) = tally.entries()
+        worst = sorted(entry.reasons.items(), key=lambda item: (-item[1], item[0]))[:3]
+        causes = ", ".join(f"{reason} {count}" for reason, count in worst)
+        raise ValueError(
+            f"{STAGE}: {tally.kept} of {tally.total} rows arrived ({rate:.1%}), fewer than "
+            f"min_success_rate {minimum:.1%} allows (most often {causes}): see whether the network "
+            f"and the DNS resolver hold, or lower {STAGE}.min_success_rate"
+        )

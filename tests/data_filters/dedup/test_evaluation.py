@@ -1,0 +1,104 @@
+"""Every layout of evaluation sets is indexed, or the stage stops."""
+
+import json
+from dataclasses import dataclass
+
+import pytest
+
+from data_filters.dedup.evaluation import LAYOUTS, evaluation_images
+
+
+@dataclass(frozen=True)
+class Declared:
+    root: str
+    format: str
+    kind: str = "classification"
+
+
+def places(root, layout, splits="held_out", **options):
+    declared = Declared(str(root), layout)
+    images = evaluation_images("set", declared, scenes=root, splits=splits, **options)
+    return [image.place for image in images]
+
+
+def write(root, names, data):
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data) if isinstance(data, bytes) else path.write_text(data)
+
+
+def test_parquet(huggingface_parquet, jpeg):
+    root = huggingface_parquet("train-00000-of-00001.parquet", [jpeg(0)], [0]).parent
+    huggingface_parquet("val-00000-of-00001.parquet", [jpeg(1), jpeg(2)], [1, 2])
+    held_out = [f"val-00000-of-00001.parquet#{row}" for row in range(2)]
+    assert places(root, "parquet") == held_out
+    assert places(root, "parquet", "all") == ["train-00000-of-00001.parquet#0", *held_out]
+    declared = Declared(str(root), "parquet")
+    images = evaluation_images("set", declared, scenes=root, splits="held_out")
+    assert [image.data for image in images] == [jpeg(1), jpeg(2)]
+
+
+def test_folders(tmp_path):
+    write(tmp_path, ["train/a/1.JPEG", "val/a/2.jpg", "val/b/3.png", "val/notes.txt"], b"x")
+    assert places(tmp_path, "folder") == ["val/a/2.jpg", "val/b/3.png"]
+    assert places(tmp_path, "folder", "all") == ["train/a/1.JPEG", "val/a/2.jpg", "val/b/3.png"]
+
+
+def test_voc(tmp_path):
+    write(tmp_path, [f"JPEGImages/{name}.jpg" for name in "abc"], b"x")
+    for split, names in {"train": "a\n", "trainval": "a\nb\n", "val": "b\n", "test": "c\n"}.items():
+        write(tmp_path, [f"ImageSets/Segmentation/{split}.txt"], names)
+    assert places(tmp_path, "voc") == ["JPEGImages/b.jpg", "JPEGImages/c.jpg"]
+    assert len(places(tmp_path, "voc", "all")) == 3
+
+
+def test_davis(tmp_path):
+    write(
+        tmp_path,
+        [f"JPEGImages/480p/{s}/0000{n}.jpg" for s in ("bear", "car") for n in (0, 1)],
+        b"x",
+    )
+    write(tmp_path, ["ImageSets/2017/train.txt"], "bear\n")
+    write(tmp_path, ["ImageSets/2017/val.txt"], "car\n")
+    assert places(tmp_path, "davis") == [f"JPEGImages/480p/car/0000{n}.jpg" for n in (0, 1)]
+    assert len(places(tmp_path, "davis", "all")) == 4
+
+
+def test_pairs(tmp_path):
+    pairs = [{"source": "JPEGImages/b.jpg", "target": "JPEGImages/a.jpg"}] * 2
+    write(tmp_path, ["pairs.json"], json.dumps(pairs))
+    write(tmp_path, ["JPEGImages/a.jpg", "JPEGImages/b.jpg"], b"x")
+    assert places(tmp_path, "pairs") == ["JPEGImages/a.jpg", "JPEGImages/b.jpg"]
+
+
+def test_the_embedded_world_is_a_placeholder(tmp_path):
+    write(tmp_path, ["inner/1.jpg"], b"x")
+    declared = Declared("{scenes}/inner", "folder")
+    (image,) = evaluation_images("set", declared, scenes=tmp_path, splits="held_out")
+    assert image.place == "1.jpg"
+
+
+def test_what_cannot_be_indexed_stops_the_stage(tmp_path):
+    with pytest.raises(ValueError, match=r"evaluation_sets\.set\.format: 'zip' cannot be indexed"):
+        places(tmp_path, "zip")
+    with pytest.raises(FileNotFoundError, match=r"evaluation_sets\.set\.root: no folder '.*gone'"):
+        places(tmp_path / "gone", "voc")
+    for layout in set(LAYOUTS) - {"pairs"}:
+        with pytest.raises(ValueError, match="no image found in"):
+            places(tmp_path, layout)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("name", "layout", "held_out", "total"),
+    [
+        ("camvid", "voc", 101, 468),
+        ("davis", "davis", 40, 40),
+        ("tiny_imagenet_50", "parquet", 2500, 27_500),
+    ],
+)
+def test_real_sets(shared_data, name, layout, held_out, total):
+    assert len(places(shared_data / name, layout)) == held_out
+    if total < 1000:
+        assert len(places(shared_data / name, layout, "all")) == total

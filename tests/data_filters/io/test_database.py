@@ -1,0 +1,28 @@
+"""DuckDB connections: order kept, rows streamed, remote roots read."""
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data_filters.io.database import connect, stream
+
+
+def test_rows_come_in_batches_and_in_order(tmp_path):
+    with connect(tmp_path) as connection:
+        batches = list(stream(connection, "SELECT i FROM range(200000) t(i) ORDER BY i"))
+    assert len(batches) > 1
+    assert pa.Table.from_batches(batches)["i"].to_pylist() == list(range(200_000))
+
+
+def test_it_spills_to_the_folder_given(tmp_path):
+    with connect(tmp_path) as connection:
+        (place,) = connection.sql("SELECT current_setting('temp_directory')").fetchall()[0]
+    assert place == str(tmp_path / "spill")
+
+
+def test_a_remote_root_can_be_read(tmp_path):
+    with fsspec.filesystem("memory").open("/db/a.parquet", "wb") as file:
+        pq.write_table(pa.table({"x": [1, 2]}), file)
+    with connect(tmp_path, root="memory://db") as connection:
+        rows = connection.sql("SELECT sum(x) FROM read_parquet('memory:///db/a.parquet')")
+        assert rows.fetchall() == [(3,)]

@@ -1,0 +1,82 @@
+"""Files appear whole or not at all; folders that are missing are told in one line."""
+
+import json
+
+import fsspec
+import pytest
+
+from data_filters.io.files import (
+    atomic_path,
+    is_remote,
+    link_or_copy,
+    list_files,
+    open_binary,
+    read_json,
+    write_json,
+)
+
+
+def test_a_failed_write_leaves_nothing(tmp_path):
+    target = tmp_path / "deep" / "file.txt"
+
+    def fail_half_way():
+        with atomic_path(target) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        fail_half_way()
+    assert list(target.parent.iterdir()) == []
+
+
+def test_a_write_replaces_what_was_there(tmp_path):
+    target = tmp_path / "file.json"
+    write_json(target, {"b": 1, "a": "ü"})
+    write_json(target, {"b": 2, "a": "ü"})
+    assert target.read_text() == '{\n  "b": 2,\n  "a": "ü"\n}\n'
+    assert read_json(target) == {"a": "ü", "b": 2}
+    assert [path.name for path in tmp_path.iterdir()] == ["file.json"]
+
+
+def test_a_file_is_published_by_link_or_by_copy(tmp_path, monkeypatch):
+    source = tmp_path / "source"
+    source.write_bytes(b"bytes")
+    link_or_copy(source, tmp_path / "a" / "linked")
+    assert (tmp_path / "a" / "linked").samefile(source)
+
+    def refuse(*_):
+        raise OSError("another file system")
+
+    monkeypatch.setattr(type(source), "hardlink_to", refuse)
+    link_or_copy(source, tmp_path / "b" / "copied")
+    assert (tmp_path / "b" / "copied").read_bytes() == b"bytes"
+    assert not (tmp_path / "b" / "copied").samefile(source)
+
+
+def test_files_are_listed_sorted_and_relative(tmp_path):
+    for name in ("b/2.txt", "a.txt", "b/1.txt", "b/x.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(json.dumps(name))
+    names = list_files(str(tmp_path), "**/*.txt", key="k", layout="texts")
+    assert names == ["a.txt", "b/1.txt", "b/2.txt"]
+    with open_binary(str(tmp_path), "b/1.txt") as file:
+        assert file.read() == b'"b/1.txt"'
+
+
+def test_remote_folders_are_listed_alike():
+    system = fsspec.filesystem("memory")
+    with system.open("/listing/part-1.parquet", "wb") as file:
+        file.write(b"x")
+    root = "memory://listing"
+    assert is_remote(root)
+    assert list_files(root, "part-*.parquet", key="k", layout="parts") == ["part-1.parquet"]
+    with open_binary(root, "part-1.parquet") as file:
+        assert file.read() == b"x"
+
+
+def test_a_missing_folder_is_named_with_its_key_and_layout(tmp_path):
+    missing = str(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match=r"source\.root: no folder '.*nowhere'.*expected t"):
+        list_files(missing, "*", key="source.root", layout="tars")
+    with pytest.raises(FileNotFoundError, match=r"nothing in .* matches '\*\.tar'; expected tars"):
+        list_files(str(tmp_path), "*.tar", key="source.root", layout="tars")

@@ -1,0 +1,87 @@
+"""Decoding: upright, whole, and refused with a word."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from data_filters.io.pixels import (
+    UnreadableImageError,
+    decode,
+    grey,
+    open_image,
+    sniff,
+    upright_size,
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("JPEG", "jpg"), ("PNG", "png"), ("WEBP", "webp"), ("GIF", "gif")]
+)
+def test_formats_are_told_by_content(picture, encode, kind, name):
+    assert sniff(encode(picture(0), kind)) == name
+
+
+@pytest.mark.parametrize("data", [b"", b"<html></html>", b"RIFF1234WAVE", b"\xff\xd8"])
+def test_other_bytes_are_no_image(data):
+    assert sniff(data) is None
+    with pytest.raises(UnreadableImageError) as caught:
+        open_image(data)
+    assert caught.value.reason == "not_an_image"
+
+
+def test_exif_rotation_is_applied(picture, encode):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees
+    pixels = picture(0, width=60, height=40)
+    image = open_image(encode(pixels, "PNG", exif=exif))
+    assert upright_size(image) == (40, 60)
+    assert np.array_equal(decode(image), np.rot90(pixels, -1))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_every_orientation_is_turned_as_pillow_turns_it(picture, encode, orientation, kind):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encode(picture(0, width=60, height=40), kind, exif=exif)
+    with Image.open(io.BytesIO(data)) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image))
+    opened = open_image(data)
+    assert upright_size(opened) == (expected.shape[1], expected.shape[0])
+    assert np.array_equal(decode(opened), expected)
+
+
+def test_a_broken_exif_block_is_no_reason_to_drop_an_image(picture, encode):
+    data = encode(picture(0), "JPEG", exif=b"Exif\x00\x00XX\x00broken")
+    assert decode(open_image(data)).shape == (48, 64, 3)
+
+
+def test_transparency_is_laid_on_white():
+    buffer = io.BytesIO()
+    Image.new("RGBA", (2, 1), (10, 20, 30, 0)).save(buffer, "PNG")
+    assert decode(open_image(buffer.getvalue())).tolist() == [[[255] * 3, [255] * 3]]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_a_cut_file_is_refused_and_never_filled(picture, encode, kind, share):
+    data = encode(picture(0, width=200, height=200), kind)
+    with pytest.raises(UnreadableImageError) as caught:
+        decode(open_image(data[: int(share * len(data))]))
+    assert caught.value.reason in {"truncated", "undecodable", "not_an_image"}
+    if kind == "JPEG":
+        assert caught.value.reason == "truncated"
+
+
+def test_grey_is_luma():
+    pixels = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]]], np.uint8)
+    assert grey(pixels) == pytest.approx(np.array([[76.245, 149.685, 29.07, 255.0]]), abs=1e-3)
+
+
+def test_pillows_own_bomb_limit_is_a_verdict(monkeypatch, jpeg):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(UnreadableImageError) as caught:
+        open_image(jpeg(0))
+    assert caught.value.reason == "too_many_pixels"

@@ -1,0 +1,41 @@
+"""Sampling by hash: nested, stateless, and of the share asked for."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from data_filters.metadata.sample import SampleFilter
+from data_filters.records import content_id
+
+FRACTIONS = st.floats(0, 1, exclude_min=True)
+
+
+def test_sql_and_python_draw_the_same_rows(judge):
+    rows = [{"url": f"https://a.org/{i}.jpg"} for i in range(300)]
+    sample = SampleFilter(fraction=0.3, seed=7)
+    drawn = [verdict is None for verdict in judge(sample, rows)]
+    assert drawn == [sample.keeps(content_id(row["url"])) for row in rows]
+    assert 60 < sum(drawn) < 120
+    assert set(judge(sample, rows)) == {None, ("sample", "not_sampled")}
+
+
+@given(small=FRACTIONS, large=FRACTIONS, seed=st.integers(0, 100), row=st.integers())
+@example(small=0.75, large=0.9999999999999999, seed=0, row=0)
+def test_a_smaller_share_is_a_subset_of_a_larger_one(small, large, seed, row):
+    small, large = sorted((small, large))
+    row_id = content_id(str(row))
+    if SampleFilter(fraction=small, seed=seed).keeps(row_id):
+        assert SampleFilter(fraction=large, seed=seed).keeps(row_id)
+
+
+def test_seeds_draw_independently():
+    ids = [content_id(str(i)) for i in range(4000)]
+    first, second = (
+        {i for i in ids if SampleFilter(fraction=0.5, seed=seed).keeps(i)} for seed in (1, 2)
+    )
+    assert len(first & second) == pytest.approx(1000, abs=120)
+
+
+def test_everything_is_drawn_without_a_rule():
+    assert SampleFilter(fraction=1.0, seed=0).rules() == ()
+    assert SampleFilter(fraction=1.0, seed=0).keeps("x")

@@ -1,0 +1,63 @@
+"""Every kind of source becomes the same columns."""
+
+import pytest
+
+from data_filters.io.tar import write_tar
+from data_filters.records import content_id
+
+
+def test_the_embedded_table(chain, world):
+    rows = chain.table("fetch_metadata", "parts/part-00000.parquet")
+    assert [row["row"] for row in rows] == list(range(len(rows)))
+    assert {row["url"] for row in rows} == set(world.fates)
+    statistics = chain.folders["fetch_metadata"] / "statistics.json"
+    assert f'"punsafe": {len(rows)}' in statistics.read_text()
+    assert chain.summaries["fetch_metadata"] == {"rows": len(rows), "parts": 1}
+
+
+@pytest.mark.parametrize("kind", ["folder", "webdataset"])
+def test_local_collections(world, stages, tmp_path, jpeg, kind):
+    root = tmp_path / "source"
+    for label in ("cat", "dog"):
+        (root / label).mkdir(parents=True)
+        (root / label / "1.jpg").write_bytes(jpeg(0))
+        write_tar(root / f"{label}.tar", [("1.jpg", jpeg(0)), ("1.txt", label.encode())])
+    source = {"kind": kind, "root": str(root)}
+    source |= {"class_subfolders": True} if kind == "folder" else {"files": "*.tar"}
+    run = stages(world, tmp_path, names=["fetch_metadata"], fetch_metadata={"source": source})
+    parts = sorted((run.folders["fetch_metadata"] / "parts").iterdir())
+    rows = [row for part in parts for row in run.table("fetch_metadata", f"parts/{part.name}")]
+    names = {"folder": "{}/1.jpg", "webdataset": "{}.tar#1"}
+    assert [(row["path"], row["caption"], row["url"]) for row in rows] == [
+        (names[kind].format(label), label, None) for label in ("cat", "dog")
+    ]
+    assert [row["row_id"] for row in rows] == [content_id(row["path"]) for row in rows]
+    assert [row["part"] for row in rows] == ([0, 0] if kind == "folder" else [0, 1])
+
+
+def test_a_missing_source_is_told_in_one_line(world, stages, tmp_path):
+    source = {"kind": "relaion", "root": str(tmp_path / "relaion"), "files": "*.parquet"}
+    with pytest.raises(
+        FileNotFoundError, match=r"fetch_metadata\.source\.root: no folder"
+    ) as caught:
+        stages(world, tmp_path, names=["fetch_metadata"], fetch_metadata={"source": source})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.shared
+def test_ten_thousand_real_rows(world, stages, tmp_path, shared_data):
+    root = str(shared_data / "laion_sample")
+    source = {"kind": "relaion", "root": root, "files": "*.parquet"}
+    settings = {"thresholds": "franca_paper", "denied_domains": ["pinimg.com"]}
+    run = stages(
+        world,
+        tmp_path,
+        names=["fetch_metadata", "filter_metadata"],
+        fetch_metadata={"source": source},
+        filter_metadata=settings,
+    )
+    assert run.summaries["fetch_metadata"] == {"rows": 10_000, "parts": 1}
+    reasons = run.funnel("filter_metadata")
+    assert reasons["address"] == {"domain_denied": 196, "scheme_not_allowed": 1}
+    assert reasons["repeated_url"] == {"url_seen_before": 1}
+    assert run.summaries["filter_metadata"]["kept"] == 10_000 - 198

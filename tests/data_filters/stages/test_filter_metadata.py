@@ -1,0 +1,55 @@
+"""Verdicts and kept rows of the metadata stage."""
+
+import json
+
+import pytest
+
+from data_filters.metadata.sample import SampleFilter
+
+
+def test_every_row_has_a_verdict_and_kept_rows_have_all_columns(chain):
+    rows = chain.table("fetch_metadata", "parts/part-00000.parquet")
+    verdicts = chain.table("filter_metadata", "verdicts/part-00000.parquet")
+    kept = chain.table("filter_metadata", "kept/part-00000.parquet")
+    assert [(v["part"], v["row"]) for v in verdicts] == [(r["part"], r["row"]) for r in rows]
+    survivors = {verdict["row"] for verdict in verdicts if verdict["kept"]}
+    assert kept == [row for row in rows if row["row"] in survivors]
+    for verdict in verdicts:
+        assert verdict["kept"] == (verdict["filter"] is None) == (verdict["reason"] is None)
+
+
+def test_statistics_name_domains_and_what_each_rule_alone_would_drop(chain):
+    path = chain.folders["filter_metadata"] / "statistics.json"
+    statistics = json.loads(path.read_text())
+    assert statistics["domains"]["www.denied.org"] == 1
+    alone = {entry["reason"]: entry["rows"] for entry in statistics["dropped_if_alone"]}
+    assert (alone["probably_unsafe"], alone["domain_denied"]) == (1, 1)
+    # the table lets an image of 1441 x 480 and one of 255 x 480 pass the aspect filter once
+    assert alone["too_elongated"] == 1
+
+
+def test_sampling_keeps_what_the_hash_says(chain, world, stages, tmp_path):
+    inputs = {"fetch_metadata": chain.folders["fetch_metadata"]}
+    sampled = stages(
+        world,
+        tmp_path,
+        names=["filter_metadata"],
+        inputs=inputs,
+        filter_metadata={"sample_fraction": 0.5},
+    )
+    everything = chain.table("filter_metadata", "kept/part-00000.parquet")
+    draw = SampleFilter(fraction=0.5, seed=0)
+    kept = sampled.table("filter_metadata", "kept/part-00000.parquet")
+    assert kept == [row for row in everything if draw.keeps(row["row_id"])]
+    assert 0 < len(kept) < len(everything)
+
+
+def test_when_nothing_passes_the_worst_filter_is_named(chain, world, stages, tmp_path):
+    with pytest.raises(ValueError, match=r"none of \d+ rows passes; most are dropped by address"):
+        stages(
+            world,
+            tmp_path,
+            names=["filter_metadata"],
+            inputs={"fetch_metadata": chain.folders["fetch_metadata"]},
+            filter_metadata={"allowed_schemes": ["gopher"]},
+        )
