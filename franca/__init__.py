@@ -1,0 +1,1 @@
+"""The model, its training, its post-training and its evaluation."""

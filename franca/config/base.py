@@ -1,0 +1,9 @@
+"""What every section of the parameters has in common."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Section(BaseModel):
+    """A frozen group of parameters that refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

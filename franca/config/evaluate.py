@@ -1,0 +1,162 @@
+"""Parameters of the evaluation: what to run on which set, and each benchmark's protocol."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from franca.config.base import Section
+
+BenchmarkName = Literal[
+    "knn",
+    "linear_cached",
+    "logreg",
+    "in_context",
+    "overclustering",
+    "depth",
+    "normals",
+    "position",
+    "spatial_entropy",
+    "ood",
+]
+
+
+class Task(Section):
+    """One benchmark on one set."""
+
+    benchmark: BenchmarkName = Field(description="name in franca/eval/registry.py")
+    evaluation_set: str = Field(description="key of evaluation_sets")
+
+
+class Knn(Section):
+    """k nearest neighbours of the CLS token."""
+
+    neighbours: tuple[int, ...] = Field(min_length=1, description="numbers of neighbours")
+    headline: int = Field(ge=1, description="neighbours of the truncated variants")
+    temperature: float = Field(gt=0, description="of the softmax-weighted vote")
+    halvings: int = Field(ge=0, description="also use the first d/2 … d/2^halvings dimensions")
+    pca_dims: tuple[int, ...] = Field(description="also use so many principal components")
+    block: int = Field(ge=1, description="rows compared at a time; changes no result")
+
+    @model_validator(mode="after")
+    def _headline_is_reported(self) -> "Knn":
+        if self.headline not in self.neighbours:
+            raise ValueError(
+                f"headline {self.headline} is not among neighbours {self.neighbours}: add it"
+            )
+        return self
+
+
+class LinearCached(Section):
+    """Linear heads on cached features."""
+
+    blocks: tuple[int, ...] = Field(min_length=1, description="numbers of last blocks concatenated")
+    learning_rates: tuple[float, ...] = Field(
+        min_length=1, description="for a batch of 256; one head each"
+    )
+    steps: int = Field(ge=1, description="of SGD")
+    batch_size: int = Field(ge=1, description="images per step")
+    momentum: float = Field(ge=0, lt=1, description="of SGD")
+
+
+class Logreg(Section):
+    """Logistic regression on the CLS token."""
+
+    inverse_penalties: tuple[float, ...] = Field(
+        min_length=1, description="values of C; the first wins ties (official: 45 from 1e-6 to 1e5)"
+    )
+    max_iterations: int = Field(ge=1, description="of lbfgs")
+    tolerance: float = Field(gt=0, description="of lbfgs, on the gradient")
+    standardised: bool = Field(description="also report the variant on standardised features")
+
+
+class InContext(Section):
+    """Segmentation by patch retrieval."""
+
+    neighbours: int = Field(ge=1, description="patches retrieved for each patch")
+    temperature: float = Field(gt=0, description="of their weights (beta of Hummingbird)")
+    memory_size: int | None = Field(ge=1, description="patches in the memory; null keeps all")
+    block: int = Field(ge=1, description="rows compared at a time; changes no result")
+
+
+class KMeans(Section):
+    """k-means on patch tokens."""
+
+    iterations: int = Field(ge=1, description="of Lloyd")
+    restarts: int = Field(ge=1, description="starts, of which the best is kept")
+    points_per_cluster: int = Field(ge=1, description="train on at most so many (faiss: 256)")
+
+
+class Overclustering(KMeans):
+    """Clusters of patch tokens as a segmentation."""
+
+    clusters: tuple[int, ...] = Field(
+        min_length=1, description="numbers of clusters; 0 stands for the number of classes"
+    )
+    runs: int = Field(ge=1, description="runs with different seeds, averaged")
+    pca_dims: int | None = Field(ge=1, description="principal components kept; null keeps all")
+    side: int = Field(ge=1, description="pixels of the maps that are compared")
+
+
+class Ridge(Section):
+    """A ridge probe on patch tokens."""
+
+    penalties: tuple[float, ...] = Field(
+        min_length=1,
+        description="relative to the mean feature variance; chosen on every 10th image",
+    )
+
+
+class Position(Section):
+    """The least-squares probe of position has nothing to set."""
+
+
+class SpatialEntropy(KMeans):
+    """Where clusters live."""
+
+    clusters: int = Field(ge=2, description="number of clusters")
+
+
+class Ood(Section):
+    """Detectors of novel images."""
+
+    neighbours: tuple[int, ...] = Field(min_length=1, description="ranks of the kNN detector")
+    guide_neighbours: int = Field(ge=1, description="neighbours of NNGuide")
+    principal_dims: tuple[int, ...] = Field(description="sizes of ViM's principal subspace")
+    inverse_penalty: float = Field(gt=0, description="C of the classifier behind the detectors")
+    max_iterations: int = Field(ge=1, description="of its lbfgs")
+    tolerance: float = Field(gt=0, description="of its lbfgs")
+
+
+class Evaluate(Section):
+    """The stage evaluate."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field(description="auto: a GPU if there is one")
+    batch_size: int = Field(ge=1, description="images per forward pass")
+    num_workers: int = Field(ge=0, description="decoding processes; 0 decodes in the main one")
+    resize: int = Field(ge=1, description="short side before the centre crop, classification")
+    crop_size: int = Field(ge=1, description="side of the centre crop, classification")
+    dense_size: int = Field(ge=1, description="side of the square that dense sets are resized to")
+    patch_dtype: Literal["float16", "float32"] = Field(description="how patch tokens are stored")
+    resamples: int = Field(ge=2, description="bootstrap draws behind each interval")
+    num_samples: int = Field(ge=0, description="images whose patch tokens the report gets")
+    tasks: tuple[Task, ...] = Field(description="what to run, in order")
+    knn: Knn
+    linear_cached: LinearCached
+    logreg: Logreg
+    in_context: InContext
+    overclustering: Overclustering
+    depth: Ridge
+    normals: Ridge
+    position: Position
+    spatial_entropy: SpatialEntropy
+    ood: Ood
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Evaluate":
+        if self.crop_size > self.resize:
+            raise ValueError(
+                f"crop_size {self.crop_size} exceeds resize {self.resize}: raise resize"
+            )
+        if len(set(self.tasks)) < len(self.tasks):
+            raise ValueError("tasks names a benchmark twice on the same set: remove one")
+        return self

@@ -1,0 +1,1 @@
+"""From shards and data sets to batches; and the embedded procedural world."""

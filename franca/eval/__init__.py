@@ -1,0 +1,1 @@
+"""Benchmarks: pure functions of cached features and labels."""

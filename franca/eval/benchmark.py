@@ -1,0 +1,192 @@
+"""The contract of a benchmark: features and labels in, per-image evidence out.
+
+A benchmark is a pure function. It sees no model, file or global random state; it returns, for every
+test image, the evidence from which all its metrics follow (right or wrong, a confusion matrix, an
+error). Values, confidence intervals and paired comparisons are then computed in one way for all.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+from numpy.typing import NDArray
+from torch import Tensor
+
+from franca.eval import resampling
+from franca.eval.results import Direction, Metric
+from franca.randomness import numpy_generator
+
+Kind = Literal["classification", "segmentation", "novelty"]
+IntervalMethod = Literal["wilson", "percentile", "normal"]
+
+
+@dataclass(frozen=True)
+class ImageFeatures:
+    """One split of a classification set.
+
+    Attributes:
+        cls_blocks: CLS token of the last blocks, first to last, each after the final LayerNorm.
+        mean_patch: mean of the last block's patch tokens after the final LayerNorm.
+        labels: class of each image.
+    """
+
+    cls_blocks: Float[Tensor, "images blocks dim"]
+    mean_patch: Float[Tensor, "images dim"]
+    labels: Int[Tensor, " images"]
+
+    @property
+    def cls(self) -> Float[Tensor, "images dim"]:
+        """The CLS token of the last block."""
+        return self.cls_blocks[:, -1]
+
+
+@dataclass(frozen=True)
+class ClassificationInputs:
+    """What classification benchmarks see."""
+
+    train: ImageFeatures
+    test: ImageFeatures
+    num_classes: int
+
+
+@dataclass(frozen=True)
+class DenseFeatures:
+    """One split of a segmentation set, with geometry where the set has it.
+
+    Attributes:
+        patches: patch tokens after the final LayerNorm, row-major.
+        grid: rows and columns of the patch grid.
+        masks: classes of the pixels, resized to the input size.
+        depth: mean depth of each patch in metres, NaN where nothing is valid; None without depth.
+        normals: unit surface normal of each patch in the camera frame, NaN where nothing is valid.
+    """
+
+    patches: Float[Tensor, "images patches dim"]
+    grid: tuple[int, int]
+    masks: UInt8[Tensor, "images height width"]
+    depth: Float[Tensor, "images patches"] | None
+    normals: Float[Tensor, "images patches 3"] | None
+
+
+@dataclass(frozen=True)
+class SegmentationInputs:
+    """What dense benchmarks see."""
+
+    train: DenseFeatures
+    test: DenseFeatures
+    num_classes: int
+    ignore_index: int
+
+
+@dataclass(frozen=True)
+class NoveltyInputs:
+    """What out-of-distribution benchmarks see: known classes, and images of none of them."""
+
+    known: ClassificationInputs
+    novel: Float[Tensor, "images dim"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a benchmark returns.
+
+    Attributes:
+        evidence: name -> [images, ...]; a variant follows an @ ("correct@k10").
+        details: what was chosen on the way (a penalty, a learning rate), for the record.
+    """
+
+    evidence: Mapping[str, NDArray[Any]]
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MetricSpec:
+    """How a metric follows from evidence of one name."""
+
+    name: str
+    direction: Direction
+    unit: str
+    evidence: str
+    statistic: resampling.Statistic
+    interval: IntervalMethod
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A registered benchmark.
+
+    Attributes:
+        name: registered name.
+        version: rises with any change of a number.
+        protocol: one line that says what is done.
+        source: the code or paper that defines it.
+        kind: which inputs it takes.
+        quick: cheap enough to follow training with.
+        metrics: what is reported.
+        run: the pure function `(inputs, *, seed, device, **parameters) -> Outcome`.
+    """
+
+    name: str
+    version: str
+    protocol: str
+    source: str
+    kind: Kind
+    quick: bool
+    metrics: tuple[MetricSpec, ...]
+    run: Callable[..., Outcome]
+
+    def spec(self, metric: str) -> MetricSpec:
+        """Return the specification of a metric, whatever its variant."""
+        return next(spec for spec in self.metrics if spec.name == metric.partition("@")[0])
+
+    def measure(
+        self, evidence: Mapping[str, NDArray[Any]], *, dataset: str, resamples: int, seed: int
+    ) -> list[Metric]:
+        """Turn evidence into metrics with 95 % intervals over images."""
+        metrics = []
+        for spec in self.metrics:
+            for key, values in evidence.items():
+                base, separator, variant = key.partition("@")
+                if base != spec.evidence:
+                    continue
+                value, ci95 = _estimate(spec, values, resamples=resamples, seed=seed)
+                metrics.append(
+                    Metric(
+                        benchmark=self.name,
+                        dataset=dataset,
+                        metric=spec.name + separator + variant,
+                        value=value,
+                        ci95=ci95,
+                        n=len(values),
+                        direction=spec.direction,
+                        protocol=self.protocol,
+                        version=self.version,
+                        unit=spec.unit,
+                    )
+                )
+        return metrics
+
+
+def evidence_key(spec: MetricSpec, metric: str) -> str:
+    """Return the name of the evidence behind a metric: "top1@k10" -> "correct@k10"."""
+    _, separator, variant = metric.partition("@")
+    return spec.evidence + separator + variant
+
+
+def _estimate(
+    spec: MetricSpec, values: NDArray[Any], *, resamples: int, seed: int
+) -> tuple[float, resampling.Interval]:
+    value = resampling.point_estimate(spec.statistic, values)
+    if spec.interval == "wilson":
+        return value, resampling.wilson_interval(int(np.sum(values)), len(values))
+    draws = resampling.bootstrap(
+        spec.statistic,
+        values,
+        resamples=resamples,
+        generator=numpy_generator(seed, "evaluate/bootstrap"),
+    )
+    if spec.interval == "normal":
+        return value, resampling.normal_interval(value, draws)
+    return value, resampling.percentile_interval(draws)

@@ -1,0 +1,157 @@
+"""All checkpoints side by side: joined results, paired differences, tables."""
+
+import csv
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from franca.eval.benchmark import evidence_key
+from franca.eval.registry import BENCHMARKS
+from franca.eval.resampling import paired_difference
+from franca.eval.results import Metric, evidence_path, read_evidence
+from franca.randomness import numpy_generator
+
+Results = Mapping[str, Sequence[Metric]]
+Evidence = tuple[dict[str, NDArray[Any]], str]  # arrays by name, digest of the images
+_COLUMNS = [
+    "checkpoint", "benchmark", "dataset", "metric", "value", "ci_low", "ci_high", "n", "unit",
+    "direction", "protocol", "version",
+]  # fmt: skip
+_DECIMALS = 6
+
+
+def joined_rows(results: Results) -> list[dict[str, Any]]:
+    """Return every metric of every checkpoint, as in metrics.json plus "checkpoint"."""
+    return [
+        {"checkpoint": checkpoint} | asdict(metric) | {"ci95": list(metric.ci95)}
+        for checkpoint, metrics in results.items()
+        for metric in metrics
+    ]
+
+
+def write_csv(path: Path, results: Results) -> None:
+    """Write one line per checkpoint and metric."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for row in joined_rows(results):
+            low, high = row.pop("ci95")
+            writer.writerow(row | {"ci_low": low, "ci_high": high})
+
+
+def markdown_table(results: Results) -> str:
+    """Return value [95 % interval] of each benchmark's first metric, a column per checkpoint."""
+    cells: dict[tuple[str, str, str, str], dict[str, str]] = {}
+    for checkpoint, metrics in results.items():
+        for metric in metrics:
+            if metric.metric.partition("@")[0] != BENCHMARKS[metric.benchmark].metrics[0].name:
+                continue
+            arrow = "↑" if metric.direction == "higher" else "↓"
+            key = (metric.benchmark, metric.dataset, f"{metric.metric} {arrow}", metric.unit)
+            low, high = metric.ci95
+            text = f"{metric.value:.3f} [{low:.3f}, {high:.3f}]"
+            cells.setdefault(key, {})[checkpoint] = text
+    header = ["benchmark", "set", "metric", "unit", *results]
+    lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
+    for key, values in cells.items():
+        lines.append("| " + " | ".join([*key, *(values.get(name, "") for name in results)]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def compare(
+    folders: Mapping[str, Path],
+    results: Results,
+    *,
+    pairs: Sequence[tuple[str, str]],
+    resamples: int,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Compare pairs of checkpoints on the same images, metric by metric.
+
+    Args:
+        folders: published evaluation of each checkpoint, with its evidence.
+        results: metrics of each checkpoint.
+        pairs: (checkpoint, baseline).
+        resamples: bootstrap draws.
+        seed: of the draws.
+
+    Returns:
+        Rows with the difference checkpoint - baseline, its 95 % interval, a two-sided p-value and
+        whether it is an improvement.
+
+    Raises:
+        ValueError: two checkpoints were evaluated on different images.
+    """
+    read = cache(read_evidence)
+    rows = []
+    for checkpoint, baseline in pairs:
+        shared = {(m.benchmark, m.dataset, m.metric) for m in results[baseline]}
+        for metric in results[checkpoint]:
+            if (metric.benchmark, metric.dataset, metric.metric) not in shared:
+                continue
+            first, second = _evidence_pair(
+                folders[checkpoint], folders[baseline], metric, read=read
+            )
+            spec = BENCHMARKS[metric.benchmark].spec(metric.metric)
+            found = paired_difference(
+                spec.statistic,
+                first,
+                second,
+                resamples=resamples,
+                generator=numpy_generator(seed, "evaluate/compare"),
+            )
+            gain = found.value if metric.direction == "higher" else -found.value
+            rows.append(
+                {
+                    "checkpoint": checkpoint,
+                    "baseline": baseline,
+                    "benchmark": metric.benchmark,
+                    "dataset": metric.dataset,
+                    "metric": metric.metric,
+                    "difference": round(found.value, _DECIMALS),
+                    "ci95": [round(bound, _DECIMALS) for bound in found.ci95],
+                    "p_value": round(found.p_value, _DECIMALS),
+                    "improved": gain > 0,
+                }
+            )
+    return rows
+
+
+def _evidence_pair(
+    folder: Path, other: Path, metric: Metric, *, read: Callable[[Path], Evidence]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    key = evidence_key(BENCHMARKS[metric.benchmark].spec(metric.metric), metric.metric)
+    (first, digest), (second, other_digest) = (
+        read(evidence_path(part, metric.benchmark, metric.dataset)) for part in (folder, other)
+    )
+    if digest != other_digest:
+        raise ValueError(
+            f"{folder.name} and {other.name} were evaluated on different images of "
+            f"{metric.dataset}: evaluate them again"
+        )
+    return first[key], second[key]
+
+
+def ladder(checkpoints: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield what to compare: every checkpoint with the first, and each late one with the last step.
+
+    Args:
+        checkpoints: in order of training: steps, then "highres", then "rasa".
+    """
+    yield from ((name, checkpoints[0]) for name in checkpoints[1:])
+    steps = [name for name in checkpoints[1:] if name.startswith("step-")]
+    late = [*steps[-1:], *(name for name in ("highres", "rasa") if name in checkpoints)]
+    yield from ((after, before) for before, after in itertools.pairwise(late))
+
+
+def unique_seeds(settings: Sequence[Mapping[str, int]]) -> tuple[int, int]:
+    """Return the (seed, resamples) that all evaluations share."""
+    shared = {(entry["seed"], entry["resamples"]) for entry in settings}
+    if len(shared) != 1:
+        raise ValueError(f"evaluations differ in (seed, resamples): {sorted(shared)}; rerun them")
+    return next(iter(shared))

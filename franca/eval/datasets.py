@@ -1,0 +1,297 @@
+"""Labelled images on disk: Hugging Face parquet, ImageNet folders and the PASCAL VOC layout.
+
+A set that is missing or laid out differently stops the evaluation with one line that says what was
+expected and where it was looked for. So does an unreadable image: a score over fewer images than
+the protocol's is another number.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol, cast, runtime_checkable
+
+import numpy as np
+import pyarrow.parquet as pq
+from jaxtyping import Int
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from franca.randomness import numpy_generator
+
+IMAGE_SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".webp"})
+_SUBSET_SEED = 0  # a limited set is the same set whatever the seed of the run
+
+
+@runtime_checkable
+class ImageSet(Protocol):
+    """Images in a fixed order, with a digest of everything that they and their labels are."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of content, labels and selection."""
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+
+    def image(self, index: int) -> Image.Image:
+        """Return one RGB image."""
+
+
+@runtime_checkable
+class LabelledImages(ImageSet, Protocol):
+    """An `ImageSet` with one class per image."""
+
+    @property
+    def labels(self) -> Int[np.ndarray, " images"]:
+        """The class of each image."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the classes."""
+
+
+def decode(source: Path | io.BytesIO, *, where: str) -> Image.Image:
+    """Decode an image to RGB.
+
+    Raises:
+        ValueError: the bytes are no image.
+    """
+    try:
+        with Image.open(source) as image:
+            return image.convert("RGB")
+    except (UnidentifiedImageError, OSError) as error:
+        raise ValueError(f"{where}: not a readable image ({error}); restore the file") from error
+
+
+def choose(total: int, limit: int | None) -> Int[np.ndarray, " chosen"]:
+    """Return the indices of at most `limit` items, drawn once for ever, in ascending order."""
+    if limit is None or limit >= total:
+        return np.arange(total)
+    drawn = numpy_generator(_SUBSET_SEED, "evaluate/subset").permutation(total)[:limit]
+    return np.sort(drawn)
+
+
+def _digest(chosen: NDArray[Any], paths: Iterable[tuple[str, Path]]) -> str:
+    whole = hashlib.sha256(chosen.astype("<i8").tobytes())
+    for name, path in paths:
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        whole.update(f"{name} {content}\n".encode())
+    return whole.hexdigest()
+
+
+class ParquetImages:
+    """One split of a Hugging Face image classification set.
+
+    Args:
+        root: folder with `<split>-00000-of-0000N.parquet`, columns `image{bytes, path}` and
+            `label`, whose ClassLabel names are in the schema's metadata.
+        split: beginning of the file names.
+        limit: use at most so many images.
+
+    Raises:
+        FileNotFoundError: no such files.
+        ValueError: columns or metadata differ, or an image has no label.
+    """
+
+    def __init__(self, root: Path, *, split: str, limit: int | None) -> None:
+        self._paths = sorted(root.glob(f"{split}-*.parquet"))
+        expected = f"expected {root}/{split}-*.parquet with columns image{{bytes, path}} and label"
+        if not self._paths:
+            raise FileNotFoundError(f"{expected}; there is no such file")
+        self._groups = [
+            (path, group)
+            for path in self._paths
+            for group in range(pq.ParquetFile(path).metadata.num_row_groups)
+        ]
+        try:
+            columns = [pq.read_table(path, columns=["label"])["label"] for path in self._paths]
+            schema = pq.read_schema(self._paths[0])
+            features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
+            names = features["label"]["names"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{expected} and ClassLabel names in its Hugging Face metadata: {error!r}"
+            ) from error
+        self.names: tuple[str, ...] = tuple(names)
+        every = np.concatenate([column.to_numpy() for column in columns])
+        self._chosen = choose(len(every), limit)
+        self.labels: Int[np.ndarray, " images"] = every[self._chosen].astype(np.int64)
+        if self.labels.min() < 0 or self.labels.max() >= len(self.names):
+            raise ValueError(
+                f"{self._paths[0]}: labels outside the {len(self.names)} named classes"
+            )
+        sizes = [pq.ParquetFile(p).metadata.row_group(g).num_rows for p, g in self._groups]
+        self._starts = np.cumsum([0, *sizes])
+        self._open_group: tuple[int, Any] = (-1, None)
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self._chosen)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the files and of the selection."""
+        return _digest(self._chosen, ((path.name, path) for path in self._paths))
+
+    def image(self, index: int) -> Image.Image:
+        """Return one RGB image; reading in order touches each row group once."""
+        row = int(self._chosen[index])
+        group = int(np.searchsorted(self._starts, row, side="right")) - 1
+        if self._open_group[0] != group:
+            path, number = self._groups[group]
+            table = pq.ParquetFile(path).read_row_group(number, columns=["image"])
+            self._open_group = (group, table["image"])
+        cell = self._open_group[1][row - int(self._starts[group])].as_py()
+        return decode(io.BytesIO(cell["bytes"]), where=f"{self._groups[group][0]}, row {row}")
+
+
+class FolderImages:
+    """One split of a set in ImageNet's layout, `<root>/<split>/<class>/<image>`.
+
+    Classes are sorted by name, or by number if all names are numbers (ImageNet-V2).
+
+    Raises:
+        FileNotFoundError: no such folders.
+    """
+
+    def __init__(self, root: Path, *, split: str, limit: int | None) -> None:
+        folder = root / split
+        found = [path for path in folder.glob("*") if path.is_dir()]
+        numeric = all(path.name.isdigit() for path in found)
+        classes = sorted(found, key=lambda path: (int(path.name) if numeric else 0, path.name))
+        files = [
+            (path, label)
+            for label, directory in enumerate(classes)
+            for path in sorted(directory.iterdir())
+            if path.suffix.lower() in IMAGE_SUFFIXES
+        ]
+        if not files:
+            raise FileNotFoundError(f"expected images as {folder}/<class>/<image>; found none")
+        self.names: tuple[str, ...] = tuple(path.name for path in classes)
+        self._chosen = choose(len(files), limit)
+        self._paths = [files[index][0] for index in self._chosen]
+        self.labels: Int[np.ndarray, " images"] = np.array([files[i][1] for i in self._chosen])
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self._paths)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the files and of the selection."""
+        names = (f"{path.parent.name}/{path.name}" for path in self._paths)
+        return _digest(self._chosen, zip(names, self._paths, strict=True))
+
+    def image(self, index: int) -> Image.Image:
+        """Return one RGB image."""
+        path = self._paths[index]
+        return decode(path, where=str(path))
+
+
+class SegmentationImages:
+    """One split of a set in the PASCAL VOC layout, with optional geometry.
+
+    Args:
+        root: folder with JPEGImages/<name>.jpg, SegmentationClass/<name>.png,
+            ImageSets/Segmentation/<split>.txt, and optionally Depth/<name>.npy (metres) and
+            Normals/<name>.npy (height x width x 3, camera frame).
+        split: name of the list.
+        limit: use at most so many images.
+
+    Raises:
+        FileNotFoundError: the list, an image or a mask is missing.
+    """
+
+    def __init__(self, root: Path, *, split: str, limit: int | None) -> None:
+        self._root = root
+        listing = root / "ImageSets" / "Segmentation" / f"{split}.txt"
+        if not listing.is_file():
+            raise FileNotFoundError(f"expected the PASCAL VOC layout; {listing} does not exist")
+        names = listing.read_text(encoding="utf-8").split()
+        if not names:
+            raise ValueError(f"{listing}: names no image")
+        self._chosen = choose(len(names), limit)
+        self.image_names = [names[index] for index in self._chosen]
+        self._images = [self._image_path(name) for name in self.image_names]
+        self._masks = [self._file("SegmentationClass", f"{name}.png") for name in self.image_names]
+        self.has_depth = (root / "Depth").is_dir()
+        self.has_normals = (root / "Normals").is_dir()
+
+    def _image_path(self, name: str) -> Path:
+        for suffix in (".png", ".jpeg"):
+            if (path := self._root / "JPEGImages" / (name + suffix)).is_file():
+                return path
+        return self._file("JPEGImages", f"{name}.jpg")
+
+    def _file(self, folder: str, name: str) -> Path:
+        path = self._root / folder / name
+        if not path.is_file():
+            raise FileNotFoundError(f"expected the PASCAL VOC layout; {path} does not exist")
+        return path
+
+    def check_classes(self, expected: int | None) -> None:
+        """Compare the number of classes with classes.txt, if the set has one.
+
+        Raises:
+            ValueError: they differ.
+        """
+        listing = self._root / "classes.txt"
+        if not listing.is_file():
+            return
+        listed = len(listing.read_text(encoding="utf-8").splitlines())
+        if listed != expected:
+            raise ValueError(f"{listing}: lists {listed} classes but num_classes is {expected}")
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self._images)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of images, masks, geometry and selection."""
+        geometry = [("Depth", self.has_depth), ("Normals", self.has_normals)]
+        folders = [folder for folder, present in geometry if present]
+        paths = [*self._images, *self._masks]
+        paths += [self._file(folder, f"{n}.npy") for folder in folders for n in self.image_names]
+        return _digest(self._chosen, ((f"{p.parent.name}/{p.name}", p) for p in paths))
+
+    def image(self, index: int) -> Image.Image:
+        """Return one RGB image."""
+        path = self._images[index]
+        return decode(path, where=str(path))
+
+    def mask(self, index: int, *, side: int) -> NDArray[np.uint8]:
+        """Return the classes of the pixels, resized (nearest) to [side, side]."""
+        with Image.open(self._masks[index]) as mask:
+            return np.array(mask.resize((side, side), Image.Resampling.NEAREST), dtype=np.uint8)
+
+    def depth(self, index: int) -> NDArray[np.float32]:
+        """Return the depth in metres, [height, width]; invalid where not finite or not positive."""
+        return self._geometry("Depth", index)
+
+    def normals(self, index: int) -> NDArray[np.float32]:
+        """Return camera-frame normals, [height, width, 3]; invalid where not finite or zero."""
+        return self._geometry("Normals", index)
+
+    def _geometry(self, folder: str, index: int) -> NDArray[np.float32]:
+        path = self._file(folder, f"{self.image_names[index]}.npy")
+        return cast("NDArray[np.float32]", np.load(path, allow_pickle=False).astype(np.float32))
+
+
+def open_labelled(layout: str, root: Path, *, split: str, limit: int | None) -> LabelledImages:
+    """Open a split of a classification set by the name of its layout.
+
+    Raises:
+        ValueError: unknown layout.
+    """
+    readers: dict[str, type[ParquetImages] | type[FolderImages]] = {
+        "parquet": ParquetImages,
+        "folder": FolderImages,
+    }
+    if layout not in readers:
+        raise ValueError(f"layout {layout!r} is not a classification layout: use {sorted(readers)}")
+    return readers[layout](root, split=split, limit=limit)

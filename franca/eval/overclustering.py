@@ -1,0 +1,142 @@
+"""Overclustering: k-means on patch tokens, clusters named after classes, mean IoU."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from franca.eval.benchmark import Benchmark, DenseFeatures, MetricSpec, Outcome, SegmentationInputs
+from franca.eval.clustering import kmeans, nearest_centre
+from franca.eval.knn import principal_axes
+from franca.eval.miou import Matching, confusion_matrix, matched_mean_iou
+from franca.eval.resampling import Evidence, Weights
+
+
+def reduce_tokens(
+    tokens: Float[Tensor, "tokens dim"], *, dims: int | None
+) -> Float[Tensor, "tokens reduced"]:
+    """Standardise every dimension, then keep the first principal components (None keeps all)."""
+    spread = tokens.std(0, unbiased=False)
+    standard = (tokens - tokens.mean(0)) / torch.where(spread > 0, spread, 1.0)
+    if dims is None or dims >= tokens.shape[1]:
+        return standard
+    centre, axes = principal_axes(standard)
+    return ((standard - centre) @ axes[:, :dims]).float()
+
+
+def _confusions(
+    clusters: Int[Tensor, "images patches"],
+    test: DenseFeatures,
+    *,
+    num_clusters: int,
+    num_classes: int,
+    ignore_index: int,
+    side: int,
+) -> NDArray[np.int64]:
+    """Compare cluster maps with masks, both resized (nearest) to side x side pixels."""
+    maps = interpolate(clusters.unflatten(1, test.grid)[:, None].float(), size=(side, side))
+    masks = interpolate(test.masks[:, None], size=(side, side))
+    pairs = zip(masks[:, 0].numpy(), maps[:, 0].numpy().astype(np.int64), strict=True)
+    return np.stack(
+        [
+            confusion_matrix(
+                mask,
+                prediction,
+                num_classes=num_classes,
+                num_predicted=num_clusters,
+                ignore_index=ignore_index,
+            )
+            for mask, prediction in pairs
+        ]
+    )
+
+
+def _over_runs(evidence: Evidence, weights: Weights) -> NDArray[np.float64]:
+    """Average the matched mIoU over the runs of k-means.
+
+    Args:
+        evidence: [images, runs, classes, clusters] counts.
+        weights: [resamples, images] how often each image counts.
+    """
+    images, runs, classes, clusters = evidence.shape
+    # As in the reference: one to one if the numbers agree, else the majority class of each cluster.
+    matching: Matching = "hungarian" if classes == clusters else "many_to_one_precision"
+    totals = (weights @ evidence.reshape(images, -1)).reshape(-1, runs, classes, clusters)
+    score = partial(matched_mean_iou, matching=matching, average="all")
+    return np.array([np.mean([score(run) for run in total]) for total in totals])
+
+
+def overclustering(
+    inputs: SegmentationInputs,
+    *,
+    seed: int,
+    device: torch.device,
+    clusters: Sequence[int],
+    runs: int,
+    pca_dims: int | None,
+    side: int,
+    iterations: int,
+    restarts: int,
+    points_per_cluster: int,
+) -> Outcome:
+    """Cluster the patch tokens of the test images and score the clusters as a segmentation.
+
+    Args:
+        inputs: features and masks of the test images; the training images play no part.
+        seed: of k-means.
+        device: where to cluster.
+        clusters: numbers of clusters; 0 stands for the number of classes.
+        runs: runs of k-means with different seeds, averaged.
+        pca_dims: principal components kept before clustering; None keeps all.
+        side: pixels of the maps that are compared.
+        iterations: of k-means.
+        restarts: of k-means.
+        points_per_cluster: of k-means.
+    """
+    test = inputs.test
+    flat = test.patches.flatten(0, 1).to(device, torch.float32)
+    points = reduce_tokens(flat, dims=pca_dims)
+    evidence = {}
+    for number in clusters:
+        count = number or inputs.num_classes
+        matrices = []
+        for run in range(runs):
+            found = kmeans(
+                points,
+                clusters=count,
+                iterations=iterations,
+                restarts=restarts,
+                points_per_cluster=points_per_cluster,
+                seed=seed + run,
+            )
+            assigned = nearest_centre(points, found.centres)[0].view(test.patches.shape[:2])
+            matrices.append(
+                _confusions(
+                    assigned.cpu(),
+                    test,
+                    num_clusters=count,
+                    num_classes=inputs.num_classes,
+                    ignore_index=inputs.ignore_index,
+                    side=side,
+                )
+            )
+        evidence[f"confusion@K{count}"] = np.stack(matrices, axis=1).astype(np.int32)
+    return Outcome(evidence=evidence)
+
+
+BENCHMARK = Benchmark(
+    name="overclustering",
+    version="1.0",
+    protocol="standardise, PCA, k-means on patch tokens of the test images; clusters take their "
+    "majority class (one to one if there are as many as classes); mean over runs",
+    source="vpariza/NeCo@3932160 eval_overcluster, k-means ours instead of faiss; Franca, App. C",
+    kind="segmentation",
+    quick=False,
+    metrics=(MetricSpec("miou", "higher", "fraction", "confusion", _over_runs, "normal"),),
+    run=overclustering,
+)

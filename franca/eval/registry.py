@@ -1,0 +1,31 @@
+"""All benchmarks by name: one row each."""
+
+from franca.eval import (
+    depth,
+    in_context,
+    knn,
+    linear,
+    logreg,
+    normals,
+    ood,
+    overclustering,
+    position,
+    spatial_entropy,
+)
+from franca.eval.benchmark import Benchmark
+
+BENCHMARKS: dict[str, Benchmark] = {
+    module.BENCHMARK.name: module.BENCHMARK
+    for module in (
+        knn,
+        linear,
+        logreg,
+        in_context,
+        overclustering,
+        depth,
+        normals,
+        position,
+        spatial_entropy,
+        ood,
+    )
+}

@@ -1,0 +1,144 @@
+"""From images on disk to what benchmarks see, extracting each feature once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from franca.eval.benchmark import (
+    ClassificationInputs,
+    DenseFeatures,
+    ImageFeatures,
+    SegmentationInputs,
+)
+from franca.eval.datasets import ImageSet, LabelledImages, SegmentationImages
+from franca.eval.features import FeatureArtifact, FeatureModel, PatchDtype, extract
+from franca.eval.targets import load_targets
+from franca.eval.transforms import CentreCrop, Square, Transform, to_pixels
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureStore:
+    """One model and how its features are extracted.
+
+    Attributes:
+        model: on `device`, in evaluation mode.
+        weights_digest: hash that stands for everything the model is.
+        crop: transform of classification sets.
+        square: transform of dense sets.
+        blocks: CLS tokens of so many last blocks are kept.
+        patch_dtype: how patch tokens are stored.
+        folder: where features lie.
+        batch_size: images per forward pass.
+        num_workers: decoding processes.
+        device: where the model is.
+    """
+
+    model: FeatureModel
+    weights_digest: str
+    crop: CentreCrop
+    square: Square
+    blocks: int
+    patch_dtype: PatchDtype
+    folder: Path
+    batch_size: int
+    num_workers: int
+    device: torch.device
+
+    def _extract(
+        self, images: ImageSet, transform: Transform, *, store_patches: bool
+    ) -> FeatureArtifact:
+        return extract(
+            self.model,
+            images,
+            weights_digest=self.weights_digest,
+            transform=transform,
+            blocks=1 if store_patches else self.blocks,
+            store_patches=store_patches,
+            patch_dtype=self.patch_dtype,
+            folder=self.folder,
+            batch_size=self.batch_size,
+            num_workers=self.num_workers,
+            device=self.device,
+        )
+
+    def _image_features(self, images: LabelledImages) -> ImageFeatures:
+        found = self._extract(images, self.crop, store_patches=False)
+        return ImageFeatures(
+            cls_blocks=found.cls_blocks,
+            mean_patch=found.mean_patch,
+            labels=torch.from_numpy(images.labels),
+        )
+
+    def classification(self, train: LabelledImages, test: LabelledImages) -> ClassificationInputs:
+        """Return the features of both splits.
+
+        Raises:
+            ValueError: the splits name different classes.
+        """
+        if train.names != test.names:
+            raise ValueError(
+                f"train has {len(train.names)} classes and test {len(test.names)}, or their names "
+                "differ: both splits must list the same classes"
+            )
+        return ClassificationInputs(
+            train=self._image_features(train),
+            test=self._image_features(test),
+            num_classes=len(train.names),
+        )
+
+    def cls_tokens(self, images: ImageSet) -> Float[Tensor, "images dim"]:
+        """Return the CLS tokens of images whose labels play no part."""
+        return self._extract(images, self.crop, store_patches=False).cls_blocks[:, -1]
+
+    def _dense_features(self, images: SegmentationImages, *, ignore_index: int) -> DenseFeatures:
+        found = self._extract(images, self.square, store_patches=True)
+        targets = load_targets(
+            images, side=self.square.side, grid=found.grid, ignore_index=ignore_index
+        )
+        return DenseFeatures(
+            patches=found.patches,
+            grid=found.grid,
+            masks=targets.masks,
+            depth=targets.depth,
+            normals=targets.normals,
+        )
+
+    def segmentation(
+        self,
+        train: SegmentationImages,
+        test: SegmentationImages,
+        *,
+        num_classes: int,
+        ignore_index: int,
+    ) -> SegmentationInputs:
+        """Return the features and dense targets of both splits."""
+        return SegmentationInputs(
+            train=self._dense_features(train, ignore_index=ignore_index),
+            test=self._dense_features(test, ignore_index=ignore_index),
+            num_classes=num_classes,
+            ignore_index=ignore_index,
+        )
+
+    def samples(self, images: SegmentationImages, *, count: int) -> dict[str, NDArray[Any]]:
+        """Return a few images with their patch tokens, evenly spread over the split.
+
+        Returns:
+            images [n, side, side, 3] uint8, masks [n, side, side] uint8, patches [n, rows *
+            columns, dim] float16, grid (rows, columns).
+        """
+        found = self._extract(images, self.square, store_patches=True)
+        spread = np.linspace(0, len(images) - 1, min(count, len(images)))
+        chosen = spread.round().astype(int).tolist()
+        side = self.square.side
+        return {
+            "images": np.stack([to_pixels(self.square(images.image(i))) for i in chosen]),
+            "masks": np.stack([images.mask(i, side=side) for i in chosen]),
+            "patches": found.patches[chosen].to(torch.float16).numpy(),
+            "grid": np.array(found.grid),
+        }

@@ -1,0 +1,1 @@
+"""Projection heads and their nested, Matryoshka form."""

@@ -1,0 +1,1 @@
+"""Clustering targets and the losses that use them."""

@@ -1,0 +1,126 @@
+"""Cross-entropy of a linear layer against soft targets, never holding too many logits at once.
+
+With 10^5 prototypes the logits of a batch are the largest tensor of the whole step. When they
+exceed a limit, they are made, used for the loss *and* its gradients, and dropped, a few rows at a
+time: the same products as autograd would do, in a fraction of the memory.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import cross_entropy, linear
+
+Projected = tuple[Tensor, Tensor]
+"""(embeddings [rows, dim], prototypes [prototypes, dim]): logits are embeddings @ prototypes.T."""
+
+MAX_LOGITS = 1 << 22
+"""Logits held at once, by default: 16 MiB, about a CPU's cache; a GPU wants 2^26 or more."""
+
+
+def level_weights(
+    num_levels: int,
+    *,
+    weights: Sequence[float] | None = None,
+    reduction: Literal["sum", "mean"] = "sum",
+) -> tuple[float, ...]:
+    """Return the factor of each level's loss.
+
+    Args:
+        num_levels: levels of the head, coarsest first.
+        weights: relative weight of each level; None means equal ones.
+        reduction: `sum` adds the weighted losses, as Franca, which makes the clustering loss
+            `num_levels` times as large as DINOv2's; `mean` divides by the sum of the weights.
+
+    Raises:
+        ValueError: if the number of weights is not the number of levels, or they sum to 0.
+    """
+    weights = [1.0] * num_levels if weights is None else weights
+    if len(weights) != num_levels:
+        raise ValueError(f"{len(weights)} level weights given for {num_levels} levels")
+    total = 1.0 if reduction == "sum" else sum(weights)
+    if not total:
+        raise ValueError("level weights sum to 0: no level would be trained")
+    return tuple(weight / total for weight in weights)
+
+
+def soft_cross_entropy(
+    projected: Projected,
+    targets: Float[Tensor, "target_rows prototypes"],
+    *,
+    row_weights: Float[Tensor, " rows"],
+    temperature: float,
+    max_logits: int = MAX_LOGITS,
+) -> Float[Tensor, ""]:
+    """Return Σ_rows weight · CE(target, softmax(logits / temperature)), in fp32.
+
+    Its loop form:
+
+        for i in range(rows):
+            logits = [dot(embeddings[i], prototype) / temperature for prototype in prototypes]
+            for k in range(prototypes):
+                target = targets[i % target_rows, k]
+                loss -= row_weights[i] * target * log_softmax(logits)[k]
+
+    Args:
+        projected: embeddings and prototypes of the student; both get gradients.
+        targets: rows may sum to any mass, such as 2 for the sum of two teacher views. The same
+            targets serve every `target_rows` embeddings in turn.
+        row_weights: constants.
+        temperature: of the student.
+        max_logits: rows are worked off in chunks when there are more logits than this.
+    """
+    embeddings, prototypes = projected
+    target_rows, num_prototypes = targets.shape
+    with torch.autocast(embeddings.device.type, enabled=False):
+        scaled = embeddings.float() / temperature
+        if len(scaled) * num_prototypes <= max_logits:
+            logits = linear(scaled, prototypes.float())
+            repeats = len(scaled) // max(target_rows, 1)
+            losses = cross_entropy(logits, targets.repeat(repeats, 1), reduction="none")
+            return row_weights @ losses
+        chunk = max(1, max_logits // num_prototypes)
+        streamed = cast("Callable[..., Tensor]", _Streamed.apply)
+        return streamed(scaled, prototypes.float(), targets, row_weights, chunk)
+
+
+class _Streamed(torch.autograd.Function):
+    """The same with at most `chunk` rows of logits at a time; gradients are made on the way."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        embeddings: Tensor,
+        prototypes: Tensor,
+        targets: Tensor,
+        row_weights: Tensor,
+        chunk: int,
+    ) -> Tensor:
+        loss = embeddings.new_zeros(())
+        embedding_grad = torch.empty_like(embeddings)
+        prototype_grad = torch.zeros_like(prototypes)
+        for first in range(0, len(embeddings), len(targets)):
+            for start in range(0, len(targets), chunk):
+                target = targets[start : start + chunk]
+                rows = slice(first + start, first + start + len(target))
+                logits = linear(embeddings[rows], prototypes)
+                mass = target.sum(dim=1)
+                normaliser = logits.logsumexp(dim=1)
+                losses = mass * normaliser - (target * logits).sum(dim=1)
+                loss += row_weights[rows] @ losses
+                # d CE / d logits = mass * softmax - target
+                slope = logits.sub_(normaliser[:, None]).exp_().mul_(mass[:, None]).sub_(target)
+                slope.mul_(row_weights[rows, None])
+                torch.mm(slope, prototypes, out=embedding_grad[rows])
+                prototype_grad.addmm_(slope.T, embeddings[rows])
+        ctx.save_for_backward(embedding_grad, prototype_grad)
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+        embedding_grad, prototype_grad = ctx.saved_tensors
+        return grad * embedding_grad, grad * prototype_grad, None, None, None

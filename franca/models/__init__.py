@@ -1,0 +1,1 @@
+"""Backbones: architectures, forward pass, weights in and out."""

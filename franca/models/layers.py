@@ -1,0 +1,213 @@
+"""Layers of the vision transformer, working on the tokens of several crop sizes packed flat.
+
+All tokens of all crops lie in one matrix [rows, dim]; a `Packing` says which rows form a sequence.
+Norms, linear maps and feed-forwards see one large matrix; only attention looks at the sequences.
+The simple layers are written out: importing timm for them takes longer than importing torch.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import gelu, scaled_dot_product_attention, silu
+
+from franca.models.archs import FeedForward, swiglu_hidden
+
+Packing = tuple[tuple[int, int], ...]
+"""For each crop size: (number of sequences, tokens per sequence), in the order of the rows."""
+
+
+@dataclass(frozen=True)
+class Subset:
+    """The sequences that one residual branch is computed on (batch-subset stochastic depth).
+
+    Args:
+        rows: rows of the packed tokens that belong to the kept sequences.
+        scale: factor of each row's residual, sequences / kept sequences of its crop size.
+        packing: packing of the kept rows.
+    """
+
+    rows: Int[Tensor, " kept"]
+    scale: Float[Tensor, "kept 1"]
+    packing: Packing
+
+
+def draw_subsets(
+    *,
+    packing: Packing,
+    drop_path: float,
+    count: int,
+    generator: torch.Generator,
+    device: torch.device,
+) -> list[Subset]:
+    """Draw `count` independent subsets, keeping floor(batch * (1 - drop_path)) of each crop size.
+
+    At least one sequence of each size is kept. All are drawn at once, so that the device gets one
+    copy and not one per branch. Source: DINOv2, section 5, "Efficient stochastic depth".
+    """
+    rows, scales, kept_packing, first = [], [], [], 0
+    for batch, tokens in packing:
+        kept = max(int(batch * (1 - drop_path)), 1)
+        order = torch.rand(count, batch, generator=generator).argsort(dim=1)[:, :kept]
+        sequence_rows = order[:, :, None] * tokens + torch.arange(tokens) + first
+        rows.append(sequence_rows.flatten(1))
+        scales.append(torch.full((kept * tokens, 1), batch / kept))
+        kept_packing.append((kept, tokens))
+        first += batch * tokens
+    all_rows = torch.cat(rows, dim=1).to(device, non_blocking=True)
+    scale = torch.cat(scales).to(device, non_blocking=True)
+    return [Subset(drawn, scale, tuple(kept_packing)) for drawn in all_rows]
+
+
+def attend(
+    q: Float[Tensor, "batch heads tokens width"],
+    k: Float[Tensor, "batch heads tokens width"],
+    v: Float[Tensor, "batch heads tokens width"],
+) -> Float[Tensor, "batch heads tokens width"]:
+    """Compute softmax(q kᵀ / √width) v."""
+    # On CPUs with bf16 instructions the fused kernel is 3-5 times slower than two matrix products.
+    if q.device.type == "cpu" and q.dtype == torch.bfloat16:
+        scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+        mixed: Tensor = scores.softmax(dim=-1).to(v.dtype) @ v
+        return mixed
+    return scaled_dot_product_attention(q, k, v)
+
+
+class PatchEmbed(nn.Module):
+    """Cut images into patches and map each linearly to a token."""
+
+    def __init__(self, *, patch_size: int, width: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, width, kernel_size=patch_size, stride=patch_size)
+
+    def reset_parameters(self, generator: torch.Generator | None) -> None:
+        """Draw the weights from torch's default for convolutions, U(±1/√fan-in)."""
+        bound = self.proj.weight[0].numel() ** -0.5
+        for parameter in self.proj.parameters():
+            nn.init.uniform_(parameter, -bound, bound, generator=generator)
+
+    def forward(
+        self, images: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch patches dim"]:
+        """Return the patches row by row."""
+        tokens: Tensor = self.proj(images).flatten(2).transpose(1, 2)
+        return tokens
+
+
+class LayerScale(nn.Module):
+    """Learnt factor per channel (https://arxiv.org/abs/2103.17239)."""
+
+    def __init__(self, *, width: int, initial: float) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.full((width,), initial))
+
+    def forward(self, x: Float[Tensor, "*rows dim"]) -> Float[Tensor, "*rows dim"]:
+        """Scale each channel."""
+        return x * self.gamma
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention within each sequence."""
+
+    def __init__(self, *, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, x: Float[Tensor, "rows dim"], packing: Packing) -> Float[Tensor, "rows dim"]:
+        """Attend sequence by sequence; one attention call per crop size."""
+        sizes = [batch * tokens for batch, tokens in packing]
+        outputs = []
+        for rows, (batch, tokens) in zip(self.qkv(x).split(sizes), packing, strict=True):
+            q, k, v = rows.view(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+            outputs.append(attend(q, k, v).transpose(1, 2).reshape(batch * tokens, -1))
+        mixed: Tensor = self.proj(torch.cat(outputs))
+        return mixed
+
+    def keys(self, x: Float[Tensor, "rows dim"]) -> Float[Tensor, "rows dim"]:
+        """Return the keys of every token, heads concatenated."""
+        keys: Tensor = self.qkv(x).chunk(3, dim=-1)[1]
+        return keys
+
+
+class Mlp(nn.Module):
+    """Plain feed-forward with one hidden layer and GELU."""
+
+    def __init__(self, *, width: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, hidden)
+        self.fc2 = nn.Linear(hidden, width)
+
+    def forward(self, x: Float[Tensor, "*rows dim"]) -> Float[Tensor, "*rows dim"]:
+        """Apply both layers to every token."""
+        out: Tensor = self.fc2(gelu(self.fc1(x)))
+        return out
+
+
+class SwiGLU(nn.Module):
+    """Gated feed-forward, (silu(x W1) * x W2) W3, with W1 and W2 in one matrix.
+
+    Source: https://arxiv.org/abs/2002.05202; parameter names of the released weights.
+    """
+
+    def __init__(self, *, width: int, hidden: int) -> None:
+        super().__init__()
+        self.w12 = nn.Linear(width, 2 * hidden)
+        self.w3 = nn.Linear(hidden, width)
+
+    def forward(self, x: Float[Tensor, "*rows dim"]) -> Float[Tensor, "*rows dim"]:
+        """Gate with the first half of `w12`."""
+        gate, value = self.w12(x).chunk(2, dim=-1)
+        out: Tensor = self.w3(silu(gate) * value)
+        return out
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block: x += ls1(attn(norm1(x))), then x += ls2(mlp(norm2(x)))."""
+
+    def __init__(self, *, width: int, heads: int, ffn: FeedForward, layer_scale: float) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, eps=1e-6)
+        self.attn = Attention(width=width, heads=heads)
+        self.ls1 = LayerScale(width=width, initial=layer_scale)
+        self.norm2 = nn.LayerNorm(width, eps=1e-6)
+        self.mlp = (
+            SwiGLU(width=width, hidden=swiglu_hidden(width))
+            if ffn == "swiglu"
+            else Mlp(width=width, hidden=4 * width)
+        )
+        self.ls2 = LayerScale(width=width, initial=layer_scale)
+
+    def forward(
+        self,
+        x: Float[Tensor, "rows dim"],
+        packing: Packing,
+        subsets: Sequence[Subset] | None = None,
+    ) -> Float[Tensor, "rows dim"]:
+        """Apply both branches; with `subsets` (attention's, feed-forward's) only on those rows."""
+        attention_subset, mlp_subset = subsets or (None, None)
+        x = _add_branch(x, self._attention_branch, packing, attention_subset)
+        return _add_branch(x, self._mlp_branch, packing, mlp_subset)
+
+    def _attention_branch(self, x: Tensor, packing: Packing) -> Tensor:
+        branch: Tensor = self.ls1(self.attn(self.norm1(x), packing))
+        return branch
+
+    def _mlp_branch(self, x: Tensor, _: Packing) -> Tensor:
+        branch: Tensor = self.ls2(self.mlp(self.norm2(x)))
+        return branch
+
+
+def _add_branch(
+    x: Tensor,
+    branch: Callable[[Tensor, Packing], Tensor],
+    packing: Packing,
+    subset: Subset | None,
+) -> Tensor:
+    if subset is None:
+        return x + branch(x, packing)
+    residual = branch(x.index_select(0, subset.rows), subset.packing) * subset.scale
+    return x.index_add(0, subset.rows, residual.to(x.dtype))

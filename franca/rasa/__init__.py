@@ -1,0 +1,1 @@
+"""Removal of Absolute Spatial Attributes: dense features without linear position."""

@@ -1,0 +1,1 @@
+"""Drawings, one module a subject: data in, matplotlib figure out; no files."""

@@ -1,0 +1,55 @@
+"""Pre-train a backbone: shards in, teacher backbones and the state to go on from out."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from franca.config.pretrain import Pretrain, Recipe
+from franca.data.shards import ShardDataset
+from franca.train.build import (
+    build_backbone,
+    build_method,
+    build_student_optimizer,
+    build_training,
+)
+from franca.train.loop import kept_backbone, train
+from franca.train.publish import publish_checkpoints, publish_records, publish_state, summarise
+from franca.train.state import collect_state
+
+
+def run(
+    cfg: Pretrain, *, seed: int, inputs: Mapping[str, Path], output: Path, work: Path
+) -> dict[str, Any]:
+    """Train, then publish; `franca.train.publish` draws the output folder.
+
+    Raises:
+        ValueError: fewer images than a batch holds, or a loss that is not finite.
+        SystemExit: the stage was asked to stop; run again, it continues.
+    """
+    images = ShardDataset(inputs["pack_shards"])
+    recipe = Recipe.model_validate(cfg.model_dump(exclude={"num_kept"}))
+    size = recipe.augment.global_crops.size
+    method = build_method(
+        recipe, backbone=build_backbone(recipe, image_size=size, seed=seed), seed=seed
+    )
+    training = build_training(
+        recipe,
+        method=method,
+        optimizer=build_student_optimizer(recipe, method),
+        images=images,
+        seed=seed,
+        steps=range(cfg.steps),
+        kept_steps=cfg.kept_steps,
+        work=work,
+    )
+    train(training)
+    backbones = {f"step-{step:07d}": (step, kept_backbone(work, step)) for step in cfg.kept_steps}
+    publish_checkpoints(output, backbones, batch_size=cfg.global_batch_size)
+    publish_records(output, recipe=recipe, runs=[work])
+    tensors = collect_state(method, training.optimizer)
+    publish_state(output, step=cfg.steps, tensors=tensors)
+    return {
+        "images": len(images),
+        "samples": cfg.steps * cfg.global_batch_size,
+        **summarise(output),
+    }

@@ -1,0 +1,213 @@
+"""From a recipe of the parameters to networks, optimiser and schedules."""
+
+import copy
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from franca.config import pretrain as config
+from franca.data.datasets import ImageSource
+from franca.data.loader import build_batches
+from franca.heads.matryoshka import MatryoshkaHead
+from franca.losses.centering import SoftmaxCentering
+from franca.losses.cross_entropy import level_weights
+from franca.masking.batch import BatchMasks, Masker, sample_masks
+from franca.masking.block import BlockMask
+from franca.masking.cyclic import CyclicMask
+from franca.models.archs import ARCHS
+from franca.models.vit import VisionTransformer, build_vit
+from franca.randomness import generator, numpy_generator
+from franca.ssl.student_teacher import (
+    Balancer,
+    Networks,
+    SinkhornBalancer,
+    StudentTeacher,
+    Weights,
+)
+from franca.train.loop import Training
+from franca.train.optim import build_optimizer
+from franca.train.precision import training_device
+from franca.train.publish import QUARANTINE
+from franca.train.quarantine import RecordingBatches
+from franca.train.schedules import Schedule, Schedules, scaled_learning_rate
+
+
+def build_backbone(cfg: config.Recipe, *, image_size: int, seed: int) -> VisionTransformer:
+    """Build the backbone with random weights; its position grid is that of `image_size` pixels."""
+    return build_vit(
+        cfg.model.arch,
+        image_size=image_size,
+        drop_path=cfg.model.drop_path,
+        layer_scale=cfg.model.layer_scale,
+        registers=cfg.model.registers,
+        interpolation=cfg.model.interpolation,
+        generator=generator(seed, "initial backbone"),
+    )
+
+
+def build_method(cfg: config.Recipe, *, backbone: VisionTransformer, seed: int) -> StudentTeacher:
+    """Build student and teacher around a backbone; both start from it and from the same heads."""
+    student = Networks(
+        backbone=backbone,
+        dino_head=_head(cfg.dino_head, dim=backbone.embed_dim, seed=seed, purpose="dino head"),
+        ibot_head=_head(cfg.ibot_head, dim=backbone.embed_dim, seed=seed, purpose="ibot head"),
+    )
+    objective = cfg.objective
+    method = StudentTeacher(
+        student=student,
+        teacher=copy.deepcopy(student),
+        weights=Weights(
+            dino=objective.dino_weight,
+            ibot=objective.ibot_weight,
+            koleo=objective.koleo_weight,
+            levels=level_weights(
+                len(cfg.dino_head.levels),
+                weights=objective.level_weights,
+                reduction=objective.level_reduction,
+            ),
+        ),
+        student_temperature=objective.student_temperature,
+        balance_cls=_balancer(objective, student.dino_head),
+        balance_patches=_balancer(objective, student.ibot_head),
+    )
+    return method.to(training_device())
+
+
+def build_student_optimizer(cfg: config.Recipe, method: StudentTeacher) -> torch.optim.AdamW:
+    """Build the optimiser of the student."""
+    return build_optimizer(
+        method.student_parts,
+        depth=len(method.student.backbone.blocks),
+        layer_decay=cfg.optimizer.layer_decay,
+        patch_embed_multiplier=cfg.optimizer.patch_embed_multiplier,
+        betas=(cfg.optimizer.beta1, cfg.optimizer.beta2),
+    )
+
+
+def build_training(
+    cfg: config.Recipe,
+    *,
+    method: StudentTeacher,
+    optimizer: torch.optim.Optimizer,
+    images: ImageSource,
+    seed: int,
+    steps: range,
+    kept_steps: Sequence[int],
+    work: Path,
+) -> Training:
+    """Build the run that takes `method` through `steps` of the recipe's schedules.
+
+    Raises:
+        ValueError: fewer images than a batch holds.
+    """
+    if len(images) < cfg.global_batch_size:
+        raise ValueError(
+            f"{len(images)} images are fewer than global_batch_size {cfg.global_batch_size}: lower "
+            "it, or let the filters keep more"
+        )
+    torch.set_num_threads(cfg.run.cpu_threads)
+    device = training_device()
+    batches = build_batches(
+        images,
+        augment=cfg.augment,
+        loading=cfg.loading,
+        global_batch_size=cfg.global_batch_size,
+        seed=seed,
+        pin_memory=device.type == "cuda",
+    )
+    return Training(
+        method=method,
+        optimizer=optimizer,
+        schedules=build_schedules(cfg),
+        batches=RecordingBatches(batches, work / QUARANTINE),
+        masks=build_masks(cfg, seed=seed),
+        seed=seed,
+        steps=steps,
+        kept_steps=kept_steps,
+        clip_norm=cfg.optimizer.clip_norm,
+        precision=cfg.run.precision,
+        device=device,
+        checkpoint_every=cfg.run.checkpoint_every,
+        log_every=cfg.run.log_every,
+        work=work,
+    )
+
+
+def build_masks(cfg: config.Recipe, *, seed: int) -> Callable[[int], BatchMasks]:
+    """Build the function from a step to the masks of its global crops."""
+    side = cfg.augment.global_crops.size // ARCHS[cfg.model.arch].patch_size
+    masker: Masker
+    if cfg.masking.kind == "block":
+        masker = BlockMask(grid=(side, side), min_aspect=cfg.masking.min_aspect)
+    else:
+        masker = CyclicMask(
+            grid=(side, side),
+            min_aspect=cfg.masking.min_aspect,
+            roll=cfg.masking.kind == "cyclic",
+        )
+
+    def masks(step: int) -> BatchMasks:
+        return sample_masks(
+            masker,
+            num_crops=2 * cfg.global_batch_size,
+            num_patches=side**2,
+            probability=cfg.masking.probability,
+            ratio=cfg.masking.ratio,
+            counts=cfg.masking.counts,
+            generator=numpy_generator(seed, "masks", step),
+        )
+
+    return masks
+
+
+def build_schedules(cfg: config.Recipe) -> Schedules:
+    """Build the schedules of a run of `cfg.steps` updates."""
+    schedule = cfg.schedule
+    peak = scaled_learning_rate(schedule.base_learning_rate, batch_size=cfg.global_batch_size)
+    first_temperature, last_temperature = schedule.teacher_temperature
+    return Schedules(
+        learning_rate=Schedule(
+            start=0.0,
+            peak=peak,
+            end=schedule.final_learning_rate,
+            total=cfg.steps,
+            warmup=schedule.warmup_steps,
+        ),
+        weight_decay=_cosine(schedule.weight_decay, total=cfg.steps),
+        momentum=_cosine(schedule.momentum, total=cfg.steps),
+        teacher_temperature=Schedule(
+            start=first_temperature,
+            peak=last_temperature,
+            end=last_temperature,
+            total=schedule.teacher_temperature_steps,
+            warmup=schedule.teacher_temperature_steps,
+        ),
+        frozen_last_layer=schedule.frozen_last_layer_steps,
+    )
+
+
+def _cosine(ends: tuple[float, float], *, total: int) -> Schedule:
+    first, last = ends
+    return Schedule(start=first, peak=first, end=last, total=total)
+
+
+def _head(cfg: config.Head, *, dim: int, seed: int, purpose: str) -> MatryoshkaHead:
+    return MatryoshkaHead(
+        dim=dim,
+        levels=cfg.levels,
+        mode=cfg.mode,
+        num_prototypes=cfg.num_prototypes,
+        hidden_dim=cfg.hidden_dim,
+        bottleneck_dim=cfg.bottleneck_dim,
+        num_layers=cfg.num_layers,
+        normalization=cfg.normalization,
+        batch_norm=cfg.batch_norm,
+        generator=generator(seed, f"initial {purpose}"),
+    )
+
+
+def _balancer(cfg: config.Objective, head: MatryoshkaHead) -> Balancer:
+    if cfg.targets == "centering":
+        return SoftmaxCentering(head.num_prototypes)
+    return SinkhornBalancer(iterations=cfg.sinkhorn_iterations)

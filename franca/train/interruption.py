@@ -1,0 +1,40 @@
+"""Being asked to stop: SIGTERM and SIGUSR1 end a run between two steps, ready to be requeued."""
+
+import signal
+import threading
+from types import FrameType, TracebackType
+
+# sysexits.h: "temporary failure, the user is invited to retry". Slurm: --requeue on this code.
+REQUEUE_EXIT_CODE = 75
+
+_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+
+
+class StopRequest:
+    """Context in which the two signals set a flag instead of ending the process.
+
+    Outside the main thread Python cannot install handlers; there the signals act as before.
+    """
+
+    def __init__(self) -> None:
+        self.received: str | None = None
+
+    def __enter__(self) -> "StopRequest":
+        """Install the handlers."""
+        self._previous = {}
+        if threading.current_thread() is threading.main_thread():
+            self._previous = {number: signal.signal(number, self._note) for number in _SIGNALS}
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Restore the handlers that were there before."""
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        self.received = signal.Signals(number).name

@@ -1,0 +1,83 @@
+"""Parameters of the evaluation: what is refused, and in which words."""
+
+import pytest
+from pydantic import ValidationError
+
+from franca.config.evaluate import Evaluate, Knn
+
+KNN = {
+    "neighbours": [10, 20],
+    "headline": 20,
+    "temperature": 0.07,
+    "halvings": 2,
+    "pca_dims": [],
+    "block": 64,
+}
+KMEANS = {"iterations": 5, "restarts": 1, "points_per_cluster": 8}
+EVALUATE = {
+    "device": "cpu",
+    "batch_size": 8,
+    "num_workers": 0,
+    "resize": 16,
+    "crop_size": 16,
+    "dense_size": 16,
+    "patch_dtype": "float32",
+    "resamples": 20,
+    "num_samples": 2,
+    "tasks": [{"benchmark": "knn", "evaluation_set": "objects"}],
+    "knn": KNN,
+    "linear_cached": {
+        "blocks": [1],
+        "learning_rates": [0.1],
+        "steps": 5,
+        "batch_size": 8,
+        "momentum": 0.9,
+    },
+    "logreg": {
+        "inverse_penalties": [1.0],
+        "max_iterations": 50,
+        "tolerance": 1e-3,
+        "standardised": True,
+    },
+    "in_context": {"neighbours": 5, "temperature": 0.02, "memory_size": None, "block": 64},
+    "overclustering": {"clusters": [0, 5], "runs": 1, "pca_dims": None, "side": 16, **KMEANS},
+    "depth": {"penalties": [0.1]},
+    "normals": {"penalties": [0.1]},
+    "position": {},
+    "spatial_entropy": {"clusters": 4, **KMEANS},
+    "ood": {
+        "neighbours": [2],
+        "guide_neighbours": 2,
+        "principal_dims": [8],
+        "inverse_penalty": 1.0,
+        "max_iterations": 50,
+        "tolerance": 1e-3,
+    },
+}
+
+
+def test_complete_section_is_accepted_and_nothing_has_a_default():
+    assert Evaluate(**EVALUATE).knn.neighbours == (10, 20)
+    for name in EVALUATE:
+        with pytest.raises(ValidationError, match=name):
+            Evaluate(**{key: value for key, value in EVALUATE.items() if key != name})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"crop_size": 17}, "crop_size 17 exceeds resize 16"),
+        ({"tasks": EVALUATE["tasks"] * 2}, "benchmark twice on the same set"),
+        ({"tasks": [{"benchmark": "guess", "evaluation_set": "x"}]}, "Input should be 'knn'"),
+        ({"batch_size": 0}, "greater than or equal to 1"),
+        ({"knnn": {}}, "Extra inputs are not permitted"),
+    ],
+)
+def test_impossible_values_are_refused(change, message):
+    with pytest.raises(ValidationError, match=message):
+        Evaluate(**(EVALUATE | change))
+
+
+def test_headline_must_be_reported():
+    with pytest.raises(ValidationError, match="headline 5 is not among neighbours"):
+        Knn(**(KNN | {"headline": 5}))

@@ -1,0 +1,43 @@
+"""Declarations of evaluation sets."""
+
+import pytest
+from pydantic import ValidationError
+
+from franca.config.evaluation_sets import EvaluationSet
+
+SEGMENTATION = {
+    "kind": "segmentation",
+    "format": "voc",
+    "root": "{scenes}/segmentation",
+    "train_split": "train",
+    "test_split": "val",
+    "max_train": None,
+    "max_test": None,
+    "num_classes": 9,
+    "ignore_index": 255,
+    "known_set": None,
+    "licence": "Apache-2.0",
+}
+
+
+def test_complete_declaration_is_accepted():
+    assert EvaluationSet(**SEGMENTATION).num_classes == 9
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": "parquet"}, r"'parquet' cannot hold a segmentation set: use \['voc'\]"),
+        ({"num_classes": None}, "a segmentation set needs num_classes: set it"),
+        ({"kind": "novel", "format": "folder"}, "a novel set needs known_set"),
+        (
+            {"kind": "classification", "format": "folder", "train_split": None},
+            "needs train_split",
+        ),
+        ({"licence": ""}, "at least 1 character"),
+        ({"ignore_index": 256}, "less than or equal to 255"),
+    ],
+)
+def test_what_does_not_fit_is_refused(change, message):
+    with pytest.raises(ValidationError, match=message):
+        EvaluationSet(**(SEGMENTATION | change))

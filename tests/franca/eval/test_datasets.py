@@ -1,0 +1,146 @@
+"""Layouts on disk: what is read, what is refused and in which words."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from franca.eval.datasets import (
+    FolderImages,
+    ParquetImages,
+    SegmentationImages,
+    choose,
+    open_labelled,
+)
+from tests.franca.eval.worlds import CLASSES, write_folder, write_parquet, write_voc
+
+SHARED = Path(__file__).parents[4] / "shared" / "data"
+
+
+def same(image, other):
+    return np.array_equal(np.array(image), np.array(other))
+
+
+def test_parquet_in_any_order_of_access(tmp_path):
+    first = write_parquet(tmp_path, "train", [0, 1, 2, 0, 1], part="00000-of-00002", seed=1)
+    second = write_parquet(tmp_path, "train", [2, 2, 1], part="00001-of-00002", seed=2)
+    write_parquet(tmp_path, "val", [0])
+    images = ParquetImages(tmp_path, split="train", limit=None)
+    assert images.names == CLASSES
+    assert images.labels.tolist() == [0, 1, 2, 0, 1, 2, 2, 1]
+    for index in (7, 0, 4, 5, 3):
+        assert same(images.image(index), (first + second)[index])
+    assert same(pickle.loads(pickle.dumps(images)).image(6), second[1])  # for decoding processes
+
+
+def test_limit_takes_the_same_images_in_order(tmp_path):
+    pictures = write_parquet(tmp_path, "val", list(range(3)) * 4)
+    images = ParquetImages(tmp_path, split="val", limit=5)
+    again = ParquetImages(tmp_path, split="val", limit=5)
+    chosen = choose(12, 5)
+    assert len(images) == len(again) == 5
+    assert images.digest == again.digest
+    assert images.digest != ParquetImages(tmp_path, split="val", limit=None).digest
+    assert np.all(np.diff(chosen) > 0)
+    for index, row in enumerate(chosen):
+        assert images.labels[index] == row % 3
+        assert same(images.image(index), pictures[row])
+
+
+def test_digest_follows_content_and_labels(tmp_path):
+    digests = set()
+    for number, (labels, seed) in enumerate([([0, 1], 0), ([0, 1], 1), ([1, 0], 0)]):
+        write_parquet(tmp_path / str(number), "val", labels, seed=seed)
+        digests.add(ParquetImages(tmp_path / str(number), split="val", limit=None).digest)
+    assert len(digests) == 3
+    write_parquet(tmp_path / "elsewhere", "val", [0, 1], seed=0)
+    assert ParquetImages(tmp_path / "elsewhere", split="val", limit=None).digest in digests
+
+
+def test_folder_classes_are_sorted_and_numbers_by_value(tmp_path):
+    write_folder(tmp_path, "val", {"10": 1, "9": 2})
+    images = FolderImages(tmp_path, split="val", limit=None)
+    assert images.names == ("9", "10")
+    assert images.labels.tolist() == [0, 0, 1]
+    assert images.image(2).size == (16, 16)
+    write_folder(tmp_path, "train", {"10": 1, "9": 1, "n01": 1})
+    named = FolderImages(tmp_path, split="train", limit=2)
+    assert named.names == ("10", "9", "n01")
+    assert len(named) == len(named.labels) == 2
+    assert named.digest != images.digest
+
+
+def test_segmentation_reads_masks_and_geometry(tmp_path):
+    write_voc(tmp_path, {"train": 2, "val": 3})
+    images = SegmentationImages(tmp_path, split="val", limit=None)
+    assert len(images) == 3
+    assert images.image(0).size == (16, 16)
+    mask = images.mask(0, side=16)
+    assert mask[0].tolist() == [255] * 16
+    assert mask[1:].max() < 3
+    assert images.mask(0, side=8).shape == (8, 8)
+    assert images.depth(0).shape == (16, 16)
+    assert images.normals(0).shape == (16, 16, 3)
+    images.check_classes(3)
+    assert len(SegmentationImages(tmp_path, split="val", limit=2)) == 2
+
+
+def test_segmentation_digest_covers_masks_and_geometry(tmp_path):
+    write_voc(tmp_path, {"val": 1})
+    before = SegmentationImages(tmp_path, split="val", limit=None).digest
+    depth = tmp_path / "Depth" / "val_0.npy"
+    np.save(depth, np.load(depth) + 1)
+    assert SegmentationImages(tmp_path, split="val", limit=None).digest != before
+
+
+def test_missing_sets_say_what_was_expected_and_where(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"val-\*.parquet with columns image"):
+        ParquetImages(tmp_path, split="val", limit=None)
+    with pytest.raises(FileNotFoundError, match=r"val/<class>/<image>; found none"):
+        FolderImages(tmp_path, split="val", limit=None)
+    with pytest.raises(FileNotFoundError, match=r"PASCAL VOC layout; .*val.txt does not exist"):
+        SegmentationImages(tmp_path, split="val", limit=None)
+
+
+def test_wrong_layouts_are_refused(tmp_path):
+    write_parquet(tmp_path / "negative", "val", [0, -1])
+    with pytest.raises(ValueError, match="labels outside the 3 named classes"):
+        ParquetImages(tmp_path / "negative", split="val", limit=None)
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (tmp_path / "plain").mkdir()
+    pq.write_table(pa.table({"label": [0]}), tmp_path / "plain" / "val-0.parquet")
+    with pytest.raises(ValueError, match="ClassLabel names"):
+        ParquetImages(tmp_path / "plain", split="val", limit=None)
+    with pytest.raises(ValueError, match=r"'voc' is not a classification layout"):
+        open_labelled("voc", tmp_path, split="val", limit=None)
+
+
+def test_damaged_segmentation_sets_are_refused(tmp_path):
+    write_voc(tmp_path, {"val": 1})
+    with pytest.raises(ValueError, match="lists 3 classes but num_classes is 4"):
+        SegmentationImages(tmp_path, split="val", limit=None).check_classes(4)
+    (tmp_path / "JPEGImages" / "val_0.jpg").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"val_0.jpg: not a readable image"):
+        SegmentationImages(tmp_path, split="val", limit=None).image(0)
+    (tmp_path / "SegmentationClass" / "val_0.png").unlink()
+    with pytest.raises(FileNotFoundError, match=r"SegmentationClass/val_0.png does not exist"):
+        SegmentationImages(tmp_path, split="val", limit=None)
+    (tmp_path / "ImageSets/Segmentation/val.txt").write_text("")
+    with pytest.raises(ValueError, match="names no image"):
+        SegmentationImages(tmp_path, split="val", limit=None)
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the real images beside the project")
+def test_real_sets_open():
+    tiny = ParquetImages(SHARED / "tiny_imagenet_50", split="val", limit=None)
+    assert (len(tiny), len(tiny.names), tiny.image(2499).size) == (2500, 50, (64, 64))
+    camvid = SegmentationImages(SHARED / "camvid", split="val", limit=None)
+    camvid.check_classes(11)
+    assert (len(camvid), camvid.has_depth) == (101, False)
+    assert set(np.unique(camvid.mask(0, side=128))) <= {*range(11), 255}
+    sample = FolderImages(SHARED / "imagenet_sample", split="train", limit=None)
+    assert (len(sample), len(sample.names)) == (1000, 1000)

@@ -1,0 +1,38 @@
+"""Blocked search against the dense one."""
+
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from franca.eval.neighbours import cosine_search
+
+
+@pytest.mark.parametrize("block", [1, 7, 64, 1000])
+@pytest.mark.parametrize("neighbours", [1, 5, 200])
+def test_blocks_change_nothing(block, neighbours):
+    source = torch.Generator().manual_seed(0)
+    bank, queries = (torch.randn(n, 6, generator=source) for n in (50, 9))
+    similarity, index = cosine_search(
+        queries, bank, neighbours=neighbours, block=block, device=torch.device("cpu")
+    )
+    dense = (normalize(queries, dim=1) @ normalize(bank, dim=1).T).sort(1, descending=True)
+    kept = min(neighbours, 50)
+    assert torch.equal(index, dense.indices[:, :kept])
+    torch.testing.assert_close(similarity, dense.values[:, :kept])
+
+
+def test_half_precision_bank_is_compared_in_single_precision():
+    bank = torch.tensor([[1.0, 0.0], [1.0, 1e-3], [0.0, 1.0]], dtype=torch.float16)
+    similarity, index = cosine_search(
+        bank[:1], bank, neighbours=3, block=2, device=torch.device("cpu")
+    )
+    assert index.tolist() == [[0, 1, 2]]
+    assert similarity.dtype == torch.float32
+    assert similarity[0, 1] < 1
+
+
+def test_zero_vectors_are_similar_to_nothing():
+    similarity, _ = cosine_search(
+        torch.zeros(1, 3), torch.eye(3), neighbours=3, block=8, device=torch.device("cpu")
+    )
+    assert similarity.tolist() == [[0.0, 0.0, 0.0]]

@@ -1,0 +1,67 @@
+"""KoLeo: the released values and gradients, duplicates, precision."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from franca.losses.koleo import koleo_loss
+
+ORACLE = np.load(Path(__file__).parents[2] / "oracles" / "losses.npz", allow_pickle=False)
+
+
+@pytest.mark.parametrize("case", ["base", "two"])
+def test_value_and_gradient_equal_the_released_code(case):
+    x = torch.from_numpy(ORACLE[f"in/koleo/{case}/x"]).requires_grad_()
+    loss = koleo_loss(x)
+    loss.backward()
+    expected = torch.from_numpy(ORACLE[f"out/koleo/{case}/loss"])
+    assert_close(loss, expected, atol=1e-5, rtol=5e-5)
+    expected = torch.from_numpy(ORACLE[f"out/koleo/{case}/grad_x"])
+    assert_close(x.grad, expected, atol=1e-5, rtol=5e-5)
+
+
+def test_duplicates_with_the_released_eps():
+    x = torch.from_numpy(ORACLE["in/koleo/dup/x"])
+    expected = torch.from_numpy(ORACLE["out/koleo/dup/loss"])
+    assert_close(koleo_loss(x, eps=1e-8), expected, atol=0, rtol=1e-3)
+
+
+def test_duplicates_have_bounded_loss_and_gradient():
+    x = torch.from_numpy(ORACLE["in/koleo/dup/x"]).requires_grad_()
+    loss = koleo_loss(x)
+    loss.backward()
+    assert loss < -np.log(1e-6)
+    assert x.grad.abs().max() < 1e6
+
+
+def test_duplicates_in_half_precision_stay_finite():
+    x = torch.ones(4, 8, dtype=torch.float16, requires_grad=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = koleo_loss(x)
+    loss.backward()
+    assert loss.dtype == torch.float32
+    assert loss.isfinite()
+    assert x.grad.isfinite().all()
+
+
+def test_length_of_features_does_not_matter():
+    torch.manual_seed(0)
+    x = torch.randn(6, 5)
+    assert_close(koleo_loss(x), koleo_loss(x * torch.rand(6, 1).add(0.1)))
+
+
+def test_spreading_lowers_the_loss():
+    torch.manual_seed(0)
+    x = torch.randn(8, 16)
+    assert koleo_loss(x) < koleo_loss(x + 5)
+
+
+def test_a_batch_of_one_costs_nothing():
+    x = torch.randn(1, 4, requires_grad=True)
+    loss = koleo_loss(x)
+    loss.backward()
+    assert loss == 0
+    assert not x.grad.any()

@@ -1,0 +1,64 @@
+"""Block masks: the distribution that the released DINOv2 code draws."""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import chi2_contingency
+
+from franca.masking.block import BlockMask
+from franca.randomness import numpy_generator
+
+ORACLE = np.load(Path(__file__).parents[2] / "oracles" / "masks.npz", allow_pickle=False)
+CASE = "out/samples/dinov2_g16_k77"
+NUM_STATISTIC = 1500
+
+
+@cache
+def draw():
+    return BlockMask((16, 16))(np.full(NUM_STATISTIC, 77), generator=numpy_generator(0, "block"))
+
+
+def test_counts_miss_as_often_as_in_the_released_code():
+    counts = draw().sum(axis=(1, 2))
+    assert counts.max() == 77
+    assert counts.min() >= 70
+    standard_error = np.hypot(counts.std(), ORACLE[f"{CASE}/count_std"]) / NUM_STATISTIC**0.5
+    assert abs(counts.mean() - ORACLE[f"{CASE}/count_mean"]) < 5 * standard_error
+
+
+def test_each_patch_is_masked_as_often_as_in_the_released_code():
+    frequency, expected = draw().mean(axis=0), ORACLE[f"{CASE}/cell_frequency"]
+    pooled = (frequency + expected) / 2
+    z = (frequency - expected) / np.sqrt(pooled * (1 - pooled) * 2 / NUM_STATISTIC)
+    assert np.abs(z).max() < 5
+
+
+@pytest.mark.parametrize(("direction", "axis"), [("vertical", 1), ("horizontal", 2)])
+def test_shapes_follow_the_released_law(direction, axis):
+    masks = draw()
+    edges = (masks != np.roll(masks, 1, axis=axis)).sum(axis=(1, 2))
+    mean, std = ORACLE[f"{CASE}/wrap_edges_{direction}_mean_std"]
+    assert abs(edges.mean() - mean) < 5 * np.hypot(edges.std(), std) / NUM_STATISTIC**0.5
+    expected = ORACLE[f"{CASE}/wrap_edges_{direction}_hist"]
+    both = np.stack([np.bincount(edges, minlength=len(expected)), expected])
+    assert chi2_contingency(both[:, both.sum(axis=0) > 10]).pvalue > 1e-4
+
+
+def test_extremes_end():
+    masker = BlockMask((4, 4))
+    masks = masker(np.array([0, 1, 16]), generator=numpy_generator(0, "extremes"))
+    counts = masks.sum(axis=(1, 2))
+    assert counts[0] == 0
+    assert counts[1] <= 1
+    assert counts[2] <= 16
+
+
+def test_draws_repeat_with_the_generator():
+    first, again, other = (
+        BlockMask((8, 8))(np.full(9, 20), generator=numpy_generator(seed, "same"))
+        for seed in (0, 0, 1)
+    )
+    assert (first == again).all()
+    assert (first != other).any()

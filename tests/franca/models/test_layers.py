@@ -1,0 +1,115 @@
+"""Layers: packing, attention in two forms, and stochastic depth by batch subset."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from franca.models.layers import Attention, Block, SwiGLU, attend, draw_subsets
+from franca.randomness import generator
+
+PACKING = ((4, 5), (6, 3))
+ROWS = 4 * 5 + 6 * 3
+
+
+def draw(*, drop_path, count=1, seed=0):
+    return draw_subsets(
+        packing=PACKING,
+        drop_path=drop_path,
+        count=count,
+        generator=generator(seed, "test"),
+        device=torch.device("cpu"),
+    )
+
+
+def make_block():
+    torch.manual_seed(0)
+    return Block(width=8, heads=2, ffn="swiglu", layer_scale=0.5)
+
+
+def test_attention_never_looks_outside_its_sequence():
+    torch.manual_seed(0)
+    attention = Attention(width=8, heads=2)
+    x = torch.randn(ROWS, 8)
+    changed = x.clone()
+    changed[:5] += 1.0  # the first sequence
+    difference = (attention(x, PACKING) - attention(changed, PACKING)).abs().amax(dim=1)
+    assert difference[:5].min() > 1e-4
+    assert difference[5:].max() == 0
+
+
+def test_bf16_attention_on_cpu_equals_fp32_to_its_precision():
+    torch.manual_seed(0)
+    q, k, v = torch.randn(3, 2, 3, 17, 16)
+    half = attend(q.bfloat16(), k.bfloat16(), v.bfloat16())
+    assert half.dtype == torch.bfloat16
+    assert_close(half.float(), attend(q, k, v), atol=0.03, rtol=0.03)
+
+
+def test_attention_of_equal_keys_is_the_mean_of_values():
+    v = torch.randn(1, 1, 6, 4)
+    mixed = attend(torch.randn(1, 1, 6, 4), torch.ones(1, 1, 6, 4), v)
+    assert_close(mixed, v.mean(dim=2, keepdim=True).expand_as(v))
+
+
+def test_swiglu_gates_with_the_first_half():
+    layer = SwiGLU(width=1, hidden=1)
+    for parameter in layer.parameters():
+        torch.nn.init.zeros_(parameter)
+    layer.w12.weight.data = torch.tensor([[1.0], [2.0]])
+    layer.w3.weight.data = torch.tensor([[1.0]])
+    x = torch.tensor([[3.0]])
+    assert_close(layer(x), torch.sigmoid(x) * x * (2 * x))
+
+
+def test_subsets_are_whole_distinct_sequences_with_unbiased_scale():
+    for subset in draw(drop_path=0.4, count=20):
+        assert subset.packing == ((2, 5), (3, 3))
+        first, second = subset.rows[:10].view(2, 5), (subset.rows[10:] - 20).view(3, 3)
+        for rows, tokens in [(first, 5), (second, 3)]:
+            assert torch.equal(rows - rows[:, :1], torch.arange(tokens).expand_as(rows))
+            assert (rows[:, 0] % tokens == 0).all()
+            assert len(rows[:, 0].unique()) == len(rows)
+        assert subset.scale.flatten().tolist() == [2.0] * 19
+
+
+def test_subsets_are_independent_and_repeatable():
+    drawn = [tuple(subset.rows.tolist()) for subset in draw(drop_path=0.4, count=30)]
+    assert len(set(drawn)) > 15
+    assert drawn == [tuple(subset.rows.tolist()) for subset in draw(drop_path=0.4, count=30)]
+
+
+def test_at_least_one_sequence_is_kept():
+    assert draw(drop_path=0.99)[0].packing == ((1, 5), (1, 3))
+
+
+def test_stochastic_depth_has_the_full_residual_as_its_expectation():
+    """Averaged over all draws, a row kept with probability q gets residual / q."""
+    block = make_block()
+    x = torch.randn(ROWS, 8)
+    full = x + block.ls1(block.attn(block.norm1(x), PACKING))
+    block.ls2.gamma.data.zero_()  # leaves the attention branch alone
+    with torch.no_grad():
+        draws = [block(x, PACKING, [s, s]) for s in draw(drop_path=0.4, count=300)]
+    standard_error = torch.stack(draws).std(dim=0) / 300**0.5
+    z = (torch.stack(draws).mean(dim=0) - full) / standard_error.clamp_min(1e-6)
+    assert z.abs().max() < 5
+
+
+def test_dropped_rows_pass_unchanged_and_kept_rows_match_the_scaled_branch():
+    block = make_block()
+    x = torch.randn(ROWS, 8)
+    subset = draw(drop_path=0.4)[0]
+    block.ls2.gamma.data.zero_()
+    out = block(x, PACKING, [subset, subset])
+    kept = torch.zeros(ROWS, dtype=torch.bool)
+    kept[subset.rows] = True
+    assert torch.equal(out[~kept], x[~kept])
+    full = block.ls1(block.attn(block.norm1(x), PACKING))
+    assert_close(out[kept], (x + 2 * full)[kept])
+
+
+@pytest.mark.parametrize("ffn", ["swiglu", "mlp"])
+def test_block_is_the_identity_when_layer_scale_is_zero(ffn):
+    block = Block(width=8, heads=2, ffn=ffn, layer_scale=0.0)
+    x = torch.randn(ROWS, 8)
+    assert torch.equal(block(x, PACKING), x)

@@ -1,0 +1,163 @@
+"""Weights: round trips, released layouts, and what is said about files that are not right."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from franca.models.archs import Arch
+from franca.models.vit import build_vit
+from franca.models.weights import import_released, load_backbone, save_backbone
+from franca.randomness import generator
+
+ORACLE = np.load(Path(__file__).parents[2] / "oracles" / "vit.npz", allow_pickle=False)
+BASE = Arch("base", width=48, depth=4, heads=3, patch_size=14, image_size=224)
+
+
+def model_of(seed=0, **arguments):
+    return build_vit("vit_tiny", generator=generator(seed, "weights"), **arguments).eval()
+
+
+def released_state(weights="base"):
+    prefix = f"in/{weights}/sd/"
+    return {
+        key.removeprefix(prefix): torch.from_numpy(ORACLE[key])
+        for key in ORACLE.files
+        if key.startswith(prefix)
+    }
+
+
+def test_round_trip_keeps_weights_settings_and_metadata(tmp_path):
+    model = model_of(registers=2, interpolation="antialias", image_size=32, patch_size=4)
+    save_backbone(model, tmp_path / "m.safetensors", metadata={"step": 3, "samples": 96})
+    loaded, metadata = load_backbone(tmp_path / "m.safetensors")
+    assert metadata["step"] == 3
+    assert metadata["model"]["arch"] == "vit_tiny"
+    assert metadata["model"] == loaded.settings == model.settings
+    images = torch.randn(2, 3, 32, 40)
+    wanted, got = model.forward_features(images), loaded.forward_features(images)
+    assert torch.equal(wanted.patches, got.patches)
+    assert not loaded.training
+    assert all(parameter.requires_grad for parameter in loaded.parameters())
+
+
+def test_bytes_repeat_and_depend_on_the_weights(tmp_path):
+    files = [tmp_path / name for name in ("a", "b", "c")]
+    for path, seed in zip(files, (0, 0, 1), strict=True):
+        save_backbone(model_of(seed), path, metadata={"b": 1, "a": 2})
+    first, again, other = (path.read_bytes() for path in files)
+    assert first == again
+    assert first != other
+    assert str(tmp_path).encode() not in first
+
+
+def test_precision_survives(tmp_path):
+    save_backbone(model_of().bfloat16(), tmp_path / "m", metadata={})
+    assert load_backbone(tmp_path / "m")[0].norm.weight.dtype == torch.bfloat16
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"absent.safetensors: no such checkpoint"):
+        load_backbone(tmp_path / "absent.safetensors")
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, -1])
+def test_truncated_file_is_refused_in_one_line(tmp_path, keep):
+    path = tmp_path / "m.safetensors"
+    save_backbone(model_of(), path, metadata={})
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ValueError, match=r"m.safetensors: damaged safetensors file") as caught:
+        load_backbone(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_foreign_safetensors_file_is_refused(tmp_path):
+    save_file({"weight": torch.zeros(2)}, tmp_path / "m")
+    with pytest.raises(ValueError, match="no 'franca' entry in the header"):
+        load_backbone(tmp_path / "m")
+
+
+def test_wrong_keys_and_shapes_are_listed(tmp_path):
+    model = model_of()
+    state = model.state_dict()
+    state["extra.weight"] = state.pop("norm.weight")
+    state["mask_token"] = torch.zeros(1, 95)
+    header = {"franca": json.dumps({"model": model.settings})}
+    save_file({k: v.contiguous() for k, v in state.items()}, tmp_path / "m", metadata=header)
+    with pytest.raises(ValueError, match="do not fit vit_tiny") as caught:
+        load_backbone(tmp_path / "m")
+    assert "missing: norm.weight" in str(caught.value)
+    assert "unknown: extra.weight" in str(caught.value)
+    assert "mask_token (1, 95) instead of (1, 96)" in str(caught.value)
+
+
+def test_released_state_dict_is_taken_apart():
+    state = released_state()
+    state["dino_head.mlps.0.bias"] = torch.zeros(1)
+    state["rasa_head.pos_pred.weight"] = torch.zeros(2, 48)
+    imported = import_released({"teacher": state}, BASE)
+    assert sorted(imported.heads) == ["dino_head.last_layers.0.weight_g", "dino_head.mlps.0.bias"]
+    assert list(imported.rasa) == ["rasa_head.pos_pred.weight"]
+    assert imported.model.arch.image_size == 56  # from the file, not from the row
+    chunked = state["backbone.blocks.1.3.mlp.w3.weight"]
+    assert torch.equal(imported.model.state_dict()["blocks.3.mlp.w3.weight"], chunked)
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "backbone.", "module.backbone."])
+def test_prefixes_are_stripped_at_the_start_only(prefix):
+    state = {prefix + key: value for key, value in model_of().state_dict().items()}
+    imported = import_released(state, "vit_tiny")
+    assert torch.equal(imported.model.pos_embed, state[prefix + "pos_embed"])
+    state["norm.module.backbone.bias"] = state[prefix + "norm.bias"]
+    with pytest.raises(ValueError, match=r"unknown: norm\.module\.backbone\.bias"):
+        import_released(state, "vit_tiny")
+
+
+def test_released_file_of_torch(tmp_path):
+    torch.save({"teacher": released_state()}, tmp_path / "franca.pth")
+    imported = import_released(tmp_path / "franca.pth", BASE)
+    assert torch.equal(imported.model.cls_token, released_state()["backbone.cls_token"])
+
+
+@pytest.mark.parametrize("grid", [16, 37])
+def test_grids_of_224_and_518_pixels_are_recognised(grid):
+    state = model_of(patch_size=14, image_size=14 * grid).state_dict()
+    arch = Arch("t", width=96, depth=3, heads=3, patch_size=14, image_size=224)
+    assert import_released(state, arch).model.arch.image_size == 14 * grid
+
+
+def test_registers_and_plain_feed_forward_of_dinov2():
+    arch = Arch("reg", width=32, depth=2, heads=2, patch_size=14, image_size=224, ffn="mlp")
+    assert import_released(released_state("reg"), arch).model.num_registers == 4
+
+
+class Harmful:
+    def __reduce__(self):
+        return (print, ("executed",))
+
+
+def test_pickled_code_is_not_executed(tmp_path, capsys):
+    torch.save({"teacher": Harmful()}, tmp_path / "bad.pth")
+    with pytest.raises(ValueError, match=r"bad.pth: not a readable file of weights") as caught:
+        import_released(tmp_path / "bad.pth", "vit_tiny")
+    assert "\n" not in str(caught.value)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint"])
+def test_unreadable_released_file_is_named(tmp_path, content):
+    (tmp_path / "bad.pth").write_bytes(content)
+    with pytest.raises(ValueError, match=r"bad.pth: not a readable file of weights"):
+        import_released(tmp_path / "bad.pth", "vit_tiny")
+
+
+def test_released_file_must_exist_and_fit(tmp_path):
+    with pytest.raises(FileNotFoundError, match="download the released checkpoint"):
+        import_released(tmp_path / "absent.pth", "vit_b14")
+    with pytest.raises(ValueError, match="no 'pos_embed'; found a, b"):
+        import_released({"b": torch.zeros(1), "a": torch.zeros(1)}, "vit_b14")
+    with pytest.raises(ValueError, match="do not fit vit_tiny"):
+        import_released(released_state(), "vit_tiny")

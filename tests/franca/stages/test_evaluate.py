@@ -1,0 +1,189 @@
+"""The stage on a small world: every benchmark, three kinds of checkpoint, twice the same bytes."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from franca.config.evaluate import Evaluate
+from franca.config.evaluation_sets import EvaluationSet
+from franca.eval.registry import BENCHMARKS
+from franca.models.vit import build_vit
+from franca.models.weights import save_backbone
+from franca.randomness import generator
+from franca.rasa.linear_map import LinearMap, save_map
+from franca.stages.evaluate import gather, load_checkpoint, run
+from tests.franca.config.test_evaluate import EVALUATE
+from tests.franca.config.test_evaluation_sets import SEGMENTATION
+from tests.franca.eval.worlds import write_parquet, write_voc
+
+CPU = torch.device("cpu")
+LABELS = SEGMENTATION | {"num_classes": None, "ignore_index": None, "format": "parquet"}
+SETS = {
+    "objects": EvaluationSet(**(LABELS | {"kind": "classification", "root": "{scenes}/objects"})),
+    "segmentation": EvaluationSet(**(SEGMENTATION | {"num_classes": 3})),
+    "novel": EvaluationSet(
+        **(LABELS | {"kind": "novel", "root": "{scenes}/novel", "known_set": "objects"})
+    ),
+}
+SET_OF_KIND = {"classification": "objects", "segmentation": "segmentation", "novelty": "novel"}
+TASKS = [
+    {"benchmark": name, "evaluation_set": SET_OF_KIND[benchmark.kind]}
+    for name, benchmark in BENCHMARKS.items()
+]
+NAMES = ["step-0000000", "step-0000010", "highres", "rasa"]
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """Published folders: a world, three backbones and a map that removes two directions."""
+    root = tmp_path_factory.mktemp("artifacts")
+    write_parquet(root / "scenes/objects", "train", list(range(3)) * 10, seed=1)
+    write_parquet(root / "scenes/objects", "val", list(range(3)) * 4, seed=2)
+    write_parquet(root / "scenes/novel", "val", [0] * 5, names=("other", "else"), seed=3)
+    write_voc(root / "scenes/segmentation", {"train": 8, "val": 4})
+    stages = {name: root / name for name in ("scenes", "pretrain", "finetune_highres", "rasa")}
+    for name in ("pretrain", "finetune_highres"):
+        (stages[name] / "checkpoints").mkdir(parents=True)
+    for index, name in enumerate(NAMES[:3]):
+        model = build_vit(
+            "vit_tiny", patch_size=4, image_size=16, generator=generator(index, "test")
+        )
+        stage = "finetune_highres" if name == "highres" else "pretrain"
+        save_backbone(model, stages[stage] / f"checkpoints/{name}.safetensors", metadata={})
+    stages["rasa"].mkdir()
+    plane = torch.linalg.qr(torch.randn(model.embed_dim, 2, generator=generator(0, "plane"))).Q
+    linear_map = LinearMap(plane, plane.T.contiguous(), torch.zeros(model.embed_dim))
+    save_map(linear_map, stages["rasa"] / "map.safetensors")
+    return stages
+
+
+def evaluate(inputs, folder, checkpoint, **changes):
+    output = folder / "output" / checkpoint
+    output.mkdir(parents=True)
+    summary = run(
+        Evaluate(**(EVALUATE | {"tasks": TASKS} | changes)),
+        seed=0,
+        evaluation_sets=SETS,
+        inputs=inputs,
+        output=output,
+        work=folder / "work" / checkpoint,
+        checkpoint=checkpoint,
+    )
+    return output, summary
+
+
+@pytest.fixture(scope="module")
+def published(inputs, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evaluate")
+    return {name: evaluate(inputs, folder, name)[0] for name in NAMES}
+
+
+def files(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_every_benchmark_reports_every_metric(published):
+    rows = json.loads((published["step-0000000"] / "metrics.json").read_text())
+    found = {(row["benchmark"], row["metric"].partition("@")[0]) for row in rows}
+    assert found == {(b.name, spec.name) for b in BENCHMARKS.values() for spec in b.metrics}
+    for row in rows:
+        low, high = row["ci95"]
+        assert low <= high
+        assert row["n"] in (4, 12, 17)
+
+
+def test_outputs_are_complete_and_repeat_byte_for_byte(inputs, published, tmp_path):
+    again, summary = evaluate(inputs, tmp_path, "highres")
+    first = files(published["highres"])
+    assert files(again) == first
+    evidence = {f"evidence/{task['benchmark']}-{task['evaluation_set']}.npz" for task in TASKS}
+    assert set(first) == {"metrics.json", "details.json", "samples.npz"} | evidence
+    rows = json.loads(first["metrics.json"])
+    assert len(summary) == len(rows)
+    assert summary["knn/objects/top1@k20"] in {row["value"] for row in rows}
+
+
+def test_batches_change_no_result(inputs, published, tmp_path):
+    again, _ = evaluate(inputs, tmp_path, "step-0000010", batch_size=3)
+    for path in (again, published["step-0000010"]):
+        assert (path / "metrics.json").is_file()
+    one, other = (
+        {(r["benchmark"], r["metric"]): r["value"] for r in json.loads(text)}
+        for text in (
+            (again / "metrics.json").read_text(),
+            (published["step-0000010"] / "metrics.json").read_text(),
+        )
+    )
+    for key in (("position", "r2"), ("depth", "rmse"), ("in_context", "pixel_accuracy")):
+        assert one[key] == pytest.approx(other[key], abs=0.02)
+
+
+def test_rasa_changes_patches_only(inputs, published):
+    images = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    models = {name: load_checkpoint(name, inputs, device=CPU) for name in ("highres", "rasa")}
+    with torch.inference_mode():
+        plain, mapped = (models[n][0].forward_features(images) for n in ("highres", "rasa"))
+        *earlier, last = models["rasa"][0].forward_intermediate(images, 2)
+    assert models["highres"][1] != models["rasa"][1]
+    assert torch.equal(plain.cls, mapped.cls)
+    assert torch.equal(last.patches, mapped.patches)
+    assert len(earlier) == 1
+    difference = plain.patches - mapped.patches
+    assert torch.linalg.matrix_rank(difference.flatten(0, 1), rtol=1e-4) == 2
+    evidence = [np.load(published[n] / "evidence/knn-objects.npz") for n in ("highres", "rasa")]
+    np.testing.assert_array_equal(evidence[0]["correct@k20"], evidence[1]["correct@k20"])
+
+
+def test_gather_joins_and_compares(published, tmp_path):
+    summary = gather(published, output=tmp_path)
+    assert set(files(tmp_path)) == {"results.json", "results.csv", "results.md", "comparisons.json"}
+    rows = json.loads((tmp_path / "results.json").read_text())
+    assert list(dict.fromkeys(row["checkpoint"] for row in rows)) == NAMES
+    assert summary["checkpoints"] == 4
+    assert summary["metrics"] * 4 == len(rows)
+    comparisons = json.loads((tmp_path / "comparisons.json").read_text())
+    pairs = {(row["checkpoint"], row["baseline"]) for row in comparisons}
+    assert pairs == {(name, NAMES[0]) for name in NAMES[1:]} | {
+        ("highres", "step-0000010"),
+        ("rasa", "highres"),
+    }
+    for row in comparisons:
+        if (row["benchmark"], row["baseline"], row["checkpoint"]) == ("knn", "highres", "rasa"):
+            assert (row["difference"], row["p_value"]) == (0.0, 1.0)
+
+
+def test_samples_serve_the_report(published):
+    with np.load(published["rasa"] / "samples.npz") as archive:
+        assert archive["images"].shape == (2, 16, 16, 3)
+        assert archive["patches"].shape[:2] == (2, 16)
+        assert archive["grid"].tolist() == [4, 4]
+
+
+@pytest.mark.parametrize(
+    ("tasks", "message"),
+    [
+        ([("knn", "nowhere")], "names the set 'nowhere', which evaluation_sets does not"),
+        ([("knn", "segmentation")], "knn on segmentation, a segmentation set: it needs a classif"),
+    ],
+)
+def test_tasks_that_do_not_fit_stop_before_any_work(inputs, tmp_path, tasks, message):
+    wrong = [{"benchmark": name, "evaluation_set": target} for name, target in tasks]
+    with pytest.raises(ValueError, match=message):
+        evaluate(inputs, tmp_path, "highres", tasks=wrong)
+    assert not (tmp_path / "work").exists()
+
+
+def test_missing_checkpoint_is_named(inputs, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"step-0000099.safetensors: no such checkpoint"):
+        evaluate(inputs, tmp_path, "step-0000099")
+
+
+def test_without_dense_sets_there_are_no_samples(inputs, tmp_path):
+    output, _ = evaluate(inputs, tmp_path, "highres", tasks=TASKS[:1])
+    assert not (output / "samples.npz").exists()

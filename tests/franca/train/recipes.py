@@ -1,0 +1,159 @@
+"""Small recipes and batches that need no files, for the tests of training."""
+
+import torch
+
+from franca.config.pretrain import Recipe
+from franca.data.collate import MultiCropBatch
+from franca.randomness import generator
+from franca.train.build import (
+    build_backbone,
+    build_masks,
+    build_method,
+    build_schedules,
+    build_student_optimizer,
+)
+from franca.train.loop import Training
+
+HEAD = {
+    "levels": (0.25, 1.0),
+    "num_prototypes": 32,
+    "hidden_dim": 16,
+    "bottleneck_dim": 4,
+    "num_layers": 2,
+    "mode": "slice",
+    "normalization": "dinov2",
+    "batch_norm": True,
+}
+RECIPE = {
+    "model": {
+        "arch": "vit_tiny",
+        "drop_path": 0.0,
+        "layer_scale": 1.0,
+        "registers": 0,
+        "interpolation": "franca",
+    },
+    "dino_head": HEAD,
+    "ibot_head": HEAD,
+    "augment": {
+        "global_crops": {"size": 32, "scale": (0.4, 1.0)},
+        "local_crops": {"size": 16, "scale": (0.1, 0.4), "count": 2},
+        "flip": 0.5,
+        "jitter": {
+            "probability": 0.8,
+            "brightness": 0.4,
+            "contrast": 0.4,
+            "saturation": 0.2,
+            "hue": 0.1,
+        },
+        "grayscale": 0.2,
+        "blur": {
+            "kernel_size": 3,
+            "sigma": (0.1, 0.5),
+            "first_global": 0.1,
+            "second_global": 0.1,
+            "local": 0.1,
+            "legacy": False,
+        },
+        "solarize": {"probability": 0.2, "threshold": 128},
+        "backend": "opencv",
+        "approximate_colour": False,
+    },
+    "loading": {"workers": 0, "prefetch": 1, "cache_megabytes": 64, "max_undecodable": 0.0},
+    "masking": {
+        "kind": "cyclic",
+        "probability": 0.5,
+        "ratio": (0.2, 0.6),
+        "counts": "uniform",
+        "min_aspect": 0.5,
+    },
+    "objective": {
+        "dino_weight": 1.0,
+        "ibot_weight": 1.0,
+        "koleo_weight": 0.1,
+        "level_weights": None,
+        "level_reduction": "sum",
+        "student_temperature": 0.1,
+        "targets": "sinkhorn",
+        "sinkhorn_iterations": 3,
+    },
+    "optimizer": {
+        "beta1": 0.9,
+        "beta2": 0.99,
+        "clip_norm": 3.0,
+        "layer_decay": 0.9,
+        "patch_embed_multiplier": 0.2,
+    },
+    "schedule": {
+        "base_learning_rate": 1e-2,
+        "final_learning_rate": 1e-6,
+        "warmup_steps": 2,
+        "frozen_last_layer_steps": 3,
+        "weight_decay": (0.04, 0.2),
+        "momentum": (0.9, 1.0),
+        "teacher_temperature": (0.04, 0.07),
+        "teacher_temperature_steps": 4,
+    },
+    "run": {"precision": "fp32", "cpu_threads": 1, "checkpoint_every": 2, "log_every": 1},
+    "steps": 6,
+    "global_batch_size": 4,
+}
+
+
+def recipe(**changes):
+    """The recipe with `section__key=value` replaced."""
+    values = {name: dict(v) if isinstance(v, dict) else v for name, v in RECIPE.items()}
+    for path, value in changes.items():
+        section, _, key = path.partition("__")
+        if key:
+            values[section][key] = value
+        else:
+            values[section] = value
+    return Recipe.model_validate(values)
+
+
+def batch_of(cfg, step):
+    """Uniform noise that depends on the step alone."""
+    draw = generator(0, "test batch", step)
+    count, augment = cfg.global_batch_size, cfg.augment
+
+    def crops(views, size):
+        shape = (views * count, 3, size, size)
+        return torch.randint(0, 256, shape, dtype=torch.uint8, generator=draw)
+
+    return MultiCropBatch(
+        global_crops=crops(2, augment.global_crops.size),
+        local_crops=crops(augment.local_crops.count, augment.local_crops.size),
+        keys=tuple(f"{step}-{index}" for index in range(count)),
+    )
+
+
+def batches_of(cfg):
+    """The batches of a range of steps."""
+    return lambda steps: (batch_of(cfg, step) for step in steps)
+
+
+def build(cfg, *, seed=0):
+    """Student and teacher of a recipe."""
+    backbone = build_backbone(cfg, image_size=cfg.augment.global_crops.size, seed=seed)
+    return build_method(cfg, backbone=backbone, seed=seed)
+
+
+def training(cfg, work, *, seed=0, batches=None, kept_steps=()):
+    """A run of a recipe on noise."""
+    method = build(cfg, seed=seed)
+    return Training(
+        method=method,
+        optimizer=build_student_optimizer(cfg, method),
+        schedules=build_schedules(cfg),
+        batches=batches or batches_of(cfg),
+        masks=build_masks(cfg, seed=seed),
+        seed=seed,
+        steps=range(cfg.steps),
+        kept_steps=kept_steps,
+        clip_norm=cfg.optimizer.clip_norm,
+        precision=cfg.run.precision,
+        device=torch.device("cpu"),
+        checkpoint_every=cfg.run.checkpoint_every,
+        log_every=cfg.run.log_every,
+        work=work,
+    )

@@ -1,0 +1,69 @@
+"""States on disk: whole or absent, the two newest kept, damage falls back to the state before."""
+
+import json
+import logging
+
+import pytest
+import torch
+
+from franca.train.checkpoint import load_newest_state, read_state, save_state
+
+
+def tensors(value):
+    return {"student.weight": torch.full((4, 3), float(value)), "optimizer.step": torch.tensor(7.0)}
+
+
+def test_the_newest_state_comes_back_bit_for_bit(tmp_path):
+    saved = {"a": torch.randn(5, 2, generator=torch.Generator().manual_seed(0)).t()}
+    save_state(tmp_path, step=3, tensors=saved)
+    step, loaded = load_newest_state(tmp_path)
+    assert step == 3
+    assert torch.equal(loaded["a"], saved["a"])
+
+
+def test_only_the_two_newest_are_kept(tmp_path):
+    for step in (2, 4, 9, 10):
+        save_state(tmp_path, step=step, tensors=tensors(step))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-0000009", "step-0000010"]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "altered", "no state", "torn state"])
+def test_a_damaged_newest_state_falls_back_with_a_logged_line(tmp_path, caplog, damage):
+    save_state(tmp_path, step=1, tensors=tensors(1))
+    newest = save_state(tmp_path, step=2, tensors=tensors(2))
+    content = (newest / "tensors.safetensors").read_bytes()
+    if damage == "truncated":
+        (newest / "tensors.safetensors").write_bytes(content[:-9])
+    elif damage == "altered":
+        (newest / "tensors.safetensors").write_bytes(content[:-1] + b"\x7f")
+    elif damage == "no state":
+        (newest / "state.json").unlink()
+    else:
+        (newest / "state.json").write_text('{"step": 2, "sha')
+    with caplog.at_level(logging.WARNING):
+        step, loaded = load_newest_state(tmp_path)
+    assert step == 1
+    assert loaded["student.weight"][0, 0] == 1
+    assert "step-0000002" in caplog.text
+    assert not newest.exists()
+
+
+def test_leftovers_of_a_killed_save_are_ignored(tmp_path):
+    save_state(tmp_path, step=1, tensors=tensors(1))
+    (tmp_path / ".step-0000002.partial").mkdir()
+    (tmp_path / ".step-0000002.partial" / "tensors.safetensors").write_bytes(b"half")
+    assert load_newest_state(tmp_path)[0] == 1
+    assert save_state(tmp_path, step=2, tensors=tensors(2)).name == "step-0000002"
+    assert load_newest_state(tmp_path)[0] == 2
+
+
+def test_nothing_saved_means_none(tmp_path):
+    assert load_newest_state(tmp_path / "absent") is None
+
+
+def test_an_unusable_state_names_the_folder_and_the_remedy(tmp_path):
+    folder = save_state(tmp_path, step=1, tensors=tensors(1))
+    state = json.loads((folder / "state.json").read_text())
+    (folder / "state.json").write_text(json.dumps({**state, "sha256": "0" * 64}))
+    with pytest.raises(ValueError, match=r"step-0000001 cannot be used .*: remove the folder"):
+        read_state(folder)
