@@ -1,0 +1,143 @@
+"""Both engines over the whole pipeline: the behaviours that docs/engines.md promises.
+
+Snakemake executes, DVC is the ledger. Whichever made the artefacts, the other finds nothing to do;
+an edited number reruns exactly what depends on it; a killed run ends in the same bytes.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+
+from tests.e2e.clones import ENVIRONMENT, commit, make_clone
+from workflow.stages import STAGES
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("engines"), pytest.mark.timeout(1500)]
+
+NOTHING = "Nothing to be done"
+TRAINED = {"pretrain", "finetune_highres", "rasa", "evaluate", "report"}
+
+# One number in each section, and the stages that must run again when it is edited.
+EDITS = {
+    "report.max_gallery_images": (5, {"report"}),
+    "evaluate.resamples": (51, {"evaluate", "report"}),
+    "rasa.probe.steps": (21, {"rasa", "evaluate", "report"}),
+    "pretrain.run.log_every": (2, TRAINED),
+    "pack_shards.samples_per_shard": (63, TRAINED | {"pack_shards"}),
+    "scenes.jpeg_quality": (91, {stage.name for stage in STAGES}),
+}
+
+
+@pytest.fixture
+def editable(snakemake_clone):
+    """The finished clone, its params.yaml restored afterwards."""
+    file = snakemake_clone.root / "params.yaml"
+    text = file.read_text()
+    yield snakemake_clone
+    file.write_text(text)
+    snakemake_clone.run("franca", "params")
+
+
+def test_1_after_snakemake_neither_engine_has_anything_to_do(snakemake_clone):
+    assert NOTHING in snakemake_clone.snakemake("--dry-run").stdout
+    snakemake_clone.run("dvc", "commit", "--force", "--quiet")
+    assert "up to date" in snakemake_clone.run("dvc", "status").stdout
+    assert NOTHING in snakemake_clone.snakemake("--dry-run").stdout
+
+
+def test_2_after_dvc_neither_engine_has_anything_to_do(dvc_clone):
+    assert "up to date" in dvc_clone.run("dvc", "status").stdout
+    assert NOTHING in dvc_clone.snakemake("--dry-run").stdout
+
+
+def test_both_engines_make_the_same_receipts(snakemake_clone, dvc_clone):
+    first, second = snakemake_clone.receipts(), dvc_clone.receipts()
+    assert len(first) > len(STAGES)
+    assert first == second
+
+
+@pytest.mark.parametrize("path", EDITS)
+def test_3_an_edit_reruns_exactly_what_depends_on_it(editable, path):
+    value, expected = EDITS[path]
+    editable.run("dvc", "commit", "--force", "--quiet")
+    editable.set_parameter(path, value)
+    assert editable.planned_by_snakemake() == expected
+    assert editable.changed_for_dvc() == expected
+
+
+def test_3_dvc_runs_what_it_said_and_snakemake_agrees(dvc_clone):
+    dvc_clone.set_parameter("report.max_gallery_images", 5)
+    output = dvc_clone.run("dvc", "repro").stdout
+    ran = {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
+    assert ran == {"params", "report"}
+    assert NOTHING in dvc_clone.snakemake("--dry-run").stdout
+
+
+def test_4_a_fresh_clone_pulls_and_has_nothing_to_do(snakemake_clone, tmp_path):
+    remote = tmp_path / "remote"
+    snakemake_clone.run("dvc", "remote", "add", "--force", "--default", "shared", str(remote))
+    snakemake_clone.run("dvc", "remote", "modify", "shared", "verify", "true")
+    snakemake_clone.run("dvc", "commit", "--force", "--quiet")
+    snakemake_clone.run("dvc", "push", "--quiet")
+    commit(snakemake_clone, "share")
+    snakemake_clone.run("git", "clone", "-q", str(snakemake_clone.root), str(tmp_path / "fresh"))
+    fresh = type(snakemake_clone)(tmp_path / "fresh")
+    fresh.run("franca", "pull")
+    assert NOTHING in fresh.snakemake("--dry-run").stdout
+    assert "up to date" in fresh.run("dvc", "status").stdout
+    assert fresh.receipts() == snakemake_clone.receipts()
+    for path in ("rasa.probe.steps", "report.max_gallery_images"):
+        value, expected = EDITS[path]
+        fresh.set_parameter(path, value)
+        assert fresh.planned_by_snakemake() == expected
+        assert fresh.changed_for_dvc() == expected
+        fresh.run("git", "checkout", "params.yaml")
+        fresh.run("franca", "params")
+    fresh.set_parameter("report.max_gallery_images", 5)
+    fresh.run("dvc", "repro", "--quiet")
+    assert NOTHING in fresh.snakemake("--dry-run").stdout
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("pretrain.stepz", 1, "unknown key 'scales.micro.pretrain.stepz'; did you mean 'steps'?"),
+        ("pretrain.steps", -1, "scales.micro.pretrain.steps: input should be greater than"),
+    ],
+)
+def test_5_a_typo_stops_both_engines_with_one_line(editable, path, value, words):
+    editable.set_parameter(path, value)
+    for command in (("snakemake", "--cores", "2"), ("dvc", "repro")):
+        done = editable.run(*command, check=False)
+        assert done.returncode != 0
+        assert sum(words in line for line in done.stderr.splitlines()) == 1, done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_6_killed_at_random_moments_it_ends_in_the_same_bytes(snakemake_clone, tmp_path):
+    clone = make_clone(tmp_path)
+    moments = random.Random(0)
+    kills = 0
+    while True:
+        process = subprocess.Popen(
+            ["snakemake", "--cores", "2", "--rerun-incomplete", "--nolock"],
+            cwd=clone.root,
+            env=ENVIRONMENT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            process.wait(moments.uniform(8, 20) if kills < 6 else None)
+            break
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            kills += 1
+            time.sleep(0.2)  # children notice that their parent is gone
+    assert process.returncode == 0
+    assert kills >= 3
+    assert clone.receipts() == snakemake_clone.receipts()

@@ -1,0 +1,60 @@
+"""The command line teaches, shows without running, and stops in one line."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from workflow.stages import STAGES
+
+ROOT = Path(__file__).parents[2]
+
+
+def franca(*arguments, cwd=ROOT):
+    return subprocess.run(
+        ["franca", *arguments], cwd=cwd, capture_output=True, text=True, check=False
+    )
+
+
+def test_help_lists_every_stage_in_order():
+    text = franca("--help").stdout
+    places = [text.index(f" {stage.name} ") for stage in STAGES]
+    assert places == sorted(places)
+
+
+def test_show_prints_inputs_outputs_and_parameters_and_runs_nothing(tmp_path):
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    done = franca("rasa", "--show", "--set", "seed=5", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "artifacts/tiny/franca/finetune_highres" in done.stdout
+    assert '"seed": 5' in done.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["params.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["rasa", "--set", "rasa.metod=leace"], "did you mean 'method'?"),
+        (["rasa", "--scale", "hughe"], "no scale 'hughe'"),
+        (["rasa"], "receipt.json: not there; make it with `snakemake"),
+        (["rasa", "--params", "nowhere.yaml"], "nowhere.yaml: not found"),
+    ],
+)
+def test_a_mistake_ends_in_one_line_and_status_2(tmp_path, arguments, words):
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    done = franca(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    first, *rest = done.stderr.strip().splitlines()
+    assert words in first
+    assert first.startswith("franca: ")
+    assert rest in ([], ["franca: the traceback is in logs/traceback.txt"])
+
+
+def test_no_torch_before_a_stage_runs():
+    program = (
+        "import sys, workflow.cli, workflow.params as p;"
+        "t = p.read(); p.resolve(t, scale='tiny', variant='franca');"
+        "sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run(["python", "-c", program], cwd=ROOT, check=False)
+    assert done.returncode == 0

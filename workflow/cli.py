@@ -1,0 +1,148 @@
+"""The `franca` command: every stage is a sub-command; `franca <stage> --help` explains it."""
+
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workflow import receipts
+from workflow.execute import Run, run_stage
+from workflow.params import DEFAULT_FILE, ParameterError, read, resolve, select, write_resolved
+from workflow.stages import ARTIFACTS, LOGS, RECEIPT, STAGES, Stage
+
+app = typer.Typer(
+    help="The open pipeline behind Franca. Each stage is a sub-command; `snakemake --cores all` "
+    "runs all of them in order.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Scale = Annotated[str | None, typer.Option(help="Scale to run; default: the one in params.yaml.")]
+Variant = Annotated[
+    str | None, typer.Option(help="Variant to run; default: the one in params.yaml.")
+]
+Params = Annotated[Path, typer.Option(help="Another parameter file.", metavar="FILE")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Override a parameter; may be repeated.", metavar="KEY.PATH=VALUE"),
+]
+Show = Annotated[bool, typer.Option("--show", help="Show what would run, and stop.")]
+Checkpoint = Annotated[
+    str | None, typer.Option(help="Only this checkpoint; default: all, then their summary.")
+]
+Remote = Annotated[str | None, typer.Option(help="DVC remote to pull from.")]
+
+
+def _start(
+    stage: Stage,
+    *,
+    scale: str | None,
+    variant: str | None,
+    file: Path,
+    settings: list[str] | None,
+    show: bool,
+    part: str | None = None,
+) -> None:
+    tree = read(file)
+    scale, variant = select(tree, scale=scale, variant=variant)
+    parameters = resolve(tree, scale=scale, variant=variant, settings=settings or ())
+    run = Run(stage=stage, scale=scale, variant=variant, parameters=parameters)
+    if show:
+        typer.echo(run.describe())
+    else:
+        run_stage(run, part=part)
+
+
+def _make_command(stage: Stage) -> Callable[..., None]:
+    def plain(
+        scale: Scale = None,
+        variant: Variant = None,
+        params: Params = DEFAULT_FILE,
+        settings: Settings = None,
+        show: Show = False,
+    ) -> None:
+        _start(
+            stage, scale=scale, variant=variant, file=params, settings=settings, show=show
+        )  # fmt: skip
+
+    def fanned_out(
+        checkpoint: Checkpoint = None,
+        scale: Scale = None,
+        variant: Variant = None,
+        params: Params = DEFAULT_FILE,
+        settings: Settings = None,
+        show: Show = False,
+    ) -> None:
+        _start(
+            stage, scale=scale, variant=variant, file=params, settings=settings, show=show,
+            part=checkpoint,
+        )  # fmt: skip
+
+    return fanned_out if stage.fan_out else plain
+
+
+for _stage in STAGES:
+    app.command(_stage.name, help=_stage.summary, rich_help_panel="Stages, in order")(
+        _make_command(_stage)
+    )
+
+
+@app.command("params", rich_help_panel="Tools")
+def write_params(
+    scale: Scale = None, variant: Variant = None, params: Params = DEFAULT_FILE
+) -> None:
+    """Check params.yaml and write every stage's resolved parameters."""
+    tree = read(params)
+    scale, variant = select(tree, scale=scale, variant=variant)
+    write_resolved(resolve(tree, scale=scale, variant=variant), scale=scale, variant=variant)
+
+
+@app.command(rich_help_panel="Tools")
+def pull(remote: Remote = None) -> None:
+    """Fetch shared artefacts, and make both engines agree that nothing is left to do.
+
+    `dvc pull` leaves modification times that mean nothing, and Snakemake goes by them. Once DVC has
+    confirmed that everything is what dvc.lock says, the outputs are adopted as they are.
+    """
+    subprocess.run(["dvc", "pull", *(["--remote", remote] if remote else [])], check=True)
+    if subprocess.run(["dvc", "status", "--quiet"], check=False).returncode != 0:
+        raise ValueError(
+            "what was pulled does not match params.yaml and dvc.lock (see `dvc status`): check out "
+            "the commit that the artefacts belong to, or `dvc repro`"
+        )
+    subprocess.run(["snakemake", "--cores", "1", "--touch", "--quiet", "all"], check=True)
+
+
+@app.command(rich_help_panel="Tools")
+def verify() -> None:
+    """Check every published file against the sha256 in its receipt."""
+    for file in sorted(ARTIFACTS.rglob(RECEIPT)):
+        typer.echo(f"{file.parent}: {receipts.verify_hashes(file.parent)} files as they were made")
+
+
+@app.command(rich_help_panel="Tools")
+def ablation(scale: Scale = None, params: Params = DEFAULT_FILE) -> None:
+    """Compare the variants' evaluations: the paper's Figure 2 at this scale."""
+    from workflow.ablation import run_ablation  # here, because matplotlib is slow to import
+
+    tree = read(params)
+    run_ablation(tree, scale=select(tree, scale=scale, variant=None)[0])
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in one line and exit status 2."""
+    try:
+        app()
+    except (ValueError, OSError, subprocess.CalledProcessError) as error:
+        sys.stderr.write(f"franca: {' '.join(str(error).split())}\n")
+        if not isinstance(error, ParameterError):
+            LOGS.mkdir(exist_ok=True)
+            trace = LOGS / "traceback.txt"
+            trace.write_text(traceback.format_exc(), encoding="utf-8")
+            sys.stderr.write(f"franca: the traceback is in {trace}\n")
+        raise SystemExit(2) from None
