@@ -7,6 +7,8 @@ VENV   ?= .venv
 CORES  ?= 2
 BIN    := $(abspath $(VENV))/bin
 STAMP  := $(VENV)/.installed
+# A worker takes whole files, in order: clones and other dear fixtures are made once.
+PYTEST := pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
 
 # uv does not read pip's variable for extra package folders; without one this changes nothing.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
@@ -27,10 +29,10 @@ ablation: $(STAMP)
 	snakemake --cores $(CORES) --rerun-incomplete ablation
 
 test: $(STAMP)
-	pytest -n $(CORES) --dist loadgroup
+	$(PYTEST)
 
 test-fast: $(STAMP)
-	pytest -n $(CORES) --dist loadgroup -m "not slow"
+	$(PYTEST) -m "not slow"
 
 check: $(STAMP)
 	ruff check .

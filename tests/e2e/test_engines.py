@@ -15,7 +15,7 @@ import pytest
 from tests.e2e.clones import ENVIRONMENT, commit, make_clone
 from workflow.stages import STAGES
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("engines"), pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 NOTHING = "Nothing to be done"
 TRAINED = {"pretrain", "finetune_highres", "rasa", "evaluate", "report"}
