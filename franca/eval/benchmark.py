@@ -69,6 +69,16 @@ class DenseFeatures:
     depth: Float[Tensor, "images patches"] | None
     normals: Float[Tensor, "images patches 3"] | None
 
+    def choose(self, images: list[int]) -> "DenseFeatures":
+        """Return the same of some images only."""
+        return DenseFeatures(
+            patches=self.patches[images],
+            grid=self.grid,
+            masks=self.masks[images],
+            depth=None if self.depth is None else self.depth[images],
+            normals=None if self.normals is None else self.normals[images],
+        )
+
 
 @dataclass(frozen=True)
 class SegmentationInputs:

@@ -1,5 +1,7 @@
 """In-context segmentation (Hummingbird): label the patches of an image by their nearest patches."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -110,6 +112,39 @@ def build_memory(
     return train.patches[rows, kept].flatten(0, 1), labels[rows, kept].flatten(0, 1)
 
 
+def predict(
+    inputs: SegmentationInputs,
+    *,
+    seed: int,
+    device: torch.device,
+    neighbours: int,
+    temperature: float,
+    memory_size: int | None,
+    block: int,
+) -> Iterator[UInt8[Tensor, "height width"]]:
+    """Yield the class of every pixel of each test image; arguments as for `in_context`."""
+    test = inputs.test
+    memory, memory_labels = build_memory(
+        inputs.train,
+        num_classes=inputs.num_classes,
+        ignore_index=inputs.ignore_index,
+        memory_size=memory_size,
+        seed=seed,
+    )
+    height, width = test.masks.shape[1:]
+    for patches in test.patches:
+        shares = soft_labels(
+            patches,
+            memory,
+            memory_labels,
+            neighbours=neighbours,
+            temperature=temperature,
+            block=block,
+            device=device,
+        )
+        yield paint(shares[None], grid=test.grid, size=(height, width))[0]
+
+
 def in_context(
     inputs: SegmentationInputs,
     *,
@@ -131,37 +166,26 @@ def in_context(
         memory_size: patches in the memory; None keeps all.
         block: rows per block of the search.
     """
-    test, classes, void = inputs.test, inputs.num_classes, inputs.ignore_index
-    memory, memory_labels = build_memory(
-        inputs.train,
-        num_classes=classes,
-        ignore_index=void,
-        memory_size=memory_size,
+    painted = predict(
+        inputs,
         seed=seed,
+        device=device,
+        neighbours=neighbours,
+        temperature=temperature,
+        memory_size=memory_size,
+        block=block,
     )
-    height, width = test.masks.shape[1:]
-    matrices = []
-    for patches, mask in zip(test.patches, test.masks, strict=True):
-        shares = soft_labels(
-            patches,
-            memory,
-            memory_labels,
-            neighbours=neighbours,
-            temperature=temperature,
-            block=block,
-            device=device,
+    matrices = [
+        confusion_matrix(
+            mask.numpy(),
+            predicted.numpy(),
+            num_classes=inputs.num_classes,
+            num_predicted=inputs.num_classes,
+            ignore_index=inputs.ignore_index,
         )
-        painted = paint(shares[None], grid=test.grid, size=(height, width))[0]
-        matrices.append(
-            confusion_matrix(
-                mask.numpy(),
-                painted.numpy(),
-                num_classes=classes,
-                num_predicted=classes,
-                ignore_index=void,
-            )
-        )
-    return Outcome(evidence={"confusion": np.stack(matrices)}, details={"memory": len(memory)})
+        for mask, predicted in zip(inputs.test.masks, painted, strict=True)
+    ]
+    return Outcome(evidence={"confusion": np.stack(matrices)})
 
 
 BENCHMARK = Benchmark(

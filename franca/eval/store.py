@@ -1,5 +1,6 @@
 """From images on disk to what benchmarks see, extracting each feature once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,20 +126,18 @@ class FeatureStore:
             ignore_index=ignore_index,
         )
 
-    def samples(self, images: SegmentationImages, *, count: int) -> dict[str, NDArray[Any]]:
-        """Return a few images with their patch tokens, evenly spread over the split.
+    def samples(self, images: SegmentationImages, chosen: Sequence[int]) -> dict[str, NDArray[Any]]:
+        """Return the chosen images with their patch tokens.
 
         Returns:
             images [n, side, side, 3] uint8, masks [n, side, side] uint8, patches [n, rows *
             columns, dim] float16, grid (rows, columns).
         """
         found = self._extract(images, self.square, store_patches=True)
-        spread = np.linspace(0, len(images) - 1, min(count, len(images)))
-        chosen = spread.round().astype(int).tolist()
         side = self.square.side
         return {
             "images": np.stack([to_pixels(self.square(images.image(i))) for i in chosen]),
             "masks": np.stack([images.mask(i, side=side) for i in chosen]),
-            "patches": found.patches[chosen].to(torch.float16).numpy(),
+            "patches": found.patches[list(chosen)].to(torch.float16).numpy(),
             "grid": np.array(found.grid),
         }

@@ -1,4 +1,4 @@
-"""Patch features of sample images as colours: joint PCA with signs that do not flip.
+"""Sample images: their patch features as colours, by joint PCA, and their masks.
 
 The first three components become red, green and blue. The components are fitted on all patches of
 all images, so that equal colours mean equal features across images (the released script fits on
@@ -25,11 +25,15 @@ class Samples:
         images: [n, height, width, 3] uint8, as the backbone saw them before normalisation.
         patches: [n, rows * columns, dim], after the final LayerNorm.
         grid: Rows and columns of patches.
+        masks: [n, height, width] true classes.
+        segmented: [n, height, width] classes predicted in context; None if that was not run.
     """
 
     images: Pixels
     patches: Numbers
     grid: tuple[int, int]
+    masks: Pixels
+    segmented: Pixels | None = None
 
 
 def read_samples(folder: Path, *, limit: int) -> Samples | None:
@@ -44,12 +48,20 @@ def read_samples(folder: Path, *, limit: int) -> Samples | None:
     with np.load(file, allow_pickle=False) as archive:
         rows, columns = (int(size) for size in archive["grid"])
         images, patches = archive["images"][:limit], archive["patches"][:limit]
+        masks = archive["masks"][:limit]
+        segmented = archive["segmented"][:limit] if "segmented" in archive else None
     if patches.shape[1] != rows * columns:
         raise ValueError(
             f"{file}: {patches.shape[1]} patches do not fill a grid of {rows} by {columns}; "
             "rerun the stage evaluate"
         )
-    return Samples(images=images, patches=patches.astype(np.float64), grid=(rows, columns))
+    return Samples(
+        images=images,
+        patches=patches.astype(np.float64),
+        grid=(rows, columns),
+        masks=masks,
+        segmented=segmented,
+    )
 
 
 def principal_components(features: Numbers, *, count: int) -> Numbers:
@@ -85,3 +97,22 @@ def colours(samples: Samples) -> Pixels:
     scaled = np.clip((scores - low) / span, 0, 1)
     pixels: Pixels = (scaled * 255).round().astype(np.uint8)
     return pixels.reshape(num_images, *samples.grid, 3)
+
+
+def paint_classes(mask: Pixels) -> Pixels:
+    """Give every class its colour of PASCAL VOC.
+
+        for each class c, for each bit b of c:
+            set bit 7 - b // 3 of channel b mod 3
+
+    Args:
+        mask: [height, width] classes.
+
+    Returns:
+        [height, width, 3].
+    """
+    classes = np.arange(256, dtype=np.uint8)
+    palette = np.zeros((256, 3), np.uint8)
+    for bit in range(8):
+        palette[:, bit % 3] |= (classes >> bit & 1) << (7 - bit // 3)
+    return np.asarray(palette[mask])

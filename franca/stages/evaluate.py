@@ -4,7 +4,7 @@ output/ of one checkpoint
   metrics.json      every metric with its 95 % interval
   evidence/*.npz    per image, what the metrics follow from; paired comparisons need it
   details.json      what was chosen on the way (a penalty, a learning rate), seed and resamples
-  samples.npz       patch tokens of a few images, for the report's pictures
+  samples.npz       patch tokens and masks of a few images, for the report's pictures
 work/features/      extracted features, resumable
 
 output/ of gather
@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from franca.config.evaluate import Evaluate
 from franca.config.evaluation_sets import EvaluationSet
-from franca.eval.benchmark import Kind, NoveltyInputs
+from franca.eval.benchmark import Kind, NoveltyInputs, SegmentationInputs
 from franca.eval.comparison import (
     compare,
     joined_rows,
@@ -37,6 +37,7 @@ from franca.eval.comparison import (
 )
 from franca.eval.datasets import SegmentationImages, open_labelled
 from franca.eval.features import FeatureModel, digest_files
+from franca.eval.in_context import predict
 from franca.eval.registry import BENCHMARKS
 from franca.eval.results import (
     Metric,
@@ -246,7 +247,7 @@ def run(
         details["tasks"][f"{benchmark.name}-{name}"] = dict(outcome.details)
     write_metrics(output / "metrics.json", metrics)
     write_json(output / "details.json", details)
-    _write_samples(cfg, sets, store, output / "samples.npz")
+    _write_samples(cfg, sets, store, output / "samples.npz", seed=seed)
     return {f"{m.benchmark}/{m.dataset}/{m.metric}": round(m.value, 6) for m in metrics}
 
 
@@ -256,16 +257,31 @@ def _device(wanted: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _write_samples(cfg: Evaluate, sets: _Sets, store: FeatureStore, path: Path) -> None:
-    dense = [
-        task.evaluation_set
+def _write_samples(
+    cfg: Evaluate, sets: _Sets, store: FeatureStore, path: Path, *, seed: int
+) -> None:
+    """Store a few images of the first dense set with what the model makes of them."""
+    dense = {
+        task.evaluation_set: None
         for task in cfg.tasks
         if BENCHMARKS[task.benchmark].kind == "segmentation"
-    ]
+    }
     if not dense or cfg.num_samples == 0:
         return
-    images = sets.segmentation_images(dense[0], test=True)
-    arrays: dict[str, Any] = store.samples(images, count=cfg.num_samples)
+    name = next(iter(dense))
+    images = sets.segmentation_images(name, test=True)
+    spread = np.linspace(0, len(images) - 1, min(cfg.num_samples, len(images)))
+    chosen: list[int] = spread.round().astype(int).tolist()
+    arrays: dict[str, Any] = store.samples(images, chosen)
+    if any(task.benchmark == "in_context" and task.evaluation_set == name for task in cfg.tasks):
+        inputs: SegmentationInputs = sets.inputs(name)[0]
+        painted = predict(
+            dataclasses.replace(inputs, test=inputs.test.choose(chosen)),
+            seed=seed,
+            device=store.device,
+            **cfg.in_context.model_dump(),
+        )
+        arrays["segmented"] = np.stack([mask.numpy() for mask in painted])
     np.savez_compressed(path, **arrays)
 
 

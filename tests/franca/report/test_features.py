@@ -5,7 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from franca.report.features import Samples, colours, principal_components, read_samples
+from franca.report.features import (
+    Samples,
+    colours,
+    paint_classes,
+    principal_components,
+    read_samples,
+)
 
 
 @pytest.fixture
@@ -14,7 +20,8 @@ def samples():
     scales = np.array([5.0, 3.0, 2.0, 0.2, 0.1, 0.1])
     patches = rng.normal(size=(4, 6, 6)) * scales + 1
     images = rng.integers(0, 256, (4, 8, 12, 3), dtype=np.uint8)
-    return Samples(images=images, patches=patches, grid=(2, 3))
+    masks = np.zeros((4, 8, 12), np.uint8)
+    return Samples(images=images, patches=patches, grid=(2, 3), masks=masks)
 
 
 def test_axes_are_those_of_a_singular_value_decomposition(samples):
@@ -60,9 +67,26 @@ def test_no_samples(tmp_path):
 
 
 def test_patches_that_do_not_fill_the_grid_are_refused(tmp_path):
+    images = np.zeros((1, 4, 4, 3), np.uint8)
+    patches, grid = np.zeros((1, 5, 2)), np.array([2, 2])
     np.savez(
-        tmp_path / "samples.npz",
-        images=np.zeros((1, 4, 4, 3), np.uint8), patches=np.zeros((1, 5, 2)), grid=np.array([2, 2]),
-    )  # fmt: skip
+        tmp_path / "samples.npz", images=images, patches=patches, grid=grid, masks=images[..., 0]
+    )
     with pytest.raises(ValueError, match="5 patches do not fill a grid of 2 by 2"):
         read_samples(tmp_path, limit=1)
+
+
+@pytest.mark.parametrize(
+    ("number", "colour"),
+    [
+        (0, (0, 0, 0)),
+        (1, (128, 0, 0)),  # aeroplane
+        (15, (192, 128, 128)),  # person
+        (20, (0, 64, 128)),  # television
+        (255, (224, 224, 192)),  # void
+    ],
+)
+def test_classes_have_the_colours_of_pascal_voc(number, colour):
+    mask = np.full((2, 3), number, np.uint8)
+    assert paint_classes(mask).shape == (2, 3, 3)
+    assert tuple(paint_classes(mask)[1, 2]) == colour

@@ -11,7 +11,8 @@ GRID = (4, 6)
 
 
 def make(patches):
-    return Samples(images=np.zeros((len(patches), 8, 8, 3), np.uint8), patches=patches, grid=GRID)
+    images = np.zeros((len(patches), 8, 8, 3), np.uint8)
+    return Samples(images=images, patches=patches, grid=GRID, masks=images[..., 0])
 
 
 def places():

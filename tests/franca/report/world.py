@@ -300,6 +300,7 @@ def _write_samples(folder: Path, *, count: int = 6) -> None:
     means = images.reshape(count, GRID, patch, GRID, patch, 3).mean((2, 4)) / 255
     place = np.stack(np.meshgrid(*[np.linspace(-1, 1, GRID)] * 2, indexing="ij"), -1)
     strength = 1.0 if folder.name == "highres" else 0.0
+    masks = (np.abs(images.astype(int) - images[:, :1, :1]).sum(-1) > 60).astype(np.uint8)
     patches = (
         means @ mix + strength * (place @ place_mix) + rng.normal(0, 0.05, (count, GRID, GRID, DIM))
     )
@@ -308,4 +309,6 @@ def _write_samples(folder: Path, *, count: int = 6) -> None:
         images=images,
         patches=patches.reshape(count, -1, DIM).astype(np.float16),
         grid=np.array([GRID, GRID]),
+        masks=masks,
+        segmented=np.roll(masks, 2, axis=1),
     )

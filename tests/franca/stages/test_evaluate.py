@@ -109,6 +109,18 @@ def test_outputs_are_complete_and_repeat_byte_for_byte(inputs, published, tmp_pa
     assert summary["knn/objects/top1@k20"] in {row["value"] for row in rows}
 
 
+def test_samples_hold_what_in_context_predicts(published):
+    with np.load(published["highres"] / "samples.npz") as samples:
+        images, segmented = samples["images"], samples["segmented"]
+    assert images.shape == (2, 16, 16, 3)
+    assert segmented.shape == (2, 16, 16)
+    with np.load(published["highres"] / "evidence/in_context-segmentation.npz") as evidence:
+        first, last = evidence["confusion"][[0, -1]]  # the two samples are the ends of the split
+    for mask, confusion in zip(segmented, (first, last), strict=True):
+        predicted = np.bincount(mask.ravel(), minlength=3)
+        assert (confusion.sum(0) <= predicted).all()  # void pixels are not in the matrix
+
+
 def test_batches_change_no_result(inputs, published, tmp_path):
     again, _ = evaluate(inputs, tmp_path, "step-0000010", batch_size=3)
     for path in (again, published["step-0000010"]):
