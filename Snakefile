@@ -18,6 +18,7 @@ rule ablation:
     """The controlled comparison of the paper's Figure 2: every compared variant, then one page."""
     input:
         [receipt("evaluate", variant) for variant in COMPARED],
+        params=parameters_of("report").format(variant=COMPARED[-1]),
     output:
         f"artifacts/{SCALE}/ablation/receipt.json",
     shell:

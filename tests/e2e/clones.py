@@ -60,9 +60,13 @@ class Clone:
         return found
 
     def receipts(self):
-        """Every receipt's bytes, by path."""
+        """Every receipt's bytes, by path; of the selected variant where there are several."""
         files = (self.root / "artifacts").rglob("receipt.json")
-        return {file.relative_to(self.root).as_posix(): file.read_bytes() for file in files}
+        paths = {file.relative_to(self.root).as_posix(): file for file in files}
+        others = ("artifacts/micro/dinov2/", "artifacts/micro/ablation/")
+        return {
+            path: file.read_bytes() for path, file in paths.items() if not path.startswith(others)
+        }
 
 
 def make_clone(folder):

@@ -4,6 +4,7 @@ Snakemake executes, DVC is the ledger. Whichever made the artefacts, the other f
 an edited number reruns exactly what depends on it; a killed run ends in the same bytes.
 """
 
+import json
 import os
 import random
 import signal
@@ -141,3 +142,15 @@ def test_6_killed_at_random_moments_it_ends_in_the_same_bytes(snakemake_clone, t
     assert process.returncode == 0
     assert kills >= 3
     assert clone.receipts() == snakemake_clone.receipts()
+
+
+def test_the_ablation_runs_the_baseline_too_and_compares_image_by_image(snakemake_clone):
+    snakemake_clone.snakemake("ablation")
+    folder = snakemake_clone.root / "artifacts/micro/ablation"
+    rows = json.loads((folder / "ablation.json").read_text())["rows"]
+    ladder = ["dinov2/step-0000016", "franca/step-0000016", "franca/highres", "franca/rasa"]
+    knn = [row for row in rows if row["benchmark"] == "knn"]
+    assert [row["checkpoint"] for row in knn] == ladder
+    assert all(row["paired"] for row in knn[1:])
+    assert (folder / "index.html").is_file()
+    assert NOTHING in snakemake_clone.snakemake("--dry-run", "ablation").stdout
