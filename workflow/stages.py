@@ -136,7 +136,7 @@ STAGES: tuple[Stage, ...] = (
 
 BY_NAME = {stage.name: stage for stage in STAGES}
 ARTIFACTS, WORK, LOGS = Path("artifacts"), Path("work"), Path("logs")
-RECEIPT = "receipt.json"
+RECEIPT, OUTPUTS = "receipt.json", "outputs.json"
 COMPARED = ("dinov2", "franca")  # the variants of the ablation: the baseline and the method
 
 

@@ -82,7 +82,7 @@ def _read(stage: str, file: Path) -> Receipt:
     data = file.read_bytes()
     content = json.loads(data)
     parts = [json.loads(p.read_text("utf-8")) for p in sorted(file.parent.glob(f"*/{RECEIPT}"))]
-    outputs = [entry for each in (content, *parts) for entry in each["outputs"].values()]
+    outputs = [each["outputs"] for each in (content, *parts)]
     # The whole read its parts, and those read other stages: the parts are no stages of their own.
     inputs = [pair for each in parts or [content] for pair in each["inputs"].items()]
     return Receipt(
@@ -91,6 +91,6 @@ def _read(stage: str, file: Path) -> Receipt:
         inputs=tuple(dict.fromkeys(inputs)),
         parameters=content["parameters"],
         summary=content["summary"],
-        num_files=len(outputs),
-        num_bytes=sum(int(entry.split()[1]) for entry in outputs),  # "<sha256> <bytes>"
+        num_files=sum(each["files"] for each in outputs),
+        num_bytes=sum(each["bytes"] for each in outputs),
     )

@@ -31,7 +31,20 @@ def test_content_parameters_and_inputs_are_recorded(tmp_path):
     assert receipt["parameters"] == {"a": 1}
     size = (target / "deep" / "file.txt").stat().st_size
     digest = receipts.file_hash(target / "deep" / "file.txt")
-    assert receipt["outputs"] == {"deep/file.txt": f"{digest} {size}"}
+    listing = target / "outputs.json"
+    assert json.loads(listing.read_text()) == {"deep/file.txt": f"{digest} {size}"}
+    assert receipt["outputs"] == {
+        "files": 1, "bytes": size, "sha256": receipts.file_hash(listing),
+    }  # fmt: skip
+
+
+def test_a_receipt_stays_small_whatever_the_number_of_files(tmp_path):
+    """Snakemake compares the content of files below a limit only."""
+    for number in range(500):
+        (tmp_path / f"{number:04d}.txt").write_text("x")
+    receipt = receipts.make(tmp_path, stage="s", parameters={}, inputs={}, summary={})
+    assert receipt["outputs"]["files"] == 500
+    assert len(json.dumps(receipt)) < 1000
 
 
 def test_an_earlier_run_leaves_nothing_behind_but_what_is_kept(tmp_path):
@@ -40,7 +53,7 @@ def test_an_earlier_run_leaves_nothing_behind_but_what_is_kept(tmp_path):
         (target / name).write_text("old")
     staging = tmp_path / "again"
     staging.mkdir()
-    receipts.publish(staging, target, {"outputs": {}}, keep=["part"])
+    receipts.publish(staging, target, {}, keep=["part"])
     assert sorted(path.name for path in target.iterdir()) == ["part", "receipt.json"]
 
 
@@ -53,10 +66,20 @@ def test_missing_truncated_and_altered_files_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"deep/file\.txt: its content is not what"):
         receipts.verify_hashes(target)
     file.write_text("longer")
-    with pytest.raises(ValueError, match="6 bytes, 3 in the receipt; delete"):
+    with pytest.raises(ValueError, match="6 bytes, 3 when it was published; delete"):
         receipts.verify(target)
     file.unlink()
-    with pytest.raises(FileNotFoundError, match="listed in the receipt but missing"):
+    with pytest.raises(FileNotFoundError, match="published but missing"):
+        receipts.verify(target)
+
+
+def test_an_altered_or_missing_list_is_named(tmp_path):
+    target = publish(tmp_path)
+    (target / "outputs.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"outputs\.json: its content is not what the receipt"):
+        receipts.verify(target)
+    (target / "outputs.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"outputs\.json: missing; delete"):
         receipts.verify(target)
 
 

@@ -170,8 +170,9 @@ def _write_receipt(folder: Path, stage: str, parameters: dict, inputs: dict[str,
         "parameters": parameters,
         "inputs": {name: _digest(path / "receipt.json") for name, path in inputs.items()},
         "outputs": {
-            path.relative_to(folder).as_posix(): f"{_digest(path)} {path.stat().st_size}"
-            for path in files
+            "files": len(files),
+            "bytes": sum(path.stat().st_size for path in files),
+            "sha256": hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest(),
         },
         "summary": {"files": len(files)},
     }
