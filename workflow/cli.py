@@ -5,13 +5,15 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from workflow import receipts
 from workflow.execute import Run, run_stage
 from workflow.params import DEFAULT_FILE, ParameterError, read, resolve, select, write_resolved
+from workflow.plan.page import describe
+from workflow.plan.published import GPUS
 from workflow.stages import ARTIFACTS, LOGS, RECEIPT, STAGES, Stage
 
 app = typer.Typer(
@@ -34,6 +36,11 @@ Settings = Annotated[
 Show = Annotated[bool, typer.Option("--show", help="Show what would run, and stop.")]
 Checkpoint = Annotated[
     str | None, typer.Option(help="Only this checkpoint; default: all, then their summary.")
+]
+Gpus = Annotated[int, typer.Option(help="GPUs that train together.", metavar="N")]
+GpuName = Annotated[str, typer.Option("--gpu", help=f"One of {', '.join(GPUS)}.")]
+Utilisation = Annotated[
+    float, typer.Option(help="Share of the GPU's bf16 peak that training reaches.")
 ]
 Remote = Annotated[str | None, typer.Option(help="DVC remote to pull from.")]
 
@@ -100,6 +107,41 @@ def write_params(
     tree = read(params)
     scale, variant = select(tree, scale=scale, variant=variant)
     write_resolved(resolve(tree, scale=scale, variant=variant), scale=scale, variant=variant)
+
+
+@app.command(rich_help_panel="Tools")
+def plan(
+    scale: Scale = None,
+    variant: Variant = None,
+    params: Params = DEFAULT_FILE,
+    settings: Settings = None,
+    gpus: Gpus = 8,
+    gpu: GpuName = "h100",
+    utilisation: Utilisation = 0.4,
+) -> None:
+    """Say what a scale needs before it runs: operations, memory, GPU-hours, download, storage."""
+    tree = read(params)
+    scale, variant = select(tree, scale=scale, variant=variant)
+    parameters: Any = resolve(tree, scale=scale, variant=variant, settings=settings or ())
+    if gpu not in GPUS:
+        raise ParameterError(f"--gpu {gpu}: choose one of {', '.join(GPUS)}")
+    if not 0 < utilisation <= 1:
+        raise ParameterError(f"--utilisation {utilisation}: must be above 0 and at most 1")
+    if not 1 <= gpus <= parameters.pretrain.global_batch_size:
+        raise ParameterError(
+            f"--gpus {gpus}: must be at least 1 and at most pretrain.global_batch_size "
+            f"{parameters.pretrain.global_batch_size}"
+        )
+    typer.echo(
+        describe(
+            parameters,
+            scale=scale,
+            variant=variant,
+            gpu=GPUS[gpu],
+            num_gpus=gpus,
+            utilisation=utilisation,
+        )
+    )
 
 
 @app.command(rich_help_panel="Tools")

@@ -5,13 +5,13 @@ Franca paper, section 2.1, after Kusupati et al., https://arxiv.org/abs/2205.131
 
 import re
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Literal, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from franca.heads.levels import level_prototypes, level_widths
 from franca.heads.projection import Normalization, Projection, ProjectionHead
 
 Mode = Literal["slice", "project"]
@@ -57,12 +57,8 @@ class MatryoshkaHead(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        self.widths = _widths(levels, dim=dim)
-        self.num_prototypes = [num_prototypes * width // self.widths[-1] for width in self.widths]
-        if not self.num_prototypes[0]:
-            raise ValueError(
-                f"num_prototypes {num_prototypes} leaves level {levels[0]} without prototypes"
-            )
+        self.widths = level_widths(levels, dim=dim)
+        self.num_prototypes = level_prototypes(levels, dim=dim, num_prototypes=num_prototypes)
         self.projections = (
             nn.ModuleList(nn.Linear(dim, width) for width in self.widths)
             if mode == "project"
@@ -138,15 +134,3 @@ def rename_released_head(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for pattern, replacement in rules.items():
         renamed = {re.sub(pattern, replacement, name): value for name, value in renamed.items()}
     return renamed
-
-
-def _widths(levels: Sequence[float], *, dim: int) -> list[int]:
-    """Return the number of features of each level."""
-    # The small term keeps fractions such as 1/3 from losing a feature to rounding.
-    widths = [int(fraction * dim + 1e-6) for fraction in levels]
-    if not widths or widths[0] < 1 or widths[-1] > dim or any(a >= b for a, b in pairwise(widths)):
-        raise ValueError(
-            f"levels {list(levels)} of {dim} features give widths {widths}: "
-            f"they must ascend from at least 1 to at most {dim}"
-        )
-    return widths

@@ -68,6 +68,20 @@ def test_the_backbone_has_the_grid_of_the_last_sub_stage(published):
     assert (summary["samples"], summary["images"]) == (12, 8)
 
 
+def test_a_momentum_of_1_passes_the_backbone_through(inputs, tmp_path):
+    """How params.yaml says that a model is not fine-tuned."""
+    output, _ = run(
+        inputs,
+        tmp_path,
+        sub_stages=[{"global_size": 32, "local_size": 16, "steps": 1}],
+        schedule={**VALUES["schedule"], "warmup_steps": 0, "momentum": (1.0, 1.0)},
+    )
+    before = load_file(inputs["pretrain"] / "checkpoints/step-0000003.safetensors")
+    after = load_file(output / "checkpoints/highres.safetensors")
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
 def test_metrics_run_on_through_the_sub_stages(published):
     output, _ = published
     rows = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]

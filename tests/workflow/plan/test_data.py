@@ -1,0 +1,64 @@
+"""How many rows go in, arrive and are stored, and what nobody can know beforehand."""
+
+from pathlib import Path
+
+import pytest
+
+from workflow import params
+from workflow.plan.data import data_plan, known_source
+from workflow.plan.published import SOURCES
+
+TREE = params.read(Path(__file__).parents[3] / "params.yaml")
+
+
+def resolve(scale, *settings):
+    return params.resolve(TREE, scale=scale, variant="franca", settings=settings)
+
+
+def plan_of(scale, *settings):
+    parameters = resolve(scale, *settings)
+    return data_plan(parameters, known_source(parameters))
+
+
+def test_what_only_its_owner_knows_is_not_guessed():
+    assert known_source(resolve("tiny")) is None
+    assert known_source(resolve("small")) is None
+
+
+def test_relaion_can_just_give_what_the_paper_trained_on():
+    plan = plan_of("vit_l_laion600m")
+    assert plan.arrived[0] < plan.wanted < plan.arrived[1]
+    assert plan.needed == pytest.approx((0.856e9, 1.198e9), rel=1e-3)
+    assert plan.fetched == pytest.approx([value * 120e3 for value in plan.arrived])
+
+
+def test_a_sample_of_the_rows_is_a_sample_of_everything():
+    whole = plan_of("vit_l_laion600m")
+    tenth = plan_of("vit_l_laion600m", "filter_metadata.sample_fraction=0.1")
+    assert tenth.arrived == pytest.approx([value / 10 for value in whole.arrived])
+    assert tenth.stored["fetch_metadata"] == whole.stored["fetch_metadata"]
+
+
+def test_numbers_instead_of_a_preset_count_as_if_all_passed():
+    thresholds = TREE["scales"]["tiny"]["filter_metadata"]["thresholds"]
+    tree = {
+        **TREE,
+        "scales": params.merge(
+            TREE["scales"], {"vit_l_laion600m": {"filter_metadata": {"thresholds": thresholds}}}
+        ),
+    }
+    parameters = params.resolve(tree, scale="vit_l_laion600m", variant="franca")
+    assert data_plan(parameters, known_source(parameters)).passing == (1.0, 1.0)
+
+
+def test_a_local_source_is_copied_whole():
+    plan = plan_of("vit_b_in21k")
+    assert plan.fetched is None
+    assert plan.arrived == (13_153_000, 13_153_000)
+    assert plan.image_bytes == SOURCES["winter21_whole"].image_bytes
+
+
+@pytest.mark.parametrize(("size", "image_bytes"), [(256, 42e3), (384, 87e3), (2048, 120e3)])
+def test_stored_images_are_as_large_as_resizing_leaves_them(size, image_bytes):
+    plan = plan_of("vit_l_laion600m", f"download_images.resize.size={size}")
+    assert plan.image_bytes == image_bytes

@@ -1,0 +1,148 @@
+"""The paper's scales: its numbers, heads with and without more parameters, and a plan of all of it.
+
+Sources: Franca (arXiv 2507.14137), Tables 6 and 8 and appendix B.
+"""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from data_filters.metadata.presets import PRESETS
+from data_filters.metadata.presets import resolve as thresholds
+from franca.heads.matryoshka import MatryoshkaHead
+from franca.models.archs import ARCHS
+from franca.train.schedules import scaled_learning_rate
+from workflow import params
+from workflow.stages import BY_NAME
+
+ROOT = Path(__file__).parents[2]
+TREE = params.read(ROOT / "params.yaml")
+SCALES = ("vit_b_in21k", "vit_l_laion600m", "vit_g_laion600m")
+
+
+def resolve(scale, variant="franca"):
+    return params.resolve(TREE, scale=scale, variant=variant)
+
+
+@pytest.mark.parametrize(
+    ("scale", "arch", "drop_path", "batch_size", "learning_rate", "global_scale"),
+    [
+        ("vit_b_in21k", "vit_b14", 0.1, 2048, 1e-3, (0.32, 1.0)),
+        ("vit_l_laion600m", "vit_l14", 0.4, 3072, 3.5e-4, (0.48, 1.0)),
+        ("vit_g_laion600m", "vit_g14", 0.4, 3072, 3.5e-4, (0.48, 1.0)),
+    ],
+)
+def test_pretraining_is_the_papers(scale, arch, drop_path, batch_size, learning_rate, global_scale):
+    cfg = resolve(scale).pretrain
+    assert (cfg.model.arch, cfg.model.drop_path, cfg.model.layer_scale) == (arch, drop_path, 1e-5)
+    assert (cfg.global_batch_size, cfg.steps, cfg.schedule.warmup_steps) == (
+        batch_size,
+        625_000,
+        100_000,
+    )
+    peak = scaled_learning_rate(cfg.schedule.base_learning_rate, batch_size=batch_size)
+    assert peak == pytest.approx(learning_rate, rel=1e-3)
+    assert cfg.augment.global_crops.scale == global_scale
+    assert cfg.augment.local_crops.scale == (0.05, 0.32)
+    assert (cfg.augment.global_crops.size, cfg.augment.local_crops.size) == (224, 98)
+    assert cfg.masking.kind == "cyclic"
+    assert cfg.dino_head.levels == (0.0625, 0.125, 0.25, 0.5, 1.0)
+    assert (cfg.dino_head.mode, cfg.dino_head.num_prototypes) == ("slice", 131_072)
+
+
+@pytest.mark.parametrize("scale", ["vit_b_in21k", "vit_l_laion600m"])
+def test_fine_tuning_is_the_papers(scale):
+    cfg = resolve(scale).finetune_highres
+    parts = [(part.global_size, part.local_size, part.steps) for part in cfg.sub_stages]
+    assert parts == [(364, 112, 30_000), (518, 168, 10_000)]
+    assert (cfg.global_batch_size, cfg.schedule.base_learning_rate) == (1024, 1.25e-5)
+
+
+def test_fine_tuning_leaves_the_giant_as_it_is():
+    """The paper does not fine-tune it; what is published is the teacher."""
+    cfg = resolve("vit_g_laion600m").finetune_highres
+    assert [(part.global_size, part.steps) for part in cfg.sub_stages] == [(224, 1)]
+    assert cfg.schedule.momentum == (1.0, 1.0)
+
+
+def test_imagenet_21k_is_taken_whole():
+    parameters = resolve("vit_b_in21k")
+    assert thresholds(parameters.filter_metadata.thresholds) == PRESETS["franca_paper"]
+    limits = parameters.filter_images
+    assert (limits.min_side, limits.max_aspect_ratio, limits.min_entropy) == (None, None, None)
+    assert parameters.deduplicate.near_duplicate_radius is None
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_task_has_its_set_and_every_known_set_exists(scale):
+    parameters = resolve(scale)
+    sets = parameters.evaluation_sets
+    assert {task.evaluation_set for task in parameters.evaluate.tasks} <= set(sets)
+    assert {one.known_set for one in sets.values()} - {None} <= set(sets)
+    assert all(one.root.startswith("data/") for one in sets.values())
+
+
+def student_heads(variant, scale):
+    """Parameters of a student's two stacks, counted by torch on the meta device."""
+    cfg = resolve(scale, variant).pretrain
+    with torch.device("meta"):
+        stacks = [
+            MatryoshkaHead(dim=ARCHS[cfg.model.arch].width, **head.model_dump())
+            for head in (cfg.dino_head, cfg.ibot_head)
+        ]
+    return sum(parameter.numel() for stack in stacks for parameter in stack.parameters())
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize(
+    ("variant", "low", "high"),
+    [
+        ("franca", 2.23, 2.25),
+        ("franca_neutral", 0.97, 1.0),
+        ("franca_neutral_three", 0.97, 1.0),
+    ],
+)
+def test_head_parameters_compared_with_a_single_level(scale, variant, low, high):
+    ratio = student_heads(variant, scale) / student_heads("dinov2", scale)
+    assert low < ratio <= high
+
+
+def test_neutral_heads_have_the_prototypes_of_a_single_level():
+    for variant in ("franca_neutral", "franca_neutral_three"):
+        head = resolve("vit_l_laion600m", variant).pretrain.dino_head
+        total = sum(int(head.num_prototypes * level) for level in head.levels)
+        assert total == pytest.approx(131_072, abs=4)
+
+
+# The whole reproduction is planned, and nothing heavy is imported for it.
+_DRY_RUN = """
+import sys
+from snakemake.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit as stop:
+    assert not stop.code, stop.code
+assert "torch" not in sys.modules, "a dry run imported torch"
+"""
+
+
+@pytest.mark.parametrize(
+    ("scale", "variant"), [(SCALES[0], "franca"), (SCALES[1], "dinov2"), (SCALES[2], "franca")]
+)
+def test_a_dry_run_plans_every_stage(scale, variant, tmp_path):
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    config = ["--config", f"scale={scale}", f"variant={variant}"]
+    place = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-c", _DRY_RUN, "-n", "--quiet", "rules", *place, *config],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    planned = {line.split()[0] for line in (done.stdout + done.stderr).splitlines() if line.split()}
+    assert set(BY_NAME) <= planned

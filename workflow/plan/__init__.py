@@ -1,0 +1,1 @@
+"""What a run needs, told before anything runs: plain arithmetic on resolved parameters."""

@@ -1,0 +1,118 @@
+"""The data stages of a run: how many rows go in and come out, what is fetched, what is stored."""
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from data_filters.config import Relaion, Thresholds
+from workflow.plan.published import ANSWERING, PASSING, SOURCES, STORED_BYTES, Source
+
+Range = tuple[float, float]
+"""Least and largest; equal where nothing is uncertain."""
+
+_ALL: Range = (1.0, 1.0)
+
+# Books, compressed bytes a row. A verdict was measured on a synthetic table; a signature has hashes
+# of 128, 256, 256 and 64 bits and a float; a listed path, and the entries of a packed image in
+# index, manifest and ledger, are estimates.
+_VERDICT_BYTES = 8.3
+_SIGNATURE_BYTES = 92
+_LISTED_BYTES = 100
+_PACKED_BYTES = 400
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataPlan:
+    """Numbers of images, and bytes.
+
+    Attributes:
+        rows: of the source.
+        passing: share of them that passes the metadata filters.
+        attempted: rows that pass the metadata filters and are fetched or copied.
+        arrived: images that answer.
+        wanted: images that the paper trained on.
+        needed: rows to attempt for as many.
+        fetched: bytes over the network; None for a local source.
+        image_bytes: of a stored image.
+        stored: bytes that each stage publishes.
+    """
+
+    rows: int
+    passing: Range
+    attempted: Range
+    arrived: Range
+    wanted: int
+    needed: Range
+    fetched: Range | None
+    image_bytes: float
+    stored: dict[str, Range]
+
+
+def known_source(parameters: Any) -> Source | None:
+    """Return what is known of the source's data set; None for one that only its owner knows.
+
+    Args:
+        parameters: what `workflow.params.resolve` returned.
+    """
+    root = getattr(parameters.fetch_metadata.source, "root", "")
+    return SOURCES.get(PurePosixPath(root).name)
+
+
+def data_plan(parameters: Any, source: Source) -> DataPlan:
+    """Follow the source through the data stages.
+
+    Thresholds that are no published preset count as if everything passed: an upper bound. So do
+    image filters and deduplication, whose effect only the images tell.
+
+    Args:
+        parameters: what `workflow.params.resolve` returned.
+        source: of its images.
+    """
+    remote = isinstance(parameters.fetch_metadata.source, Relaion)
+    filters = parameters.filter_metadata
+    passing = times(_passing(filters.thresholds), filters.sample_fraction)
+    attempted = times(passing, source.rows)
+    answering = ANSWERING if remote else _ALL
+    arrived = (attempted[0] * answering[0], attempted[1] * answering[1])
+    image_bytes = _stored_image_bytes(parameters, source)
+    row_bytes = source.table_bytes / source.rows if source.table_bytes else _LISTED_BYTES
+    return DataPlan(
+        rows=source.rows,
+        passing=passing,
+        attempted=attempted,
+        arrived=arrived,
+        wanted=source.wanted,
+        needed=(source.wanted / answering[1], source.wanted / answering[0]),
+        fetched=times(arrived, source.image_bytes) if remote else None,
+        image_bytes=image_bytes,
+        stored={
+            "fetch_metadata": times(_ALL, source.rows * row_bytes),
+            "filter_metadata": _plus(times(attempted, row_bytes), source.rows * _VERDICT_BYTES),
+            "download_images": times(arrived, image_bytes),
+            "filter_images": times(arrived, _VERDICT_BYTES),
+            "deduplicate": times(arrived, _SIGNATURE_BYTES),
+            "pack_shards": times(arrived, image_bytes + _PACKED_BYTES),
+        },
+    )
+
+
+def times(values: Range, factor: float) -> Range:
+    """Multiply both ends."""
+    return values[0] * factor, values[1] * factor
+
+
+def _passing(thresholds: str | Thresholds) -> Range:
+    return PASSING.get(thresholds, _ALL) if isinstance(thresholds, str) else _ALL
+
+
+def _stored_image_bytes(parameters: Any, source: Source) -> float:
+    """Bytes of an image after the resizing that download_images does."""
+    resize = parameters.download_images.resize
+    if resize is None:
+        return source.image_bytes
+    larger = [size for size in sorted(STORED_BYTES) if size >= resize.size]
+    return min(STORED_BYTES[larger[0]], source.image_bytes) if larger else source.image_bytes
+
+
+def _plus(values: Range, summand: float) -> Range:
+    return values[0] + summand, values[1] + summand
