@@ -1,7 +1,8 @@
 """A folder for Hugging Face transformers: `AutoModel.from_pretrained(FOLDER)`, no remote code.
 
 `Dinov2Model` hosts Franca as it is, SwiGLU at every size included; `Dinov2WithRegistersModel` the
-models with registers. Names are those of transformers 5, which older versions do not read.
+models with registers. The names are those of transformers 5 in memory; on disk `save_pretrained`
+keeps to the hub's, which transformers 4 reads as well.
 """
 
 import json
