@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from franca.api import Backbone
 from franca.data.collate import IMAGENET_MEAN, IMAGENET_STD
 from franca.export.format import Format, Reader, import_extra, plain_model
 from franca.models.vit import VisionTransformer
+from franca.torchvision_shim import ensure_torchvision
 
 _NAMES = {
     r"^(cls_token|mask_token|register_tokens)$": r"embeddings.\1",
@@ -86,8 +88,13 @@ def processor_config(size: int) -> dict[str, Any]:
     }
 
 
+def _import_transformers() -> ModuleType:
+    ensure_torchvision()  # which transformers imports if it is there
+    return import_extra("transformers")
+
+
 def _write(backbone: Backbone, folder: Path) -> None:
-    transformers = import_extra("transformers")
+    transformers = _import_transformers()
     model = plain_model(backbone)
     name = "Dinov2WithRegisters" if model.num_registers else "Dinov2"
     config = getattr(transformers, f"{name}Config")(**config_arguments(model))
@@ -100,7 +107,7 @@ def _write(backbone: Backbone, folder: Path) -> None:
 
 
 def _open(folder: Path) -> Reader:
-    model = import_extra("transformers").AutoModel.from_pretrained(folder, local_files_only=True)
+    model = _import_transformers().AutoModel.from_pretrained(folder, local_files_only=True)
     model.eval()
     prefix = 1 + getattr(model.config, "num_register_tokens", 0)
 
