@@ -44,8 +44,6 @@ def files(tmp_path_factory, linear_map):
 
 
 @pytest.fixture
-def symbolic_sizes():
+def symbolic_sizes(monkeypatch):
     """Switch the checks of shapes off: while a graph is traced, sizes are symbols and no ints."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)

@@ -105,7 +105,7 @@ def test_a_released_file_keeps_its_name_and_licence_through_a_second_export(tmp_
 @pytest.mark.parametrize("name", list(FORMATS))
 def test_the_map_of_another_backbone_is_refused(tmp_path, files, name):
     save_map(identity_map(96), tmp_path / "other.safetensors")
-    with pytest.raises(ValueError, match="takes (36|96) channels and"):
+    with pytest.raises(ValueError, match=r"takes (36|96) channels and"):
         run(
             format_name=name,
             weights=files / "model.safetensors",
