@@ -9,7 +9,7 @@ import torch
 import franca
 from franca.models.archs import Arch
 from franca.models.vit import VisionTransformer, build_vit
-from franca.models.weights import save_backbone, write_tensors
+from franca.models.weights import save_backbone
 from franca.rasa.fold import FoldedBackbone
 from franca.rasa.folded_file import save_folded
 from franca.rasa.head import plane_of, remove_plane
@@ -124,13 +124,6 @@ def test_a_folded_file_round_trips(files, model, linear_map, images):
     )
     with pytest.raises(ValueError, match="corrected already: leave out rasa"):
         franca.load(path, rasa=files / "map.safetensors")
-
-
-def test_a_folded_file_without_its_affine_is_refused(files, model):
-    path = files / "halved.safetensors"
-    write_tensors(model.state_dict(), path, header={"model": model.settings, "rasa": {}})
-    with pytest.raises(ValueError, match="the affine of patches is missing, but a model of 96"):
-        franca.load(path)
 
 
 def test_sizes_of_your_own(files):
