@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from franca.export import FormatName
 from workflow import receipts
 from workflow.execute import Run, run_stage
 from workflow.params import DEFAULT_FILE, ParameterError, read, resolve, select, write_resolved
@@ -43,6 +44,15 @@ Utilisation = Annotated[
     float, typer.Option(help="Share of the GPU's bf16 peak that training reaches.")
 ]
 Remote = Annotated[str | None, typer.Option(help="DVC remote to pull from.")]
+Format = Annotated[FormatName, typer.Option("--format", help="What to write.")]
+Weights = Annotated[
+    Path, typer.Option(help="A checkpoint of this pipeline, or a released file.", metavar="FILE")
+]
+Rasa = Annotated[
+    Path | None,
+    typer.Option(help="map.safetensors, or a released file with RASA heads.", metavar="FILE"),
+]
+Output = Annotated[Path, typer.Option(help="A new folder.", metavar="FOLDER")]
 
 
 def _start(
@@ -174,6 +184,17 @@ def ablation(scale: Scale = None, params: Params = DEFAULT_FILE) -> None:
 
     tree = read(params)
     run_ablation(tree, scale=select(tree, scale=scale, variant=None)[0])
+
+
+@app.command("export", rich_help_panel="Tools")
+def export_weights(
+    format_name: Format, weights: Weights, output: Output, rasa: Rasa = None
+) -> None:
+    """Write weights for another library, if what it reads gives the same features."""
+    from franca.export.run import run  # here, because torch is slow to import
+
+    for line in run(format_name=format_name, weights=weights, rasa=rasa, output=output):
+        typer.echo(line)
 
 
 def main() -> None:

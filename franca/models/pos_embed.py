@@ -16,7 +16,7 @@ Interpolation = Literal["franca", "antialias"]
 
 # DINO, DINOv2 and Franca add 0.1 to the target side before dividing, so that rounding never loses a
 # row (https://github.com/facebookresearch/dino/issues/8). It also shifts every sampling point.
-_OFFSET = 0.1
+OFFSET = 0.1
 
 
 def resize_pos_embed(
@@ -40,7 +40,7 @@ def resize_pos_embed(
     cls, patches = pos_embed.float().split([1, side * side], dim=1)
     patches = patches.unflatten(1, (side, side)).permute(0, 3, 1, 2)
     if interpolation == "franca":
-        scale = ((grid[0] + _OFFSET) / side, (grid[1] + _OFFSET) / side)
+        scale = ((grid[0] + OFFSET) / side, (grid[1] + OFFSET) / side)
         patches = interpolate(patches, scale_factor=scale, mode="bicubic")
     else:
         patches = interpolate(patches, size=grid, mode="bicubic", antialias=True)

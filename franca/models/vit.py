@@ -196,6 +196,10 @@ class VisionTransformer(nn.Module):
             x = block(x, _packing([tokens]))
         return last.attn.keys(last.norm1(x)).view_as(tokens)
 
+    def positions(self, grid: tuple[int, int]) -> Float[Tensor, "1 positions dim"]:
+        """Return the position embeddings of CLS and of a (rows, columns) grid of patches."""
+        return resize_pos_embed(self.pos_embed, grid=grid, interpolation=self.interpolation)
+
     def _embed(self, images: Tensor, masks: Tensor | None) -> tuple[Tensor, tuple[int, int]]:
         """Return [batch, CLS + registers + patches, dim] and the patch grid."""
         height, width = images.shape[-2:]
@@ -209,11 +213,10 @@ class VisionTransformer(nn.Module):
         if masks is not None:
             # Before the positions are added: a masked token still knows where it is.
             patches = torch.where(masks[:, :, None], self.mask_token.to(patches.dtype), patches)
-        cls = self.cls_token.expand(len(images), -1, -1)
-        positions = resize_pos_embed(self.pos_embed, grid=grid, interpolation=self.interpolation)
-        tokens = torch.cat([cls.to(patches.dtype), patches], dim=1) + positions
+        cls = self.cls_token.expand(images.shape[0], -1, -1)
+        tokens = torch.cat([cls.to(patches.dtype), patches], dim=1) + self.positions(grid)
         if self.num_registers:
-            registers = self.register_tokens.expand(len(images), -1, -1)
+            registers = self.register_tokens.expand(images.shape[0], -1, -1)
             tokens = torch.cat([tokens[:, :1], registers, tokens[:, 1:]], dim=1)
         return tokens, grid
 

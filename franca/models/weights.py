@@ -29,9 +29,7 @@ def save_backbone(model: VisionTransformer, path: Path, *, metadata: Mapping[str
         path: the file.
         metadata: JSON-able facts of the caller, stored beside the model's own settings.
     """
-    header = json.dumps({**metadata, "model": model.settings}, sort_keys=True)
-    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    save_file(tensors, path, metadata={_HEADER_KEY: header})
+    write_tensors(model.state_dict(), path, header={**metadata, "model": model.settings})
 
 
 def load_backbone(path: Path) -> tuple[VisionTransformer, dict[str, Any]]:
@@ -43,25 +41,79 @@ def load_backbone(path: Path) -> tuple[VisionTransformer, dict[str, Any]]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint; run the stage that writes it")
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = (file.metadata() or {}).get(_HEADER_KEY)
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{path}: damaged safetensors file ({error}); write it again") from error
+    header = read_header(path)
     if header is None:
         raise ValueError(
             f"{path}: no {_HEADER_KEY!r} entry in the header; other layouts go through "
             "franca.models.weights.import_released"
         )
-    metadata: dict[str, Any] = json.loads(header)
-    settings = dict(metadata["model"])
+    return backbone_from(read_tensors(path), header, source=str(path)), header
+
+
+def backbone_from(
+    state: Mapping[str, Tensor], header: Mapping[str, Any], *, source: str
+) -> VisionTransformer:
+    """Build the model that a header describes, in evaluation mode; the tensors become its own.
+
+    Args:
+        state: the tensors of a file of `save_backbone`.
+        header: its metadata.
+        source: name of the file, for messages.
+
+    Raises:
+        ValueError: if the header describes no model, or the tensors are not exactly the model's.
+    """
+    if "model" not in header:
+        raise ValueError(f"{source}: holds no model, but {_listed(sorted(state))}")
+    settings = dict(header["model"])
     fields = {field.name for field in dataclasses.fields(Arch)} - {"name"}
     arch = Arch(name=settings.pop("arch"), **{name: settings.pop(name) for name in fields})
     with torch.device("meta"):
         model = VisionTransformer(arch=arch, **settings)
-    _assign_strictly(model, state, source=str(path))
-    return model.eval(), metadata
+    _assign_strictly(model, state, source=source)
+    return model.eval()
+
+
+def write_tensors(tensors: Mapping[str, Tensor], path: Path, *, header: Mapping[str, Any]) -> None:
+    """Write one of our safetensors files, whose bytes depend on nothing else."""
+    text = json.dumps(header, sort_keys=True)
+    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    save_file(tensors, path, metadata={_HEADER_KEY: text})
+
+
+def read_header(path: Path) -> dict[str, Any] | None:
+    """Read the metadata of one of our safetensors files; None for those of others.
+
+    Raises:
+        ValueError: if the file is damaged.
+    """
+    with _open_safetensors(path) as file:
+        text = (file.metadata() or {}).get(_HEADER_KEY)
+    header: dict[str, Any] | None = None if text is None else json.loads(text)
+    return header
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read every tensor of a safetensors file.
+
+    Raises:
+        ValueError: if the file is damaged.
+    """
+    with _open_safetensors(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+def is_safetensors(path: Path) -> bool:
+    """Tell a safetensors file from one of torch by its bytes: eight of length, then JSON."""
+    with path.open("rb") as stream:
+        return stream.read(9)[8:] == b"{"
+
+
+def _open_safetensors(path: Path) -> Any:
+    try:
+        return safe_open(path, framework="pt")
+    except SafetensorError as error:
+        raise ValueError(f"{path}: damaged safetensors file ({error}); write it again") from error
 
 
 @dataclass(frozen=True)
@@ -81,9 +133,9 @@ class Imported:
 
 def import_released(
     source: Path | Mapping[str, Any],
-    arch: str | Arch,
+    arch: str | Arch | None = None,
     *,
-    interpolation: Interpolation = "franca",
+    interpolation: Interpolation | None = None,
 ) -> Imported:
     """Read a released Franca or DINOv2 checkpoint.
 
@@ -91,20 +143,58 @@ def import_released(
     blocks named `blocks.<chunk>.<block>`, the grids of 224 and 518 pixels, register tokens.
 
     Args:
-        source: a file of torch, or what is in it, whose tensors then become the model's own.
-        arch: row of `ARCHS`, or sizes of your own; its `image_size` is replaced by the file's.
-        interpolation: law of the positions; the released Franca models were trained with `franca`.
+        source: a file of torch or safetensors, or what is in it, whose tensors then become the
+            model's own.
+        arch: row of `ARCHS`, or sizes of your own, whose `image_size` is replaced by the file's;
+            by default the row that has the file's sizes.
+        interpolation: law of the positions; by default the one that released models of this kind
+            were trained with: `antialias` with registers, `franca` without.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if the file cannot be read, or does not hold exactly the tensors of `arch`.
     """
-    content = _read_torch(source) if isinstance(source, Path) else source
     name = str(source) if isinstance(source, Path) else "state dict"
+    content = _read_released(source) if isinstance(source, Path) else source
+    backbone, heads, rasa = _take_apart(content, source=name)
+    model = _empty_model(backbone, arch, interpolation=interpolation, source=name)
+    _assign_strictly(model, backbone, source=name)
+    return Imported(model=model.eval(), heads=heads, rasa=rasa)
+
+
+def released_rasa(path: Path) -> dict[str, Tensor]:
+    """Read the position heads of RASA in a released file, with or without a backbone beside them.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file cannot be read.
+    """
+    return _take_apart(_read_released(path), source=str(path))[2]
+
+
+def _read_released(path: Path) -> Any:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; download the released checkpoint first")
+    if is_safetensors(path):
+        return read_tensors(path)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = (str(error).splitlines() or ["empty file"])[0]
+        raise ValueError(f"{path}: not a readable file of weights ({reason})") from error
+
+
+def _take_apart(
+    content: Any, *, source: str
+) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+    """Return the tensors of the backbone by our names, of projection heads, of RASA's heads."""
+    state = content.get("teacher", content) if isinstance(content, Mapping) else content
+    if not isinstance(state, Mapping):
+        raise ValueError(f"{source}: holds a {type(state).__name__}, not tensors by name")
     backbone: dict[str, Tensor] = {}
     heads: dict[str, Tensor] = {}
     rasa: dict[str, Tensor] = {}
-    for key, tensor in content.get("teacher", content).items():
+    for key, tensor in state.items():
         plain = re.sub(r"^(module\.|backbone\.)+", "", key)
         if re.match(r"(dino|ibot)_head\.", plain):
             heads[plain] = tensor
@@ -112,39 +202,46 @@ def import_released(
             rasa[plain] = tensor
         else:
             backbone[re.sub(r"^blocks\.\d+\.(\d+)\.", r"blocks.\1.", plain)] = tensor
-    model = _empty_model(backbone, arch, interpolation=interpolation, source=name)
-    _assign_strictly(model, backbone, source=name)
-    return Imported(model=model.eval(), heads=heads, rasa=rasa)
-
-
-def _read_torch(path: Path) -> Mapping[str, Any]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; download the released checkpoint first")
-    try:
-        content: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        reason = (str(error).splitlines() or ["empty file"])[0]
-        raise ValueError(f"{path}: not a readable file of weights ({reason})") from error
-    return content
+    return backbone, heads, rasa
 
 
 def _empty_model(
-    state: Mapping[str, Tensor], arch: str | Arch, *, interpolation: Interpolation, source: str
+    state: Mapping[str, Tensor],
+    arch: str | Arch | None,
+    *,
+    interpolation: Interpolation | None,
+    source: str,
 ) -> VisionTransformer:
     """Build the model on the meta device, with the grid and the registers that the file has."""
     if isinstance(arch, str) and arch not in ARCHS:
         raise ValueError(f"unknown architecture {arch!r}: choose one of {', '.join(ARCHS)}")
-    row = ARCHS[arch] if isinstance(arch, str) else arch
     if "pos_embed" not in state:
         raise ValueError(f"{source}: no 'pos_embed'; found {_listed(sorted(state))}")
+    if arch is None:
+        arch = _recognise(state, source=source)
+    row = ARCHS[arch] if isinstance(arch, str) else arch
     side = round((state["pos_embed"].shape[1] - 1) ** 0.5)
     registers = state["register_tokens"].shape[1] if "register_tokens" in state else 0
     with torch.device("meta"):
         return VisionTransformer(
             arch=dataclasses.replace(row, image_size=side * row.patch_size),
             registers=registers,
-            interpolation=interpolation,
+            interpolation=interpolation or ("antialias" if registers else "franca"),
         )
+
+
+def _recognise(state: Mapping[str, Tensor], *, source: str) -> str:
+    """Return the row of `ARCHS` that has the width, depth and feed-forward of the tensors."""
+    width = state["pos_embed"].shape[-1]
+    depth = len({key.split(".")[1] for key in state if key.startswith("blocks.")})
+    ffn = "swiglu" if any(".mlp.w12." in key for key in state) else "mlp"
+    for name, row in ARCHS.items():
+        if (row.width, row.depth, row.ffn) == (width, depth, ffn):
+            return name
+    raise ValueError(
+        f"{source}: {depth} blocks of width {width} with {ffn} are none of {', '.join(ARCHS)}: "
+        "name the architecture (arch=...)"
+    )
 
 
 def _assign_strictly(model: VisionTransformer, state: Mapping[str, Tensor], *, source: str) -> None:

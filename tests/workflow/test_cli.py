@@ -38,6 +38,10 @@ def test_show_prints_inputs_outputs_and_parameters_and_runs_nothing(tmp_path):
         (["rasa", "--scale", "hughe"], "no scale 'hughe'"),
         (["rasa"], "receipt.json: not there; make it with `snakemake"),
         (["rasa", "--params", "nowhere.yaml"], "nowhere.yaml: not found"),
+        (
+            ["export", "--format", "timm", "--weights", "absent.pth", "--output", "out"],
+            "absent.pth: no such file",
+        ),
     ],
 )
 def test_a_mistake_ends_in_one_line_and_status_2(tmp_path, arguments, words):

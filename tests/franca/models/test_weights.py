@@ -1,6 +1,7 @@
 """Weights: round trips, released layouts, and what is said about files that are not right."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,15 @@ import torch
 from safetensors.torch import save_file
 
 from franca.models.archs import Arch
-from franca.models.vit import build_vit
-from franca.models.weights import import_released, load_backbone, save_backbone
+from franca.models.vit import VisionTransformer, build_vit
+from franca.models.weights import (
+    import_released,
+    load_backbone,
+    released_rasa,
+    save_backbone,
+)
 from franca.randomness import generator
+from franca.rasa.linear_map import identity_map, save_map
 
 ORACLE = np.load(Path(__file__).parents[2] / "oracles" / "vit.npz", allow_pickle=False)
 BASE = Arch("base", width=48, depth=4, heads=3, patch_size=14, image_size=224)
@@ -106,7 +113,9 @@ def test_released_state_dict_is_taken_apart():
     assert torch.equal(imported.model.state_dict()["blocks.3.mlp.w3.weight"], chunked)
 
 
-@pytest.mark.parametrize("prefix", ["", "module.", "backbone.", "module.backbone."])
+@pytest.mark.parametrize(
+    "prefix", ["", "module.", "backbone.", "module.backbone.", "backbone.module."]
+)
 def test_prefixes_are_stripped_at_the_start_only(prefix):
     state = {prefix + key: value for key, value in model_of().state_dict().items()}
     imported = import_released(state, "vit_tiny")
@@ -131,7 +140,68 @@ def test_grids_of_224_and_518_pixels_are_recognised(grid):
 
 def test_registers_and_plain_feed_forward_of_dinov2():
     arch = Arch("reg", width=32, depth=2, heads=2, patch_size=14, image_size=224, ffn="mlp")
-    assert import_released(released_state("reg"), arch).model.num_registers == 4
+    model = import_released(released_state("reg"), arch).model
+    assert model.num_registers == 4
+    # DINOv2 trained its models with registers under the other law (its hub's `_make_dinov2_model`).
+    assert model.interpolation == "antialias"
+    franca = import_released(released_state("reg"), arch, interpolation="franca").model
+    assert franca.interpolation == "franca"
+
+
+@pytest.mark.parametrize("name", ["vit_s14", "vit_s14_mlp", "vit_ti14"])
+def test_architecture_is_recognised_by_the_tensors(name):
+    with torch.device("meta"):
+        state = build_vit(name, image_size=518).state_dict()
+    model = import_released(state).model
+    assert (model.arch.name, model.arch.image_size) == (name, 518)
+    assert model.interpolation == "franca"
+
+
+def test_unrecognised_sizes_are_told():
+    with pytest.raises(ValueError, match="4 blocks of width 48 with swiglu are none of vit_tiny"):
+        import_released(released_state())
+
+
+def test_chunks_of_several_blocks_keep_their_order():
+    arch = Arch("deep", width=12, depth=12, heads=1, patch_size=14, image_size=28)
+    model = VisionTransformer(arch=arch, generator=generator(0, "weights"))
+    chunked = {
+        re.sub(
+            r"^blocks\.(\d+)", lambda block: f"blocks.{int(block[1]) // 3}.{block[1]}", key
+        ): tensor
+        for key, tensor in model.state_dict().items()
+    }
+    assert "blocks.3.11.norm1.weight" in chunked
+    loaded = import_released({"teacher": chunked}, arch).model.state_dict()
+    assert all(torch.equal(tensor, loaded[key]) for key, tensor in model.state_dict().items())
+
+
+def test_released_tensors_in_a_safetensors_file(tmp_path):
+    save_file(model_of().state_dict(), tmp_path / "franca.safetensors")
+    imported = import_released(tmp_path / "franca.safetensors")
+    assert torch.equal(imported.model.pos_embed, model_of().pos_embed)
+
+
+def test_heads_of_rasa_are_found_with_or_without_a_backbone(tmp_path):
+    heads = {"pre_pos_layers.0.weight": torch.ones(2, 96), "pos_pred.weight": torch.ones(2, 96)}
+    prefixed = {f"module.rasa_head.{name}": weight for name, weight in heads.items()}
+    torch.save(heads, tmp_path / "alone.pth")
+    torch.save({"teacher": model_of().state_dict() | prefixed}, tmp_path / "inside.pth")
+    assert list(released_rasa(tmp_path / "alone.pth")) == list(heads)
+    assert list(released_rasa(tmp_path / "inside.pth")) == [f"rasa_head.{name}" for name in heads]
+
+
+@pytest.mark.parametrize("content", [[1], {"teacher": torch.zeros(2)}])
+def test_what_is_no_state_dict_is_refused(tmp_path, content):
+    torch.save(content, tmp_path / "odd.pth")
+    with pytest.raises(ValueError, match=r"odd.pth: holds a (list|Tensor), not tensors by name"):
+        import_released(tmp_path / "odd.pth", "vit_tiny")
+
+
+def test_a_map_is_not_taken_for_a_model(tmp_path):
+    save_map(identity_map(4), tmp_path / "map.safetensors")
+    with pytest.raises(ValueError, match="holds no model, but A, B, mean"):
+        load_backbone(tmp_path / "map.safetensors")
 
 
 class Harmful:
