@@ -24,6 +24,7 @@ from franca.rasa.views import ViewSettings
 from franca.stages.rasa import ShardImages, split_images
 
 CPU = torch.device("cpu")
+MAX_TOKENS = 200_000
 
 
 class Retargeted:
@@ -98,6 +99,13 @@ class FinishedRun:
         """Patches of a view."""
         side = self.model.arch.image_size // self.model.patch_size
         return side, side
+
+    @cached_property
+    def fit_tokens(self) -> tuple[Tensor, Tensor]:
+        """Tokens and places of the views that maps are fitted on, as many as memory is given."""
+        batches = iterate(self.views[0], epochs=self.parameters.rasa.fit.epochs)
+        tokens, targets = map(torch.cat, zip(*batches, strict=True))
+        return tokens[:MAX_TOKENS], targets[:MAX_TOKENS]
 
     @cached_property
     def held_out(self) -> SegmentationInputs:

@@ -8,8 +8,9 @@ prints Markdown: a table of what is left and what it costs, and one of paired di
 map, bold where the interval leaves out 0.
 
     R²           of position on random views of packed images that no map was fitted on, so that no
-                 scene's layout helps: a linear probe and a small network, fitted on some images and
-                 scored on others
+                 scene's layout helps. Least squares, and ridge (which cannot amplify directions
+                 that a map has only weakened), are fitted on other such images; the network on the
+                 maps' own, since with fewer it finds little and would flatter every map
     entropy, MI  where clusters of the segmentation set's tokens live (benchmark spatial_entropy)
     energy       mean |z - z'|^2 as a share of mean |z - mean(z)|^2, on the same views as R²
     mIoU, RMSE   of in_context, linear_segmentation and, where the set has it, depth, as evaluated
@@ -23,7 +24,7 @@ import argparse
 import dataclasses
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,10 +33,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rasa_run import CPU, FinishedRun, Retargeted
+from torch import Tensor
 
 from franca.eval.benchmark import DenseFeatures, SegmentationInputs
 from franca.eval.position import r_squared
 from franca.eval.registry import BENCHMARKS
+from franca.eval.regression import moments, solve_ridge
 from franca.eval.resampling import (
     Evidence,
     Interval,
@@ -58,6 +61,10 @@ from workflow.params import DEFAULT_FILE, read, resolve
 
 ROUNDS = (1, 2, 4, 8)
 ORDERS = (None, 2, 3, 4)  # of the Fourier targets; None: row and column alone
+NETWORK: dict[str, Any] = {
+    "hidden": 256, "num_steps": 2000, "batch_size": 1024, "learning_rate": 2e-3
+}  # fmt: skip
+RIDGE = 1e-3  # penalty, relative to the mean variance of a channel
 CLOSED_FORMS = {"sal": fit_sal, "leace": fit_leace}
 DOWNSTREAM = {
     "in-context mIoU": ("in_context", "miou"),
@@ -120,19 +127,25 @@ def mapped(
     return dataclasses.replace(inputs, train=train, test=test)
 
 
-def network_squares(run: FinishedRun, views: SegmentationInputs) -> NDArray[np.float64]:
-    """Return (residual, total) sums of squares of (row, column), [images, 2, 2], of the network."""
-    cfg, target = run.parameters.rasa.probe, position(run.grid)
-    predict = fit_mlp(
-        views.train.patches.flatten(0, 1),
-        target.repeat(len(views.train.patches), 1),
-        hidden=cfg.hidden,
-        num_steps=cfg.steps,
-        batch_size=cfg.batch_size,
-        learning_rate=cfg.learning_rate,
-        seed=run.seed,
-    )
-    residual = (predict(views.test.patches.flatten(0, 1)).view(-1, *target.shape) - target).square()
+Predictor = Callable[[Tensor], Tensor]
+
+
+def fit_ridge(run: FinishedRun, train: DenseFeatures) -> Predictor:
+    """Fit the linear probe that cannot read directions a map has all but removed."""
+    target = position(run.grid).double().expand(len(train.patches), -1, -1)
+    return solve_ridge(moments(train.patches, target), penalty=RIDGE)
+
+
+def fit_network(run: FinishedRun, linear_map: LinearMap) -> Predictor:
+    """Fit a network of one hidden layer, long enough to find what a linear map leaves."""
+    tokens, targets = run.fit_tokens
+    return fit_mlp(linear_map(tokens), targets, seed=run.seed, **NETWORK)
+
+
+def squares(run: FinishedRun, predict: Predictor, test: DenseFeatures) -> NDArray[np.float64]:
+    """Return (residual, total) sums of squares of (row, column), [images, 2, 2]."""
+    target = position(run.grid)
+    residual = (torch.stack([predict(tokens) for tokens in test.patches]) - target).square()
     total = (target - target.mean(0)).square().expand_as(residual)
     return torch.stack([residual.sum(1), total.sum(1)], dim=1).double().numpy()
 
@@ -193,7 +206,8 @@ def examine(run: FinishedRun, dense: SegmentationInputs, linear_map: LinearMap) 
     places = evidence_of(run, "spatial_entropy", scenes)["cluster"]
     estimates = {
         "linear R²": estimate(r_squared, evidence_of(run, "position", views)["squares"]),
-        "network R²": estimate(r_squared, network_squares(run, views)),
+        "ridge R²": estimate(r_squared, squares(run, fit_ridge(run, views.train), views.test)),
+        "network R²": estimate(r_squared, squares(run, fit_network(run, linear_map), views.test)),
         "entropy (bit)": estimate(entropy.spec("entropy").statistic, places),
         "MI (bit)": estimate(entropy.spec("information").statistic, places),
         "energy": estimate(ratio, energy_squares(run.held_out.test, views.test)),
