@@ -24,7 +24,7 @@ from franca.rasa.views import ViewSettings
 from franca.stages.rasa import ShardImages, split_images
 
 CPU = torch.device("cpu")
-MAX_TOKENS = 200_000
+MAX_VIEWS = 3000  # whose tokens the network is fitted on; bounds time and memory
 
 
 class Retargeted:
@@ -102,20 +102,29 @@ class FinishedRun:
 
     @cached_property
     def fit_tokens(self) -> tuple[Tensor, Tensor]:
-        """Tokens and places of the views that maps are fitted on, as many as memory is given."""
+        """Tokens and places of the first of the views that maps are fitted on."""
         batches = iterate(self.views[0], epochs=self.parameters.rasa.fit.epochs)
         tokens, targets = map(torch.cat, zip(*batches, strict=True))
-        return tokens[:MAX_TOKENS], targets[:MAX_TOKENS]
+        limit = MAX_VIEWS * self.grid[0] * self.grid[1]
+        return tokens[:limit], targets[:limit]
+
+    @cached_property
+    def fit_views(self) -> SegmentationInputs:
+        """The same tokens in the shape that benchmarks take; there are no masks."""
+        part = self._as_dense(self.fit_tokens[0])
+        return SegmentationInputs(train=part, test=part, num_classes=1, ignore_index=255)
 
     @cached_property
     def held_out(self) -> SegmentationInputs:
-        """Tokens of the probes' views in the shape that benchmarks take; there are no masks."""
-        train, test = (self._as_dense(batches) for batches in self.views[1:])
+        """Tokens of the probes' views, likewise."""
+        train, test = (
+            self._as_dense(torch.cat([z for z, _ in iterate(batches, epochs=1)]))
+            for batches in self.views[1:]
+        )
         return SegmentationInputs(train=train, test=test, num_classes=1, ignore_index=255)
 
-    def _as_dense(self, batches: ViewBatches) -> DenseFeatures:
-        tokens = torch.cat([z for z, _ in iterate(batches, epochs=1)])
-        patches = tokens.view(-1, self.grid[0] * self.grid[1], batches.dim)
+    def _as_dense(self, tokens: Tensor) -> DenseFeatures:
+        patches = tokens.view(-1, self.grid[0] * self.grid[1], tokens.shape[1])
         masks = torch.zeros(len(patches), *self.grid, dtype=torch.uint8)
         return DenseFeatures(patches=patches, grid=self.grid, masks=masks, depth=None, normals=None)
 

@@ -11,13 +11,14 @@ map, bold where the interval leaves out 0.
                  scene's layout helps. Least squares, and ridge (which cannot amplify directions
                  that a map has only weakened), are fitted on other such images; the network on the
                  maps' own, since with fewer it finds little and would flatter every map
-    entropy, MI  where clusters of the segmentation set's tokens live (benchmark spatial_entropy)
+    entropy, MI  where clusters of tokens live (benchmark spatial_entropy): of the segmentation set,
+                 whose scenes have a layout, and MI again of the views that the maps are fitted on
     energy       mean |z - z'|^2 as a share of mean |z - mean(z)|^2, on the same views as R²
     mIoU, RMSE   of in_context, linear_segmentation and, where the set has it, depth, as evaluated
                  at that scale
     CPU s        of the fit alone, one thread; rounds add up
 
-Intervals are 95 %, value +- 1.96 bootstrap errors over images. Some five minutes at scale tiny.
+Intervals are 95 %, value +- 1.96 bootstrap errors over images. Some five CPU minutes at scale tiny.
 """
 
 import argparse
@@ -190,6 +191,7 @@ def examine(run: FinishedRun, dense: SegmentationInputs, linear_map: LinearMap) 
     cfg = run.parameters.evaluate
     views = mapped(run.held_out, linear_map, dtype=torch.float32)
     scenes = mapped(dense, linear_map, dtype=getattr(torch, cfg.patch_dtype))
+    fitted = mapped(run.fit_views, linear_map, dtype=torch.float32)
 
     def estimate(statistic: Statistic, evidence: NDArray[Any]) -> Estimate:
         source = numpy_generator(run.seed, "rasa-study")
@@ -202,14 +204,19 @@ def examine(run: FinishedRun, dense: SegmentationInputs, linear_map: LinearMap) 
         if name != "depth" or dense.test.depth is not None:
             spec = BENCHMARKS[name].spec(metric)
             downstream[column] = evidence_of(run, name, scenes)[spec.evidence]
-    entropy = BENCHMARKS["spatial_entropy"]
+    entropy, information = (
+        BENCHMARKS["spatial_entropy"].spec(name).statistic for name in ("entropy", "information")
+    )
     places = evidence_of(run, "spatial_entropy", scenes)["cluster"]
     estimates = {
         "linear R²": estimate(r_squared, evidence_of(run, "position", views)["squares"]),
         "ridge R²": estimate(r_squared, squares(run, fit_ridge(run, views.train), views.test)),
         "network R²": estimate(r_squared, squares(run, fit_network(run, linear_map), views.test)),
-        "entropy (bit)": estimate(entropy.spec("entropy").statistic, places),
-        "MI (bit)": estimate(entropy.spec("information").statistic, places),
+        "entropy (bit)": estimate(entropy, places),
+        "MI (bit)": estimate(information, places),
+        "MI of views": estimate(
+            information, evidence_of(run, "spatial_entropy", fitted)["cluster"]
+        ),
         "energy": estimate(ratio, energy_squares(run.held_out.test, views.test)),
         **{name: estimate(statistic_of(name), found) for name, found in downstream.items()},
     }
