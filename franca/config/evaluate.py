@@ -11,6 +11,7 @@ BenchmarkName = Literal[
     "linear_cached",
     "logreg",
     "in_context",
+    "linear_segmentation",
     "overclustering",
     "depth",
     "normals",
@@ -76,6 +77,15 @@ class InContext(Section):
     temperature: float = Field(gt=0, description="of their weights (beta of Hummingbird)")
     memory_size: int | None = Field(ge=1, description="patches in the memory; null keeps all")
     block: int = Field(ge=1, description="rows compared at a time; changes no result")
+
+
+class LinearSegmentation(Section):
+    """Batch norm and a linear layer on cached patch tokens."""
+
+    steps: int = Field(ge=1, description="of SGD")
+    batch_size: int = Field(ge=1, description="images per step")
+    learning_rate: float = Field(gt=0, description="at the first step; falls to 0 along a line")
+    momentum: float = Field(ge=0, lt=1, description="of SGD")
 
 
 class KMeans(Section):
@@ -144,6 +154,7 @@ class Evaluate(Section):
     linear_cached: LinearCached
     logreg: Logreg
     in_context: InContext
+    linear_segmentation: LinearSegmentation
     overclustering: Overclustering
     depth: Ridge
     normals: Ridge

@@ -24,12 +24,17 @@ def patch_labels(
     Void pixels count as class 0, as in the reference.
 
     Raises:
-        ValueError: the mask does not divide into the grid.
+        ValueError: the mask does not divide into the grid, or holds an unknown class.
     """
     images, height, width = masks.shape
     if height % grid[0] or width % grid[1]:
         raise ValueError(f"a mask of {height}x{width} pixels does not divide into {grid} patches")
     filled = masks.long().masked_fill(masks == ignore_index, 0)
+    if filled.max() >= num_classes:
+        raise ValueError(
+            f"mask holds class {int(filled.max())} but there are {num_classes} classes "
+            f"(void: {ignore_index}): correct num_classes or ignore_index of the evaluation set"
+        )
     tiles = filled.view(images, grid[0], height // grid[0], grid[1], width // grid[1])
     pixels = tiles.transpose(2, 3).reshape(images, grid[0] * grid[1], -1)
     counts = pixels.new_zeros(*pixels.shape[:2], num_classes, dtype=torch.float32)

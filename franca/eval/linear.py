@@ -78,14 +78,13 @@ def train_heads(
 
 
 def draw_batches(
-    images: int, *, steps: int, batch_size: int, seed: int
+    images: int, *, steps: int, batch_size: int, seed: int, purpose: str
 ) -> Int[Tensor, "steps batch"]:
     """Run through the images in a new random order again and again, `batch_size` at a time."""
     batch = min(batch_size, images)
     epochs = math.ceil(steps * batch / images)
     orders = [
-        torch.randperm(images, generator=generator(seed, "evaluate/linear/order", epoch))
-        for epoch in range(epochs)
+        torch.randperm(images, generator=generator(seed, purpose, epoch)) for epoch in range(epochs)
     ]
     return torch.cat(orders)[: steps * batch].view(steps, batch)
 
@@ -126,9 +125,14 @@ def linear_cached(
     """
     labels = inputs.train.labels
     fit_rows, held_out = split_held_out(len(labels), seed=seed, purpose="evaluate/linear/held_out")
-    batches = fit_rows[
-        draw_batches(len(fit_rows), steps=steps, batch_size=batch_size, seed=seed)
-    ].to(device)
+    order = draw_batches(
+        len(fit_rows),
+        steps=steps,
+        batch_size=batch_size,
+        seed=seed,
+        purpose="evaluate/linear/order",
+    )
+    batches = fit_rows[order].to(device)
     scaled = [rate * batches.shape[1] / 256 for rate in learning_rates]
     candidates: dict[str, tuple[float, Tensor]] = {}
     kinds = [(count, average) for count in blocks for average in (False, True)]

@@ -55,7 +55,7 @@ def count_batches(num_images: int, *, batch_size: int) -> int:
     if num_images < batch_size:
         raise ValueError(
             f"{num_images} images do not fill a batch of {batch_size}: "
-            "raise rasa.num_images or lower rasa.presets.*.batch_size"
+            "raise rasa.max_images or rasa.probe.num_images, or lower rasa.presets.*.batch_size"
         )
     return num_images // batch_size
 

@@ -1,5 +1,6 @@
 """What is left of the targets on held-out images: linear probe, small MLP, energy removed."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -60,13 +61,36 @@ def mlp_probe(
     learning_rate: float,
     seed: int,
 ) -> Probe:
-    """Fit one hidden layer (GELU, Adam) on standardised tokens and score it on others.
+    """Fit a small network on tokens and score it on others.
 
     A linear method promises nothing here: this says how much is left for a nonlinear reader.
     """
-    (z, y), (z_test, y_test) = train, test
+    predict = fit_mlp(
+        *train,
+        hidden=hidden,
+        num_steps=num_steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        seed=seed,
+    )
+    z, y = test
+    mse = (predict(z) - y).double().square().mean(0)
+    return _probe(mse, variance=y.double().var(0, correction=0))
+
+
+def fit_mlp(
+    z: Float[Tensor, "train dim"],
+    y: Float[Tensor, "train targets"],
+    *,
+    hidden: int,
+    num_steps: int,
+    batch_size: int,
+    learning_rate: float,
+    seed: int,
+) -> Callable[[Float[Tensor, "tokens dim"]], Float[Tensor, "tokens targets"]]:
+    """Fit one hidden layer (GELU, Adam) on standardised tokens and return what predicts from it."""
     mean, deviation = z.mean(0), z.std(0).clamp_min(1e-6)
-    z, z_test = (z - mean) / deviation, (z_test - mean) / deviation
+    z = (z - mean) / deviation
     network = _network(z.shape[1], hidden, y.mean(0), seed=seed).to(z.device)
     optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, num_steps)
@@ -78,9 +102,13 @@ def mlp_probe(
         loss.backward()
         optimiser.step()
         decay.step()
-    with torch.no_grad():
-        mse = (network(z_test) - y_test).double().square().mean(0)
-    return _probe(mse, variance=y_test.double().var(0, correction=0))
+
+    @torch.no_grad()
+    def predict(tokens: Tensor) -> Tensor:
+        predicted: Tensor = network((tokens - mean) / deviation)
+        return predicted
+
+    return predict
 
 
 def energy_removed(moments: Moments, linear_map: LinearMap) -> float:

@@ -25,6 +25,7 @@ from franca.randomness import generator
 from franca.rasa.batches import TokenBatches
 from franca.rasa.head import plane_of, regression_loss
 from franca.rasa.linear_map import LinearMap, check_rank, compose_planes, identity_map
+from franca.rasa.moments import check_enough
 
 
 def fit_rounds(
@@ -49,10 +50,11 @@ def fit_rounds(
         folder: one file a round; a round that has its file is not fitted again.
 
     Raises:
-        ValueError: more directions than dimensions, targets outside [0, 1], a loss that is not
-            finite.
+        ValueError: more directions than dimensions, no more tokens than dimensions, targets outside
+            [0, 1], a loss that is not finite.
     """
     check_rank(num_rounds * batches.num_targets, dim=batches.dim)
+    check_enough(batches.num_batches * len(batches.batch(0, 0)[0]), dim=batches.dim)
     folder.mkdir(parents=True, exist_ok=True)
     planes: list[Tensor] = []
     for number in range(1, num_rounds + 1):

@@ -145,13 +145,24 @@ def sum_moments(batches: Iterable[tuple[Tensor, Tensor]], *, covariance_stride: 
         moments = moments_of(features, targets, covariance_stride=covariance_stride)
         total = moments if total is None else total + moments
     if total is None:
-        raise ValueError("no features to fit: raise rasa.num_images or lower the batch size")
-    if total.covariance_count <= len(total.z):
         raise ValueError(
-            f"{int(total.covariance_count)} tokens cannot say what {len(total.z)} dimensions hold: "
-            f"give more than {len(total.z)} (rasa.num_images, rasa.num_probe_images)"
+            "no features to fit: raise rasa.max_images or lower rasa.presets.*.batch_size"
         )
+    check_enough(int(total.covariance_count), dim=len(total.z))
     return total
+
+
+def check_enough(num_tokens: int, *, dim: int) -> None:
+    """Refuse so few tokens that any target can be read off them without error.
+
+    Raises:
+        ValueError: no more tokens than dimensions.
+    """
+    if num_tokens <= dim:
+        raise ValueError(
+            f"{num_tokens} tokens cannot say what {dim} dimensions hold: "
+            f"give more than {dim} (rasa.max_images, rasa.probe.num_images)"
+        )
 
 
 def check_finite(features: Float[Tensor, "*batch dim"]) -> None:

@@ -40,6 +40,12 @@ EVALUATE = {
         "standardised": True,
     },
     "in_context": {"neighbours": 5, "temperature": 0.02, "memory_size": None, "block": 64},
+    "linear_segmentation": {
+        "steps": 5,
+        "batch_size": 4,
+        "learning_rate": 0.1,
+        "momentum": 0.9,
+    },
     "overclustering": {"clusters": [0, 5], "runs": 1, "pca_dims": None, "side": 16, **KMEANS},
     "depth": {"penalties": [0.1]},
     "normals": {"penalties": [0.1]},

@@ -113,10 +113,10 @@ def test_same_seed_same_heads():
 
 
 def test_batches_visit_every_image_once_an_epoch():
-    batches = draw_batches(12, steps=6, batch_size=4, seed=0)
+    batches = draw_batches(12, steps=6, batch_size=4, seed=0, purpose="test")
     for epoch in batches.view(2, 12):
         assert sorted(epoch.tolist()) == list(range(12))
-    assert draw_batches(3, steps=2, batch_size=128, seed=0).shape == (2, 3)
+    assert draw_batches(3, steps=2, batch_size=128, seed=0, purpose="test").shape == (2, 3)
 
 
 def test_held_out_tenth_is_disjoint_and_never_empty():

@@ -45,6 +45,19 @@ def test_maps_are_idempotent(world, fit):
     torch.testing.assert_close(L @ L, L, atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("fit", [fit_sal, fit_leace])
+@pytest.mark.parametrize(("order", "rank"), [(1, 3), (2, 8), (3, 15), (4, 24)])
+def test_as_many_directions_go_as_there_are_targets(fit, order, rank):
+    features, _ = features_with_position(images=40, dim=32)
+    erased = fit(moments_of(*flat(features, fourier((6, 6), order=order)[None])), metadata={})
+    L = erased.matrix()
+    assert erased.rank == rank
+    # an oblique projector has eigenvalues 0 and 1 as well, but small singular values beside 0
+    torch.testing.assert_close(L.trace(), torch.tensor(32.0 - rank).double(), atol=1e-5, rtol=0)
+    assert torch.linalg.matrix_rank(L, tol=1e-5) == 32 - rank
+    torch.testing.assert_close(L @ L, L, atol=1e-6, rtol=0)
+
+
 def test_sal_is_an_orthogonal_projector(world):
     L = fit_sal(moments_of(*world), metadata={}).matrix()
     torch.testing.assert_close(L, L.T, atol=1e-6, rtol=0)

@@ -42,12 +42,14 @@ def test_a_finished_round_is_not_fitted_again(tmp_path):
     assert all(map(torch.equal, planes, other))
 
 
-def test_orthogonal_rounds_make_an_orthogonal_projector(tmp_path):
-    planes = fit_rounds(batches(), orthogonal=True, folder=tmp_path, **SETTINGS)
+@pytest.mark.parametrize("rounds", [1, 3, 8])  # 8 planes of 2 leave nothing of 16 dimensions
+def test_orthogonal_rounds_make_an_orthogonal_projector(tmp_path, rounds):
+    settings = {**SETTINGS, "num_rounds": rounds}
+    planes = fit_rounds(batches(), orthogonal=True, folder=tmp_path, **settings)
     composed = compose_planes(planes, metadata={})
     L = composed.matrix()
-    assert composed.rank == 6
-    assert torch.linalg.matrix_rank(L, tol=1e-5) == 16 - 6
+    assert composed.rank == 2 * rounds
+    assert torch.linalg.matrix_rank(L, tol=1e-5) == 16 - 2 * rounds
     torch.testing.assert_close(L @ L, L, atol=1e-6, rtol=0)
     torch.testing.assert_close(L, L.T, atol=1e-6, rtol=0)
 
@@ -93,6 +95,28 @@ def test_rank_above_the_dimension_is_refused(tmp_path):
     with pytest.raises(ValueError, match="cannot take 18 directions out of 16"):
         fit_rounds(batches(), orthogonal=False, folder=tmp_path, **{**SETTINGS, "num_rounds": 9})
     assert not list(tmp_path.iterdir())
+
+
+def test_fewer_tokens_than_dimensions_are_refused(tmp_path):
+    few = batches(images=4, grid=(2, 2), dim=16)
+    with pytest.raises(ValueError, match=r"16 tokens cannot say what 16 dimensions hold.*max_im"):
+        fit_rounds(few, orthogonal=True, folder=tmp_path, **SETTINGS)
+    assert not list(tmp_path.iterdir())
+
+
+def test_features_that_turn_bad_later_are_refused(tmp_path):
+    """NaN that a source shows after the first batch reaches the loss and stops the fit."""
+    given = batches()
+
+    class Spoilt:
+        dim, num_targets, num_batches = given.dim, given.num_targets, given.num_batches
+
+        def batch(self, epoch, index):
+            tokens, targets = given.batch(epoch, index)
+            return (tokens * torch.nan if epoch == 1 else tokens), targets
+
+    with pytest.raises(ValueError, match="loss became nan"):
+        fit_rounds(Spoilt(), orthogonal=False, folder=tmp_path, **SETTINGS)
 
 
 def test_targets_that_a_sigmoid_cannot_reach_are_refused(tmp_path):

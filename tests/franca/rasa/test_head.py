@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,12 @@ def test_loss_and_gradient_equal_the_released_code(case):
     np.testing.assert_allclose(weight.grad, ORACLE[f"out/{case}/grad_W_last"], **TOLERANCE)
     loops = reference.mean_squared_error(tokens.numpy(), weight.detach().numpy(), targets.numpy())
     assert loss.item() == pytest.approx(loops, rel=1e-5)
+
+
+def test_every_array_of_the_oracle_is_compared():
+    kinds = {re.sub(r"_\d+$", "", name.split("/")[2]) for name in ORACLE if name.startswith("out/")}
+    rounds = {"prediction_round", "features_after_round", "removed_in_round", "composed_matrix"}
+    assert kinds == rounds | {"target", "mse_last_round", "grad_W_last"}
 
 
 def test_plane_equals_the_loops():

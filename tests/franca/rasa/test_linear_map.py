@@ -70,6 +70,24 @@ def test_composed_planes_have_the_rank_asked_for():
     assert torch.linalg.matrix_rank(composed.matrix(), tol=1e-5) == 14
 
 
+@pytest.mark.parametrize(("dim", "rounds"), [(384, 1), (384, 8), (768, 8), (1024, 22)])
+def test_planes_beside_each_other_compose_to_an_exact_projector(dim, rounds):
+    """At the widths of real backbones, saved as float32: symmetric, idempotent, rank as asked."""
+    draw = torch.Generator().manual_seed(0)
+    planes = []
+    for _ in range(rounds):
+        beside = torch.cat(planes) if planes else None
+        planes.append(plane_of(torch.randn(2, dim, generator=draw), beside=beside))
+    composed = compose_planes(planes, metadata={})
+    L = composed.matrix()
+    assert composed.rank == 2 * rounds
+    torch.testing.assert_close(L @ L, L, atol=1e-6, rtol=0)
+    torch.testing.assert_close(L, L.T, atol=1e-6, rtol=0)
+    kept = torch.linalg.eigvalsh((L + L.T) / 2)
+    assert kept[: 2 * rounds].abs().max() < 1e-6
+    torch.testing.assert_close(kept[2 * rounds :], torch.ones(dim - 2 * rounds).double())
+
+
 def test_pinned_numbers_of_the_published_head():
     """Output of the released class on RandomState(0), evaluation notes of the project's spec."""
     random = np.random.RandomState(0)
