@@ -159,7 +159,8 @@ def pull(remote: Remote = None) -> None:
     """Fetch shared artefacts, and make both engines agree that nothing is left to do.
 
     `dvc pull` leaves modification times that mean nothing, and Snakemake goes by them. Once DVC has
-    confirmed that everything is what dvc.lock says, the outputs are adopted as they are.
+    confirmed that everything is what dvc.lock says, the outputs are adopted as they are: all of
+    them, also where the times happen to be in order, so that Snakemake knows what each was made of.
     """
     subprocess.run(["dvc", "pull", *(["--remote", remote] if remote else [])], check=True)
     if subprocess.run(["dvc", "status", "--quiet"], check=False).returncode != 0:
@@ -167,7 +168,8 @@ def pull(remote: Remote = None) -> None:
             "what was pulled does not match params.yaml and dvc.lock (see `dvc status`): check out "
             "the commit that the artefacts belong to, or `dvc repro`"
         )
-    subprocess.run(["snakemake", "--cores", "1", "--touch", "--quiet", "all"], check=True)
+    adopt = ["snakemake", "--cores", "1", "--touch", "--forceall", "--quiet", "all"]
+    subprocess.run(adopt, check=True)
 
 
 @app.command(rich_help_panel="Tools")
