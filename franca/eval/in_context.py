@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from franca.eval.benchmark import Benchmark, DenseFeatures, MetricSpec, Outcome, SegmentationInputs
-from franca.eval.miou import confusion_matrix, miou_statistic, pixel_accuracy
+from franca.eval.miou import confusion_per_image, miou_statistic, pixel_accuracy
 from franca.eval.neighbours import cosine_search
 from franca.randomness import generator
 
@@ -180,17 +179,13 @@ def in_context(
         memory_size=memory_size,
         block=block,
     )
-    matrices = [
-        confusion_matrix(
-            mask.numpy(),
-            predicted.numpy(),
-            num_classes=inputs.num_classes,
-            num_predicted=inputs.num_classes,
-            ignore_index=inputs.ignore_index,
-        )
-        for mask, predicted in zip(inputs.test.masks, painted, strict=True)
-    ]
-    return Outcome(evidence={"confusion": np.stack(matrices)})
+    confusion = confusion_per_image(
+        inputs.test.masks,
+        painted,
+        num_classes=inputs.num_classes,
+        ignore_index=inputs.ignore_index,
+    )
+    return Outcome(evidence={"confusion": confusion})
 
 
 BENCHMARK = Benchmark(

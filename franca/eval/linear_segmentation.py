@@ -9,7 +9,6 @@ batch norm, 100x100 masks, the best of many test scores).
 
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from franca.eval.benchmark import Benchmark, DenseFeatures, MetricSpec, Outcome, SegmentationInputs
 from franca.eval.in_context import Grid, paint, patch_labels
 from franca.eval.linear import draw_batches
-from franca.eval.miou import confusion_matrix, miou_statistic, pixel_accuracy
+from franca.eval.miou import confusion_per_image, miou_statistic, pixel_accuracy
 from franca.randomness import generator
 
 
@@ -160,19 +159,13 @@ def linear_segmentation(
         seed=seed,
         device=device,
     )
-    matrices = [
-        confusion_matrix(
-            mask.numpy(),
-            predicted.numpy(),
-            num_classes=inputs.num_classes,
-            num_predicted=inputs.num_classes,
-            ignore_index=inputs.ignore_index,
-        )
-        for mask, predicted in zip(
-            inputs.test.masks, segment(head, inputs.test, device=device), strict=True
-        )
-    ]
-    return Outcome(evidence={"confusion": np.stack(matrices)})
+    confusion = confusion_per_image(
+        inputs.test.masks,
+        segment(head, inputs.test, device=device),
+        num_classes=inputs.num_classes,
+        ignore_index=inputs.ignore_index,
+    )
+    return Outcome(evidence={"confusion": confusion})
 
 
 BENCHMARK = Benchmark(

@@ -8,13 +8,14 @@ are derived from it (rows: true class, columns: predicted id):
 * present: mean over classes present in the truth.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
+from torch import Tensor
 
 from franca.eval.resampling import Evidence, Statistic, Weights
 
@@ -53,6 +54,31 @@ def confusion_matrix(
     cell = true_class * num_predicted + prediction[keep].astype(np.int64)
     counts = np.bincount(cell, minlength=num_classes * num_predicted)
     return counts.reshape(num_classes, num_predicted)
+
+
+def confusion_per_image(
+    masks: Iterable[Tensor],
+    predictions: Iterable[Tensor],
+    *,
+    num_classes: int,
+    ignore_index: int | None,
+) -> NDArray[np.int64]:
+    """Return [images, classes, classes]: the confusion matrix of each mask and its prediction.
+
+    Raises:
+        ValueError: as `confusion_matrix`, or not as many predictions as masks.
+    """
+    matrices = [
+        confusion_matrix(
+            mask.numpy(),
+            predicted.numpy(),
+            num_classes=num_classes,
+            num_predicted=num_classes,
+            ignore_index=ignore_index,
+        )
+        for mask, predicted in zip(masks, predictions, strict=True)
+    ]
+    return np.stack(matrices)
 
 
 def pairwise_iou(confusion: Counts) -> NDArray[np.float64]:

@@ -27,8 +27,10 @@ CFG = DownloadImages(
 
 
 def test_nothing_is_started_when_nothing_is_left_to_do(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_start", None)
+    started = []
+    monkeypatch.setattr(module, "_start", lambda *given, **named: started.append((given, named)))
     fetch_shards(CFG, [], folder=tmp_path, origin=None)
+    assert started == []
 
 
 def test_shards_are_dealt_to_workers(tmp_path, monkeypatch, metadata_part):
