@@ -16,6 +16,7 @@ import dataclasses
 import json
 import logging
 from collections.abc import Mapping
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from franca.config.evaluate import Evaluate
+from franca.config.evaluate import Evaluate, Task
 from franca.config.evaluation_sets import EvaluationSet
-from franca.eval.benchmark import Kind, NoveltyInputs, SegmentationInputs
+from franca.eval.benchmark import Kind, SegmentationInputs
 from franca.eval.comparison import (
     compare,
     joined_rows,
@@ -35,9 +36,10 @@ from franca.eval.comparison import (
     unique_seeds,
     write_csv,
 )
-from franca.eval.datasets import SegmentationImages, open_labelled
 from franca.eval.features import FeatureModel, digest_files
 from franca.eval.in_context import predict
+from franca.eval.inputs.kinds import KINDS, check_task
+from franca.eval.inputs.sets import EvaluationSets, Prepared
 from franca.eval.registry import BENCHMARKS
 from franca.eval.results import (
     Metric,
@@ -54,11 +56,6 @@ from franca.models.weights import load_backbone
 from franca.rasa.linear_map import LinearMap, load_map
 
 _LOGGER = logging.getLogger(__name__)
-_KIND_OF_SET: dict[Kind, str] = {
-    "classification": "classification",
-    "segmentation": "segmentation",
-    "novelty": "novel",
-}
 
 
 class WithoutPosition:
@@ -108,83 +105,6 @@ def load_checkpoint(
     return WithoutPosition(model, load_map(map_path)), digest_files(path, map_path)
 
 
-class _Sets:
-    """The evaluation sets by name, opened and extracted once each."""
-
-    def __init__(
-        self, declared: Mapping[str, EvaluationSet], *, scenes: Path, store: FeatureStore
-    ) -> None:
-        self._declared = declared
-        self._scenes = scenes
-        self._store = store
-        self._inputs: dict[str, tuple[Any, str]] = {}
-
-    def declared(self, name: str) -> EvaluationSet:
-        if name not in self._declared:
-            known = ", ".join(self._declared) or "none"
-            raise ValueError(
-                f"evaluate.tasks names the set {name!r}, which evaluation_sets does not: {known}"
-            )
-        return self._declared[name]
-
-    def inputs(self, name: str) -> tuple[Any, str]:
-        """Return what benchmarks see of a set, and the digest of the images that are scored."""
-        if name not in self._inputs:
-            self._inputs[name] = self._prepare(name)
-        return self._inputs[name]
-
-    def segmentation_images(self, name: str, *, test: bool) -> SegmentationImages:
-        """Open a split of a segmentation set."""
-        declared = self.declared(name)
-        split, limit = _split(declared, test=test)
-        return SegmentationImages(self._root(declared), split=split, limit=limit)
-
-    def _root(self, declared: EvaluationSet) -> Path:
-        return Path(declared.root.format(scenes=self._scenes))
-
-    def _prepare(self, name: str) -> tuple[Any, str]:
-        declared = self.declared(name)
-        if declared.kind == "segmentation":
-            train, test = (self.segmentation_images(name, test=flag) for flag in (False, True))
-            test.check_classes(declared.num_classes)
-            found = self._store.segmentation(
-                train,
-                test,
-                num_classes=declared.num_classes or 0,
-                ignore_index=declared.ignore_index or 0,
-            )
-            return found, test.digest
-        if declared.kind == "classification":
-            sources = [self._labelled(declared, test=flag) for flag in (False, True)]
-            return self._store.classification(*sources), sources[1].digest
-        known, digest = self.inputs(declared.known_set or "")
-        novel = self._labelled(declared, test=True)
-        return NoveltyInputs(
-            known=known, novel=self._store.cls_tokens(novel)
-        ), digest + novel.digest
-
-    def _labelled(self, declared: EvaluationSet, *, test: bool) -> Any:
-        split, limit = _split(declared, test=test)
-        return open_labelled(declared.format, self._root(declared), split=split, limit=limit)
-
-
-def _split(declared: EvaluationSet, *, test: bool) -> tuple[str, int | None]:
-    if test:
-        return declared.test_split, declared.max_test
-    return declared.train_split or "", declared.max_train
-
-
-def _check_tasks(cfg: Evaluate, sets: _Sets) -> None:
-    for task in cfg.tasks:
-        wanted = _KIND_OF_SET[BENCHMARKS[task.benchmark].kind]
-        found = sets.declared(task.evaluation_set).kind
-        if found != wanted:
-            raise ValueError(
-                f"evaluate.tasks runs {task.benchmark} on {task.evaluation_set}, a {found} set: "
-                f"it needs a {wanted} set"
-            )
-
-
 def run(
     cfg: Evaluate,
     *,
@@ -195,7 +115,7 @@ def run(
     work: Path,
     checkpoint: str,
 ) -> dict[str, Any]:
-    """Run every task on one checkpoint.
+    """Run the tasks on one checkpoint; in the middle of pretraining, only the quick benchmarks.
 
     Args:
         cfg: the section.
@@ -227,28 +147,43 @@ def run(
         num_workers=cfg.num_workers,
         device=device,
     )
-    sets = _Sets(evaluation_sets, scenes=inputs["scenes"], store=store)
-    _check_tasks(cfg, sets)
+    sets = EvaluationSets(all=evaluation_sets, scenes=inputs["scenes"], store=store)
+    for task in cfg.tasks:
+        check_task(BENCHMARKS[task.benchmark], sets, task.evaluation_set)
+    prepare = cache(partial(_prepare, sets))
     metrics: list[Metric] = []
     details: dict[str, Any] = {"seed": seed, "resamples": cfg.resamples, "tasks": {}}
-    for task in tqdm(cfg.tasks, desc=f"benchmarks of {checkpoint}"):
+    tasks = _tasks(cfg, inputs["pretrain"], checkpoint)
+    for task in tqdm(tasks, desc=f"benchmarks of {checkpoint}"):
         benchmark, name = BENCHMARKS[task.benchmark], task.evaluation_set
-        seen, images_digest = sets.inputs(name)
+        prepared = prepare(benchmark.kind, name)
         parameters = getattr(cfg, task.benchmark).model_dump()
-        outcome = benchmark.run(seen, seed=seed, device=device, **parameters)
+        outcome = benchmark.run(prepared.inputs, seed=seed, device=device, **parameters)
         metrics += benchmark.measure(
             outcome.evidence, dataset=name, resamples=cfg.resamples, seed=seed
         )
         write_evidence(
             evidence_path(output, benchmark.name, name),
             outcome.evidence,
-            images_digest=images_digest,
+            images_digest=prepared.digest,
         )
         details["tasks"][f"{benchmark.name}-{name}"] = dict(outcome.details)
     write_metrics(output / "metrics.json", metrics)
     write_json(output / "details.json", details)
-    _write_samples(cfg, sets, store, output / "samples.npz", seed=seed)
+    _write_samples(cfg, sets, output / "samples.npz", seed=seed)
     return {f"{m.benchmark}/{m.dataset}/{m.metric}": round(m.value, 6) for m in metrics}
+
+
+def _tasks(cfg: Evaluate, pretrain: Path, checkpoint: str) -> tuple[Task, ...]:
+    """Return all tasks for the ends of a phase of training, the quick ones for what is between."""
+    steps = sorted(path.stem for path in (pretrain / "checkpoints").glob("step-*.safetensors"))
+    if checkpoint not in steps[1:-1]:
+        return cfg.tasks
+    return tuple(task for task in cfg.tasks if BENCHMARKS[task.benchmark].quick)
+
+
+def _prepare(sets: EvaluationSets, kind: Kind, name: str) -> Prepared:
+    return KINDS[kind].prepare(sets, name)
 
 
 def _device(wanted: str) -> str:
@@ -257,9 +192,7 @@ def _device(wanted: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _write_samples(
-    cfg: Evaluate, sets: _Sets, store: FeatureStore, path: Path, *, seed: int
-) -> None:
+def _write_samples(cfg: Evaluate, sets: EvaluationSets, path: Path, *, seed: int) -> None:
     """Store a few images of the first dense set with what the model makes of them."""
     dense = {
         task.evaluation_set: None
@@ -269,16 +202,16 @@ def _write_samples(
     if not dense or cfg.num_samples == 0:
         return
     name = next(iter(dense))
-    images = sets.segmentation_images(name, test=True)
+    images = sets.segmented(name, test=True)
     spread = np.linspace(0, len(images) - 1, min(cfg.num_samples, len(images)))
     chosen: list[int] = spread.round().astype(int).tolist()
-    arrays: dict[str, Any] = store.samples(images, chosen)
+    arrays: dict[str, Any] = sets.store.samples(images, chosen)
     if any(task.benchmark == "in_context" and task.evaluation_set == name for task in cfg.tasks):
-        inputs: SegmentationInputs = sets.inputs(name)[0]
+        inputs: SegmentationInputs = _prepare(sets, "segmentation", name).inputs
         painted = predict(
             dataclasses.replace(inputs, test=inputs.test.choose(chosen)),
             seed=seed,
-            device=store.device,
+            device=sets.store.device,
             **cfg.in_context.model_dump(),
         )
         arrays["segmented"] = np.stack([mask.numpy() for mask in painted])

@@ -5,25 +5,7 @@ import pytest
 import torch
 
 from franca.eval.datasets import FolderImages, ParquetImages, SegmentationImages
-from franca.eval.store import FeatureStore
-from franca.eval.transforms import CentreCrop, Square
-from tests.franca.eval.worlds import BlockModel, write_folder, write_parquet, write_voc
-
-
-@pytest.fixture
-def store(tmp_path):
-    return FeatureStore(
-        model=BlockModel(),
-        weights_digest="w",
-        crop=CentreCrop(resize=16, crop=16),
-        square=Square(side=16),
-        blocks=2,
-        patch_dtype="float16",
-        folder=tmp_path / "features",
-        batch_size=4,
-        num_workers=0,
-        device=torch.device("cpu"),
-    )
+from tests.franca.eval.worlds import write_folder, write_parquet, write_voc
 
 
 def test_classification(store, tmp_path):

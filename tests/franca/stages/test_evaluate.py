@@ -202,6 +202,21 @@ def test_tasks_that_do_not_fit_stop_before_any_work(inputs, tmp_path, tasks, mes
     assert not (tmp_path / "work").exists()
 
 
+def test_between_the_ends_of_pretraining_only_quick_benchmarks_run(inputs, tmp_path):
+    folder = tmp_path / "pretrain" / "checkpoints"
+    folder.mkdir(parents=True)
+    first, last = (inputs["pretrain"] / f"checkpoints/{name}.safetensors" for name in NAMES[:2])
+    for name, source in (("0000000", first), ("0000005", last), ("0000010", last)):
+        (folder / f"step-{name}.safetensors").write_bytes(source.read_bytes())
+    chosen = [task for task in TASKS if task["benchmark"] in ("logreg", "depth")]
+    ran = {}
+    for step in (5, 10):
+        moved = inputs | {"pretrain": folder.parent}
+        output, _ = evaluate(moved, tmp_path, f"step-{step:07d}", tasks=chosen)
+        ran[step] = {row["benchmark"] for row in json.loads((output / "metrics.json").read_text())}
+    assert ran == {5: {"depth"}, 10: {"depth", "logreg"}}  # logreg is not quick
+
+
 def test_missing_checkpoint_is_named(inputs, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"step-0000099.safetensors: no such checkpoint"):
         evaluate(inputs, tmp_path, "step-0000099")
