@@ -14,20 +14,17 @@ output/ of gather
 
 import dataclasses
 import json
-import logging
-from collections.abc import Mapping
-from functools import cache, partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from franca.config.evaluate import Evaluate, Task
 from franca.config.evaluation_sets import EvaluationSet
-from franca.eval.benchmark import Kind, SegmentationInputs
+from franca.eval.benchmark import SegmentationInputs
 from franca.eval.comparison import (
     compare,
     joined_rows,
@@ -38,24 +35,15 @@ from franca.eval.comparison import (
 )
 from franca.eval.features import FeatureModel, digest_files
 from franca.eval.in_context import predict
-from franca.eval.inputs.kinds import KINDS, check_task
-from franca.eval.inputs.sets import EvaluationSets, Prepared
+from franca.eval.inputs.sets import EvaluationSets
 from franca.eval.registry import BENCHMARKS
-from franca.eval.results import (
-    Metric,
-    evidence_path,
-    read_metrics,
-    write_evidence,
-    write_json,
-    write_metrics,
-)
+from franca.eval.results import read_metrics, write_json
 from franca.eval.store import FeatureStore
+from franca.eval.suite import Pair, Suite
 from franca.eval.transforms import CentreCrop, Square
 from franca.models.vit import Features, VisionTransformer
 from franca.models.weights import load_backbone
 from franca.rasa.linear_map import LinearMap, load_map
-
-_LOGGER = logging.getLogger(__name__)
 
 
 class WithoutPosition:
@@ -148,29 +136,16 @@ def run(
         device=device,
     )
     sets = EvaluationSets(all=evaluation_sets, scenes=inputs["scenes"], store=store)
-    for task in cfg.tasks:
-        check_task(BENCHMARKS[task.benchmark], sets, task.evaluation_set)
-    prepare = cache(partial(_prepare, sets))
-    metrics: list[Metric] = []
-    details: dict[str, Any] = {"seed": seed, "resamples": cfg.resamples, "tasks": {}}
-    tasks = _tasks(cfg, inputs["pretrain"], checkpoint)
-    for task in tqdm(tasks, desc=f"benchmarks of {checkpoint}"):
-        benchmark, name = BENCHMARKS[task.benchmark], task.evaluation_set
-        prepared = prepare(benchmark.kind, name)
-        parameters = getattr(cfg, task.benchmark).model_dump()
-        outcome = benchmark.run(prepared.inputs, seed=seed, device=device, **parameters)
-        metrics += benchmark.measure(
-            outcome.evidence, dataset=name, resamples=cfg.resamples, seed=seed
-        )
-        write_evidence(
-            evidence_path(output, benchmark.name, name),
-            outcome.evidence,
-            images_digest=prepared.digest,
-        )
-        details["tasks"][f"{benchmark.name}-{name}"] = dict(outcome.details)
-    write_metrics(output / "metrics.json", metrics)
-    write_json(output / "details.json", details)
-    _write_samples(cfg, sets, output / "samples.npz", seed=seed)
+    suite = Suite(
+        sets=sets,
+        parameters={name: getattr(cfg, name).model_dump() for name in BENCHMARKS},
+        seed=seed,
+        resamples=cfg.resamples,
+    )
+    suite.check(_pairs(cfg.tasks))
+    tasks = _pairs(_tasks(cfg, inputs["pretrain"], checkpoint))
+    metrics = suite.run(tasks, output, title=f"benchmarks of {checkpoint}")
+    _write_samples(cfg, suite, output / "samples.npz")
     return {f"{m.benchmark}/{m.dataset}/{m.metric}": round(m.value, 6) for m in metrics}
 
 
@@ -182,8 +157,8 @@ def _tasks(cfg: Evaluate, pretrain: Path, checkpoint: str) -> tuple[Task, ...]:
     return tuple(task for task in cfg.tasks if BENCHMARKS[task.benchmark].quick)
 
 
-def _prepare(sets: EvaluationSets, kind: Kind, name: str) -> Prepared:
-    return KINDS[kind].prepare(sets, name)
+def _pairs(tasks: Sequence[Task]) -> list[Pair]:
+    return [Pair(task.benchmark, task.evaluation_set) for task in tasks]
 
 
 def _device(wanted: str) -> str:
@@ -192,27 +167,26 @@ def _device(wanted: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _write_samples(cfg: Evaluate, sets: EvaluationSets, path: Path, *, seed: int) -> None:
+def _write_samples(cfg: Evaluate, suite: Suite, path: Path) -> None:
     """Store a few images of the first dense set with what the model makes of them."""
-    dense = {
-        task.evaluation_set: None
-        for task in cfg.tasks
-        if BENCHMARKS[task.benchmark].kind == "segmentation"
-    }
+    dense = [
+        task for task in _pairs(cfg.tasks) if BENCHMARKS[task.benchmark].kind == "segmentation"
+    ]
     if not dense or cfg.num_samples == 0:
         return
-    name = next(iter(dense))
+    name, sets = dense[0].evaluation_set, suite.sets
     images = sets.segmented(name, test=True)
     spread = np.linspace(0, len(images) - 1, min(cfg.num_samples, len(images)))
     chosen: list[int] = spread.round().astype(int).tolist()
     arrays: dict[str, Any] = sets.store.samples(images, chosen)
-    if any(task.benchmark == "in_context" and task.evaluation_set == name for task in cfg.tasks):
-        inputs: SegmentationInputs = _prepare(sets, "segmentation", name).inputs
+    in_context = Pair("in_context", name)
+    if in_context in dense:
+        inputs: SegmentationInputs = suite.prepared(in_context).inputs
         painted = predict(
             dataclasses.replace(inputs, test=inputs.test.choose(chosen)),
-            seed=seed,
+            seed=suite.seed,
             device=sets.store.device,
-            **cfg.in_context.model_dump(),
+            **suite.parameters["in_context"],
         )
         arrays["segmented"] = np.stack([mask.numpy() for mask in painted])
     np.savez_compressed(path, **arrays)

@@ -22,27 +22,42 @@ class KindOfInputs:
 
 def _classification(sets: EvaluationSets, name: str) -> Prepared:
     train, test = (sets.labelled(name, test=flag) for flag in (False, True))
-    return Prepared(sets.store.classification(train, test), test.digest)
+    images = len(train) + len(test)
+    return Prepared(
+        load=lambda: sets.store.classification(train, test),
+        digest=test.digest,
+        images=images,
+        bytes=sets.store.image_bytes(images),
+    )
 
 
 def _segmentation(sets: EvaluationSets, name: str) -> Prepared:
     declared = sets.declared(name)
     train, test = (sets.segmented(name, test=flag) for flag in (False, True))
     test.check_classes(declared.num_classes)
-    inputs = sets.store.segmentation(
-        train,
-        test,
-        num_classes=declared.num_classes or 0,
-        ignore_index=declared.ignore_index or 0,
+    images = len(train) + len(test)
+    return Prepared(
+        load=lambda: sets.store.segmentation(
+            train,
+            test,
+            num_classes=declared.num_classes or 0,
+            ignore_index=declared.ignore_index or 0,
+        ),
+        digest=test.digest,
+        images=images,
+        bytes=sets.store.dense_bytes(images),
     )
-    return Prepared(inputs, test.digest)
 
 
 def _novelty(sets: EvaluationSets, name: str) -> Prepared:
     known = _classification(sets, sets.declared(name).known_set or "")
     novel = sets.labelled(name, test=True)
-    inputs = NoveltyInputs(known=known.inputs, novel=sets.store.cls_tokens(novel))
-    return Prepared(inputs, known.digest + novel.digest)
+    return Prepared(
+        load=lambda: NoveltyInputs(known=known.inputs, novel=sets.store.cls_tokens(novel)),
+        digest=known.digest + novel.digest,
+        images=known.images + len(novel),
+        bytes=known.bytes + sets.store.image_bytes(len(novel)),
+    )
 
 
 KINDS: dict[Kind, KindOfInputs] = {

@@ -1,7 +1,8 @@
 """The declared evaluation sets by name: where they lie and how their splits are opened."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,24 @@ from franca.eval.store import FeatureStore
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a benchmark sees of a set.
+    """What a benchmark sees of a set; opening a set is cheap, its features come when asked for.
 
     Attributes:
-        inputs: its first argument.
+        load: makes the benchmark's first argument, extracting what is not there yet.
         digest: of the images that are scored; paired comparisons need the same ones.
+        images: how many go through the model.
+        bytes: how much the features take on disk.
     """
 
-    inputs: Any
+    load: Callable[[], Any]
     digest: str
+    images: int
+    bytes: int
+
+    @cached_property
+    def inputs(self) -> Any:
+        """The benchmark's first argument."""
+        return self.load()
 
 
 @dataclass(frozen=True, kw_only=True)

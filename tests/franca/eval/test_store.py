@@ -43,3 +43,16 @@ def test_segmentation_and_samples(store, tmp_path):
     for row, index in enumerate([0, 2, 4]):
         np.testing.assert_array_equal(samples["masks"][row], inputs.test.masks[index])
         np.testing.assert_array_equal(samples["patches"][row], inputs.test.patches[index])
+
+
+def test_announced_sizes_are_those_on_disk(store, tmp_path):
+    write_voc(tmp_path / "voc", {"train": 3, "val": 5})
+    write_folder(tmp_path / "objects", "val", {"a": 4, "b": 3})
+    dense = SegmentationImages(tmp_path / "voc", split="val", limit=None)
+    store.samples(dense, [0])
+    store.cls_tokens(FolderImages(tmp_path / "objects", split="val", limit=None))
+    stored = sorted(
+        sum(np.load(array, mmap_mode="r").nbytes for array in folder.glob("*.npy"))
+        for folder in store.folder.iterdir()
+    )
+    assert stored == sorted([store.dense_bytes(5), store.image_bytes(7)])
