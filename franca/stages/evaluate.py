@@ -5,6 +5,7 @@ output/ of one checkpoint
   evidence/*.npz    per image, what the metrics follow from; paired comparisons need it
   details.json      what was chosen on the way (a penalty, a learning rate), seed and resamples
   samples.npz       patch tokens and masks of a few images, for the report's pictures
+  bounds.json       of the first checkpoint only: what features that are the ground truth reach
 work/features/      extracted features, resumable
 
 output/ of gather
@@ -37,13 +38,16 @@ from franca.eval.features import FeatureModel, digest_files
 from franca.eval.in_context import predict
 from franca.eval.inputs.sets import EvaluationSets
 from franca.eval.registry import BENCHMARKS
-from franca.eval.results import read_metrics, write_json
+from franca.eval.results import read_metrics, write_json, write_metrics
 from franca.eval.store import FeatureStore
 from franca.eval.suite import Pair, Suite
 from franca.eval.transforms import CentreCrop, Square
 from franca.models.vit import Features, VisionTransformer
 from franca.models.weights import load_backbone
 from franca.rasa.linear_map import LinearMap, load_map
+
+_FIRST = "step-0000000"
+GROUND_TRUTH = "ground_truth"
 
 
 class WithoutPosition:
@@ -145,6 +149,8 @@ def run(
     suite.check(_pairs(cfg.tasks))
     tasks = _pairs(_tasks(cfg, inputs["pretrain"], checkpoint))
     metrics = suite.run(tasks, output, title=f"benchmarks of {checkpoint}")
+    if checkpoint == _FIRST:
+        write_metrics(output / "bounds.json", suite.bounds(tasks))
     _write_samples(cfg, suite, output / "samples.npz")
     return {f"{m.benchmark}/{m.dataset}/{m.metric}": round(m.value, 6) for m in metrics}
 
@@ -195,6 +201,8 @@ def _write_samples(cfg: Evaluate, suite: Suite, path: Path) -> None:
 def gather(evaluations: Mapping[str, Path], *, output: Path) -> dict[str, Any]:
     """Join the evaluations of all checkpoints and compare them on the same images.
 
+    What perfect features reach stands beside them as the checkpoint "ground_truth".
+
     Args:
         evaluations: published evaluation of each checkpoint, in order of training.
         output: staging folder.
@@ -209,7 +217,10 @@ def gather(evaluations: Mapping[str, Path], *, output: Path) -> dict[str, Any]:
     settings = [json.loads((path / "details.json").read_text()) for path in evaluations.values()]
     seed, resamples = unique_seeds(settings)
     names = list(evaluations)
+    bounds = evaluations[names[0]] / "bounds.json"
     rows = compare(evaluations, results, pairs=list(ladder(names)), resamples=resamples, seed=seed)
+    if bounds.is_file():
+        results[GROUND_TRUTH] = read_metrics(bounds)
     write_json(output / "results.json", joined_rows(results))
     write_csv(output / "results.csv", results)
     (output / "results.md").write_text(markdown_table(results), encoding="utf-8")
