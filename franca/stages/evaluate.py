@@ -26,14 +26,7 @@ from torch import Tensor
 from franca.config.evaluate import Evaluate, Task
 from franca.config.evaluation_sets import EvaluationSet
 from franca.eval.benchmark import SegmentationInputs
-from franca.eval.comparison import (
-    compare,
-    joined_rows,
-    ladder,
-    markdown_table,
-    unique_seeds,
-    write_csv,
-)
+from franca.eval.comparison import compare, ladder, unique_seeds
 from franca.eval.features import FeatureModel, digest_files
 from franca.eval.in_context import predict
 from franca.eval.inputs.sets import EvaluationSets
@@ -41,6 +34,7 @@ from franca.eval.registry import BENCHMARKS
 from franca.eval.results import read_metrics, write_json, write_metrics
 from franca.eval.store import FeatureStore
 from franca.eval.suite import Pair, Suite
+from franca.eval.tables import joined_rows, main_cells, markdown, write_csv
 from franca.eval.transforms import CentreCrop, Square
 from franca.models.vit import Features, VisionTransformer
 from franca.models.weights import load_backbone
@@ -125,26 +119,17 @@ def run(
         FileNotFoundError: no such checkpoint, or a set is not where it should be.
         ValueError: a task does not fit its set, or a set is not laid out as declared.
     """
-    device = torch.device(_device(cfg.device))
+    device = evaluation_device(cfg.device)
     model, digest = load_checkpoint(checkpoint, inputs, device=device)
-    store = FeatureStore(
+    suite = build_suite(
+        cfg,
         model=model,
         weights_digest=digest,
-        crop=CentreCrop(resize=cfg.resize, crop=cfg.crop_size),
-        square=Square(side=cfg.dense_size),
-        blocks=max(cfg.linear_cached.blocks),
-        patch_dtype=cfg.patch_dtype,
-        folder=work / "features",
-        batch_size=cfg.batch_size,
-        num_workers=cfg.num_workers,
-        device=device,
-    )
-    sets = EvaluationSets(all=evaluation_sets, scenes=inputs["scenes"], store=store)
-    suite = Suite(
-        sets=sets,
-        parameters={name: getattr(cfg, name).model_dump() for name in BENCHMARKS},
+        evaluation_sets=evaluation_sets,
+        scenes=inputs["scenes"],
         seed=seed,
-        resamples=cfg.resamples,
+        folder=work / "features",
+        device=device,
     )
     suite.check(_pairs(cfg.tasks))
     tasks = _pairs(_tasks(cfg, inputs["pretrain"], checkpoint))
@@ -167,10 +152,54 @@ def _pairs(tasks: Sequence[Task]) -> list[Pair]:
     return [Pair(task.benchmark, task.evaluation_set) for task in tasks]
 
 
-def _device(wanted: str) -> str:
-    if wanted != "auto":
-        return wanted
-    return "cuda" if torch.cuda.is_available() else "cpu"
+def build_suite(
+    cfg: Evaluate,
+    *,
+    model: FeatureModel,
+    weights_digest: str,
+    evaluation_sets: Mapping[str, EvaluationSet],
+    scenes: Path,
+    seed: int,
+    folder: Path,
+    device: torch.device,
+) -> Suite:
+    """Build the suite that runs the section's benchmarks on one model.
+
+    Args:
+        cfg: the section.
+        model: on `device`, in evaluation mode.
+        weights_digest: hash that stands for everything the model is.
+        evaluation_sets: sets by name.
+        scenes: published folder of the rendered world.
+        seed: global seed.
+        folder: where features are kept.
+        device: where the model is.
+    """
+    store = FeatureStore(
+        model=model,
+        weights_digest=weights_digest,
+        crop=CentreCrop(resize=cfg.resize, crop=cfg.crop_size),
+        square=Square(side=cfg.dense_size),
+        blocks=max(cfg.linear_cached.blocks),
+        patch_dtype=cfg.patch_dtype,
+        folder=folder,
+        batch_size=cfg.batch_size,
+        num_workers=cfg.num_workers,
+        device=device,
+    )
+    return Suite(
+        sets=EvaluationSets(all=evaluation_sets, scenes=scenes, store=store),
+        parameters={name: getattr(cfg, name).model_dump() for name in BENCHMARKS},
+        seed=seed,
+        resamples=cfg.resamples,
+    )
+
+
+def evaluation_device(wanted: str) -> torch.device:
+    """Return the device that `evaluate.device` means."""
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(wanted)
 
 
 def _write_samples(cfg: Evaluate, suite: Suite, path: Path) -> None:
@@ -222,8 +251,9 @@ def gather(evaluations: Mapping[str, Path], *, output: Path) -> dict[str, Any]:
     if bounds.is_file():
         results[GROUND_TRUTH] = read_metrics(bounds)
     write_json(output / "results.json", joined_rows(results))
-    write_csv(output / "results.csv", results)
-    (output / "results.md").write_text(markdown_table(results), encoding="utf-8")
+    with (output / "results.csv").open("w", encoding="utf-8", newline="") as file:
+        write_csv(file, results)
+    (output / "results.md").write_text(markdown(main_cells(results)), encoding="utf-8")
     write_json(output / "comparisons.json", rows)
     clear = [row for row in rows if row["baseline"] == names[0] and row["p_value"] < 0.05]
     return {
