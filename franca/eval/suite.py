@@ -24,6 +24,7 @@ from franca.eval.registry import BENCHMARKS
 from franca.eval.results import (
     Metric,
     evidence_path,
+    read_details,
     read_metrics,
     write_evidence,
     write_json,
@@ -96,7 +97,7 @@ class Suite:
 
     def missing(self, tasks: Sequence[Pair], folder: Path) -> list[Pair]:
         """Return the tasks that `folder` does not hold yet."""
-        found = _read_details(folder)["tasks"]
+        found = read_details(folder)["tasks"]
         return [t for t in tasks if found.get(str(t), {}).get("address") != self.address(t)]
 
     def run(self, tasks: Sequence[Pair], folder: Path, *, title: str) -> list[Metric]:
@@ -147,7 +148,7 @@ class Suite:
             evidence_path(folder, *task), outcome.evidence, images_digest=prepared.digest
         )
         _add_metrics(folder, task, metrics)
-        details = _read_details(folder)
+        details = read_details(folder)
         details["tasks"][str(task)] = {"address": self.address(task), **outcome.details}
         write_json(folder / "details.json", details)
 
@@ -161,16 +162,8 @@ def _begin(folder: Path, *, seed: int, resamples: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "metrics.json").is_file():
         write_metrics(folder / "metrics.json", [])
-    details = _read_details(folder) | {"seed": seed, "resamples": resamples}
+    details = read_details(folder) | {"seed": seed, "resamples": resamples}
     write_json(folder / "details.json", details)
-
-
-def _read_details(folder: Path) -> dict[str, Any]:
-    file = folder / "details.json"
-    if not file.is_file():
-        return {"tasks": {}}
-    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return content
 
 
 def _add_metrics(folder: Path, task: Pair, metrics: Sequence[Metric]) -> None:

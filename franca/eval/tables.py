@@ -1,9 +1,9 @@
 """Results of several models or checkpoints side by side: JSON rows, CSV, Markdown, LaTeX."""
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from io import TextIOBase
 from typing import Any, Final
 
 from franca.eval.published import Comparison
@@ -32,13 +32,15 @@ def joined_rows(results: Results) -> list[dict[str, Any]]:
     ]
 
 
-def write_csv(file: TextIOBase, results: Results) -> None:
-    """Write one line per checkpoint and metric."""
+def csv_text(results: Results) -> str:
+    """Write every metric in full, one line per checkpoint and metric."""
+    file = io.StringIO()
     writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
     writer.writeheader()
     for row in joined_rows(results):
         low, high = row.pop("ci95")
         writer.writerow(row | {"ci_low": low, "ci_high": high})
+    return file.getvalue()
 
 
 def main_cells(results: Results) -> list[list[str]]:

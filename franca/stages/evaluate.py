@@ -34,7 +34,7 @@ from franca.eval.registry import BENCHMARKS
 from franca.eval.results import read_metrics, write_json, write_metrics
 from franca.eval.store import FeatureStore
 from franca.eval.suite import Pair, Suite
-from franca.eval.tables import joined_rows, main_cells, markdown, write_csv
+from franca.eval.tables import csv_text, joined_rows, main_cells, markdown
 from franca.eval.transforms import CentreCrop, Square
 from franca.models.vit import Features, VisionTransformer
 from franca.models.weights import load_backbone
@@ -251,8 +251,7 @@ def gather(evaluations: Mapping[str, Path], *, output: Path) -> dict[str, Any]:
     if bounds.is_file():
         results[GROUND_TRUTH] = read_metrics(bounds)
     write_json(output / "results.json", joined_rows(results))
-    with (output / "results.csv").open("w", encoding="utf-8", newline="") as file:
-        write_csv(file, results)
+    (output / "results.csv").write_text(csv_text(results), encoding="utf-8")
     (output / "results.md").write_text(markdown(main_cells(results)), encoding="utf-8")
     write_json(output / "comparisons.json", rows)
     clear = [row for row in rows if row["baseline"] == names[0] and row["p_value"] < 0.05]
