@@ -18,15 +18,6 @@ KNN_AND_DEPTH = [
     *("--benchmark", "knn", "--benchmark", "depth"),
     *("--dataset", "objects", "--dataset", "segmentation"),
 ]
-    "--benchmark",
-    "knn",
-    "--benchmark",
-    "depth",
-    "--dataset",
-    "objects",
-    "--dataset",
-    "segmentation",
-]
 
 
 @pytest.fixture(scope="module")
