@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from franca.export import FormatName
+from franca.models.gpus import GPUS
 from workflow import eval_cli, receipts
 from workflow.execute import Run, run_stage
 from workflow.params import DEFAULT_FILE, ParameterError, read, resolve, select, write_resolved
 from workflow.plan.page import describe
-from workflow.plan.published import GPUS
 from workflow.stages import ARTIFACTS, LOGS, RECEIPT, STAGES, Stage
 
 app = typer.Typer(
