@@ -148,9 +148,8 @@ def _index_set(
 def _read(parts: Mapping[str, Path], inputs: Mapping[str, Path]) -> pa.Table:
     """Join signatures with what images are ranked by; in the order of groups, shards and rows."""
     tables = []
-    for group, file in (
-        (group, f) for group, p in parts.items() for f in part_files(p / "signatures")
-    ):
+    files = [(name, file) for name, p in parts.items() for file in part_files(p / "signatures")]
+    for group, file in files:
         signatures = pq.read_table(file)
         raw = inputs["download_images"] / group / "raw" / file.name
         sizes = pq.read_table(raw, columns=["row_id", "size"])

@@ -108,6 +108,11 @@ class Chain:
     def table(self, stage: str, name: str) -> list[dict[str, Any]]:
         return pq.read_table(self.folders[stage] / name).to_pylist()
 
+    def tables(self, stage: str, pattern: str) -> list[dict[str, Any]]:
+        """The rows of all tables that match, in the order of their names."""
+        files = sorted(self.folders[stage].glob(pattern))
+        return [row for file in files for row in pq.read_table(file).to_pylist()]
+
     def funnel(self, stage: str) -> dict[str, dict[str, int]]:
         accounts = json.loads((self.folders[stage] / "funnel.json").read_text())
         return {account["filter"]: account["reasons"] for account in accounts}
