@@ -36,6 +36,14 @@ class MultiCropBatch:
             local_crops=self.local_crops.to(device, non_blocking=True),
         )
 
+    def of_images(self, images: range) -> "MultiCropBatch":
+        """Return the crops of some of the images, which are numbered from zero."""
+        return MultiCropBatch(
+            global_crops=_rows_of(self.global_crops, images, num_images=len(self.keys)),
+            local_crops=_rows_of(self.local_crops, images, num_images=len(self.keys)),
+            keys=self.keys[images.start : images.stop],
+        )
+
     def pin_memory(self) -> "MultiCropBatch":
         """Return the batch in memory from which devices copy fast."""
         return replace(
@@ -43,6 +51,11 @@ class MultiCropBatch:
             global_crops=self.global_crops.pin_memory(),
             local_crops=self.local_crops.pin_memory(),
         )
+
+
+def _rows_of(crops: Tensor, images: range, *, num_images: int) -> Tensor:
+    views = crops.unflatten(0, (len(crops) // num_images, num_images))
+    return views[:, images.start : images.stop].flatten(0, 1)
 
 
 def stack_views(

@@ -14,7 +14,6 @@ output/ of gather
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from torch import Tensor
 from franca.config.evaluate import Evaluate, Task
 from franca.config.evaluation_sets import EvaluationSet
 from franca.eval.benchmark import SegmentationInputs
-from franca.eval.comparison import compare, ladder, unique_seeds
+from franca.eval.comparison import compare, ladder
 from franca.eval.features import FeatureModel, digest_files
 from franca.eval.in_context import predict
 from franca.eval.inputs.sets import EvaluationSets
@@ -227,14 +226,28 @@ def _write_samples(cfg: Evaluate, suite: Suite, path: Path) -> None:
     np.savez_compressed(path, **arrays)
 
 
-def gather(evaluations: Mapping[str, Path], *, output: Path) -> dict[str, Any]:
+def gather(
+    cfg: Evaluate,
+    *,
+    seed: int,
+    evaluation_sets: Mapping[str, EvaluationSet],
+    parts: Mapping[str, Path],
+    inputs: Mapping[str, Path],
+    output: Path,
+    work: Path,
+) -> dict[str, Any]:
     """Join the evaluations of all checkpoints and compare them on the same images.
 
     What perfect features reach stands beside them as the checkpoint "ground_truth".
 
     Args:
-        evaluations: published evaluation of each checkpoint, in order of training.
+        cfg: what each evaluation followed.
+        seed: likewise.
+        evaluation_sets: likewise.
+        parts: published evaluation of each checkpoint, in order of training.
+        inputs: what each evaluation read.
         output: staging folder.
+        work: unused, gathering is quick.
 
     Returns:
         How many checkpoints and metrics there are, and how many beat the first checkpoint.
@@ -242,12 +255,11 @@ def gather(evaluations: Mapping[str, Path], *, output: Path) -> dict[str, Any]:
     Raises:
         ValueError: evaluations that do not belong together.
     """
-    results = {name: read_metrics(path / "metrics.json") for name, path in evaluations.items()}
-    settings = [json.loads((path / "details.json").read_text()) for path in evaluations.values()]
-    seed, resamples = unique_seeds(settings)
-    names = list(evaluations)
-    bounds = evaluations[names[0]] / "bounds.json"
-    rows = compare(evaluations, results, pairs=list(ladder(names)), resamples=resamples, seed=seed)
+    del evaluation_sets, inputs, work  # the parts say all
+    results = {name: read_metrics(path / "metrics.json") for name, path in parts.items()}
+    names, pairs = list(parts), list(ladder(list(parts)))
+    bounds = parts[names[0]] / "bounds.json"
+    rows = compare(parts, results, pairs=pairs, resamples=cfg.resamples, seed=seed)
     if bounds.is_file():
         results[GROUND_TRUTH] = read_metrics(bounds)
     write_json(output / "results.json", joined_rows(results))
