@@ -74,7 +74,7 @@ class Grid:
             Pair(name, dataset)
             for name in names
             for dataset in self.datasets or self.sets
-            if KINDS[BENCHMARKS[name].kind].set_kind == self.sets[dataset].kind
+            if self.sets[dataset].kind in KINDS[BENCHMARKS[name].kind].set_kinds
         ]
         if not pairs:
             raise ValueError(
@@ -139,7 +139,7 @@ def describe(grid: Grid) -> Iterator[str]:
 def _cost(suite: Suite, missing: Sequence[Pair]) -> str:
     needed = {_features(task): suite.prepared(task) for task in missing}
     seconds = sum(
-        each.images * _seconds_per_image(suite, dense=kind == "segmentation")
+        each.images * _seconds_per_image(suite, dense=kind not in {"classification", "novelty"})
         for (kind, _), each in needed.items()
     )
     size = scaled(sum(each.bytes for each in needed.values()), "B")

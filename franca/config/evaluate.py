@@ -18,6 +18,8 @@ BenchmarkName = Literal[
     "position",
     "spatial_entropy",
     "ood",
+    "discovery",
+    "video",
 ]
 
 
@@ -137,6 +139,24 @@ class Ood(Section):
     tolerance: float = Field(gt=0, description="of its lbfgs")
 
 
+class Discovery(Section):
+    """One box an image from keys."""
+
+    threshold: float = Field(gt=-1, lt=1, description="TokenCut: cosine of like patches (tau)")
+    similar: int = Field(
+        ge=1, description="LOST: patches looked at (100 in the reference, whatever the grid)"
+    )
+
+
+class VideoPropagation(Section):
+    """Labels of patches carried through a video."""
+
+    context: int = Field(ge=0, description="previous frames beside the first one")
+    radius: int = Field(ge=0, description="rows and columns a label may move; 0: any")
+    neighbours: int = Field(ge=1, description="patches that each patch takes its label from")
+    temperature: float = Field(gt=0, description="of their weights")
+
+
 class Evaluate(Section):
     """The stage evaluate."""
 
@@ -146,6 +166,9 @@ class Evaluate(Section):
     resize: int = Field(ge=1, description="short side before the centre crop, classification")
     crop_size: int = Field(ge=1, description="side of the centre crop, classification")
     dense_size: int = Field(ge=1, description="side of the square that dense sets are resized to")
+    frame_side: int | None = Field(
+        ge=1, description="short side of video frames; null keeps the frames' own"
+    )
     patch_dtype: Literal["float16", "float32"] = Field(description="how patch tokens are stored")
     resamples: int = Field(ge=2, description="bootstrap draws behind each interval")
     num_samples: int = Field(ge=0, description="images whose patch tokens the report gets")
@@ -161,6 +184,8 @@ class Evaluate(Section):
     position: Position
     spatial_entropy: SpatialEntropy
     ood: Ood
+    discovery: Discovery
+    video: VideoPropagation
 
     @model_validator(mode="after")
     def _consistent(self) -> "Evaluate":

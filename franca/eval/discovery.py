@@ -1,4 +1,4 @@
-"""Unsupervised object discovery: one box an image from the keys of a frozen model, scored by CorLoc."""
+"""Unsupervised object discovery: one box an image from the keys of a frozen model; CorLoc."""
 
 import numpy as np
 import torch
@@ -24,9 +24,7 @@ def box_iou(
     shared = overlap.clip(0).prod(-1)
 
     def area(box: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(
-            (box[..., 2] - box[..., 0]) * (box[..., 3] - box[..., 1] + _EPSILON)
-        )
+        return np.asarray((box[..., 2] - box[..., 0]) * (box[..., 3] - box[..., 1] + _EPSILON))
 
     return np.asarray(shared / (area(a) + area(b) - shared + _EPSILON))
 
@@ -82,14 +80,12 @@ def discovery(
 BENCHMARK = Benchmark(
     name="discovery",
     version="1.0",
-    protocol="one box an image from the last block's keys at the image's own size, zeros up to whole "
-    "patches: TokenCut (4-connected side of the normalised cut that holds the seed) and LOST; "
+    protocol="one box an image from the last block's keys at the image's own size, zeros up to "
+    "whole patches: TokenCut (4-connected side of the normalised cut that holds the seed) and LOST; "
     "IoU of at least 0.5 with any object, difficult ones too",
     source="YangtaoWANG95/TokenCut@fed52cd by Lanczos, valeoai/LOST@fcedbec; Franca, Table 8",
     kind="discovery",
     quick=False,
-    metrics=(
-        MetricSpec("corloc", "higher", "fraction", "located", resampling.mean, "wilson"),
-    ),
+    metrics=(MetricSpec("corloc", "higher", "fraction", "located", resampling.mean, "wilson"),),
     run=discovery,
 )

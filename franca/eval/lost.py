@@ -1,4 +1,4 @@
-"""LOST: one object of an image grown from the patch with the fewest like it (Siméoni, BMVC 2021)."""
+"""LOST: an object grown from the patch with the fewest like it (Siméoni et al., BMVC 2021)."""
 
 from dataclasses import dataclass
 

@@ -2,6 +2,7 @@
 
 from franca.eval import (
     depth,
+    discovery,
     in_context,
     knn,
     linear,
@@ -12,6 +13,7 @@ from franca.eval import (
     overclustering,
     position,
     spatial_entropy,
+    video,
 )
 from franca.eval.benchmark import Benchmark
 
@@ -29,5 +31,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         position,
         spatial_entropy,
         ood,
+        discovery,
+        video,
     )
 }

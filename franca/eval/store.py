@@ -19,6 +19,15 @@ from franca.eval.benchmark import (
 )
 from franca.eval.datasets import ImageSet, LabelledImages, SegmentationImages
 from franca.eval.features import FeatureArtifact, FeatureModel, PatchDtype, extract
+from franca.eval.native import (
+    NativeTokens,
+    NativeTransform,
+    PadToPatches,
+    SizedImages,
+    SnapToPatches,
+    TokenKind,
+    extract_native,
+)
 from franca.eval.targets import load_targets
 from franca.eval.transforms import CentreCrop, Square, Transform, to_pixels
 
@@ -32,6 +41,7 @@ class FeatureStore:
         weights_digest: hash that stands for everything the model is.
         crop: transform of classification sets.
         square: transform of dense sets.
+        frame_side: short side of video frames in pixels; None keeps their own.
         blocks: CLS tokens of so many last blocks are kept.
         patch_dtype: how patch tokens are stored.
         folder: where features lie.
@@ -44,6 +54,7 @@ class FeatureStore:
     weights_digest: str
     crop: CentreCrop
     square: Square
+    frame_side: int | None
     blocks: int
     patch_dtype: PatchDtype
     folder: Path
@@ -60,6 +71,36 @@ class FeatureStore:
         patches = (self.square.side // self.model.patch_size) ** 2
         size = patches * np.dtype(self.patch_dtype).itemsize + 2 * np.dtype(np.float32).itemsize
         return images * size * self.model.embed_dim
+
+    def patch_bytes(self, patches: int) -> int:
+        """Return what so many tokens of one kind take on disk, in bytes."""
+        return patches * np.dtype(self.patch_dtype).itemsize * self.model.embed_dim
+
+    @property
+    def padded(self) -> PadToPatches:
+        """How images of object discovery enter the model."""
+        return PadToPatches(self.model.patch_size)
+
+    @property
+    def frame(self) -> SnapToPatches:
+        """How frames of videos enter the model."""
+        return SnapToPatches(self.frame_side, self.model.patch_size)
+
+    def native(
+        self, images: SizedImages, transform: NativeTransform, *, kind: TokenKind
+    ) -> NativeTokens:
+        """Return patch tokens or keys of images that keep their own size."""
+        return extract_native(
+            self.model,
+            images,
+            kind=kind,
+            transform=transform,
+            weights_digest=self.weights_digest,
+            dtype=self.patch_dtype,
+            folder=self.folder,
+            batch_size=self.batch_size,
+            device=self.device,
+        )
 
     def _extract(
         self, images: ImageSet, transform: Transform, *, store_patches: bool

@@ -90,7 +90,8 @@ def cut(keys: Float[np.ndarray, "patches dim"], *, grid: Grid, threshold: float)
     """Find one object.
 
         v = second eigenvector of the patch graph's normalised cut
-        seed = patch with the largest |v|; foreground = {v > mean v} or its complement, with the seed
+        seed = patch with the largest |v|
+        foreground = {v > mean v} or its complement, whichever holds the seed
         object = 4-connected component of the foreground that holds the seed
 
     Args:

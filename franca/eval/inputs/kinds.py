@@ -3,8 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from franca.eval.benchmark import Benchmark, Kind, NoveltyInputs
+from franca.eval.benchmark import (
+    Benchmark,
+    DiscoveryImage,
+    DiscoveryInputs,
+    Kind,
+    NoveltyInputs,
+    Video,
+    VideoInputs,
+)
 from franca.eval.inputs.sets import EvaluationSets, Prepared
+from franca.eval.lazy import Lazy
+from franca.eval.native import patch_grids
 
 
 @dataclass(frozen=True)
@@ -12,11 +22,11 @@ class KindOfInputs:
     """How benchmarks of one kind get what they see.
 
     Attributes:
-        set_kind: the kind of set that can be prepared.
+        set_kinds: the kinds of set that can be prepared.
         prepare: from the sets and a name to the inputs.
     """
 
-    set_kind: str
+    set_kinds: tuple[str, ...]
     prepare: Callable[[EvaluationSets, str], Prepared]
 
 
@@ -60,10 +70,69 @@ def _novelty(sets: EvaluationSets, name: str) -> Prepared:
     )
 
 
+def _discovery(sets: EvaluationSets, name: str) -> Prepared:
+    images = sets.boxed(name)
+    transform = sets.store.padded
+    patches = sum(rows * columns for rows, columns in patch_grids(images, transform))
+
+    def load() -> DiscoveryInputs:
+        tokens = sets.store.native(images, transform, kind="keys")
+        made = Lazy(
+            len(images),
+            lambda index: DiscoveryImage(
+                keys=tokens.rows(index, index + 1),
+                grid=tokens.grids[index],
+                size=images.size(index),
+                boxes=images.boxes(index),
+            ),
+        )
+        return DiscoveryInputs(images=made, patch_size=sets.store.model.patch_size)
+
+    return Prepared(
+        load=load,
+        digest=images.digest,
+        images=len(images),
+        bytes=sets.store.patch_bytes(patches),
+    )
+
+
+def _video(sets: EvaluationSets, name: str) -> Prepared:
+    frames = sets.videos(name)
+    transform = sets.store.frame
+    patches = sum(rows * columns for rows, columns in patch_grids(frames, transform))
+    names, starts = frames.sequences.names, frames.sequences.starts
+
+    def load() -> VideoInputs:
+        tokens = sets.store.native(frames, transform, kind="patches")
+
+        def video(index: int) -> Video:
+            start, stop = starts[index], starts[index + 1]
+            grids = set(tokens.grids[start:stop])
+            if len(grids) > 1:
+                raise ValueError(f"{sets.root(name)}: frames of {names[index]} have several sizes")
+            return Video(
+                name=names[index],
+                patches=tokens.rows(start, stop).unflatten(0, (stop - start, -1)),
+                grid=tokens.grids[start],
+                masks=frames.masks(start, stop),
+            )
+
+        return VideoInputs(videos=Lazy(len(names), video), patch_size=sets.store.model.patch_size)
+
+    return Prepared(
+        load=load,
+        digest=frames.digest,
+        images=len(frames),
+        bytes=sets.store.patch_bytes(patches),
+    )
+
+
 KINDS: dict[Kind, KindOfInputs] = {
-    "classification": KindOfInputs("classification", _classification),
-    "segmentation": KindOfInputs("segmentation", _segmentation),
-    "novelty": KindOfInputs("novel", _novelty),
+    "classification": KindOfInputs(("classification",), _classification),
+    "segmentation": KindOfInputs(("segmentation",), _segmentation),
+    "novelty": KindOfInputs(("novel",), _novelty),
+    "discovery": KindOfInputs(("segmentation", "detection"), _discovery),
+    "video": KindOfInputs(("video",), _video),
 }
 
 
@@ -73,9 +142,9 @@ def check_task(benchmark: Benchmark, sets: EvaluationSets, name: str) -> None:
     Raises:
         ValueError: the set is of another kind, or there is none of this name.
     """
-    wanted, found = KINDS[benchmark.kind].set_kind, sets.declared(name).kind
-    if found != wanted:
+    wanted, found = KINDS[benchmark.kind].set_kinds, sets.declared(name).kind
+    if found not in wanted:
         raise ValueError(
             f"evaluate.tasks runs {benchmark.name} on {name}, a {found} set: "
-            f"it needs a {wanted} set"
+            f"it needs a {' or '.join(wanted)} set"
         )

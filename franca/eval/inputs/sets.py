@@ -8,6 +8,8 @@ from typing import Any
 
 from franca.config.evaluation_sets import EvaluationSet
 from franca.eval.datasets import LabelledImages, SegmentationImages, open_labelled
+from franca.eval.inputs.boxes import BoxedImages
+from franca.eval.inputs.videos import VideoFrames
 from franca.eval.store import FeatureStore
 
 
@@ -74,6 +76,18 @@ class EvaluationSets:
         """Open a split of a segmentation set."""
         split, limit = _split(self.declared(name), test=test)
         return SegmentationImages(self.root(name), split=split, limit=limit)
+
+    def boxed(self, name: str) -> BoxedImages:
+        """Open the scored split of a set whose objects have boxes or masks."""
+        declared = self.declared(name)
+        split, limit = _split(declared, test=True)
+        detection = declared.kind == "detection"
+        return BoxedImages(self.root(name), split=split, detection=detection, limit=limit)
+
+    def videos(self, name: str) -> VideoFrames:
+        """Open the scored split of a video set."""
+        split, limit = _split(self.declared(name), test=True)
+        return VideoFrames(self.root(name), split=split, limit=limit)
 
 
 def _split(declared: EvaluationSet, *, test: bool) -> tuple[str, int | None]:

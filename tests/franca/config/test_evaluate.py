@@ -21,6 +21,7 @@ EVALUATE = {
     "resize": 16,
     "crop_size": 16,
     "dense_size": 16,
+    "frame_side": 16,
     "patch_dtype": "float32",
     "resamples": 20,
     "num_samples": 2,
@@ -59,6 +60,8 @@ EVALUATE = {
         "max_iterations": 50,
         "tolerance": 1e-3,
     },
+    "discovery": {"threshold": 0.2, "similar": 4},
+    "video": {"context": 2, "radius": 2, "neighbours": 3, "temperature": 0.1},
 }
 
 

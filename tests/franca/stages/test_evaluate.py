@@ -17,18 +17,27 @@ from franca.rasa.linear_map import LinearMap, save_map
 from franca.stages.evaluate import gather, load_checkpoint, run
 from tests.franca.config.test_evaluate import EVALUATE
 from tests.franca.config.test_evaluation_sets import SEGMENTATION
-from tests.franca.eval.worlds import write_parquet, write_voc
+from tests.franca.eval.worlds import write_parquet, write_videos, write_voc
 
 CPU = torch.device("cpu")
 LABELS = SEGMENTATION | {"num_classes": None, "ignore_index": None, "format": "parquet"}
 SETS = {
     "objects": EvaluationSet(**(LABELS | {"kind": "classification", "root": "{scenes}/objects"})),
     "segmentation": EvaluationSet(**(SEGMENTATION | {"num_classes": 3})),
+    "videos": EvaluationSet(
+        **(LABELS | {"kind": "video", "format": "davis", "root": "{scenes}/videos"})
+    ),
     "novel": EvaluationSet(
         **(LABELS | {"kind": "novel", "root": "{scenes}/novel", "known_set": "objects"})
     ),
 }
-SET_OF_KIND = {"classification": "objects", "segmentation": "segmentation", "novelty": "novel"}
+SET_OF_KIND = {
+    "classification": "objects",
+    "segmentation": "segmentation",
+    "novelty": "novel",
+    "discovery": "segmentation",
+    "video": "videos",
+}
 TASKS = [
     {"benchmark": name, "evaluation_set": SET_OF_KIND[benchmark.kind]}
     for name, benchmark in BENCHMARKS.items()
@@ -44,6 +53,7 @@ def inputs(tmp_path_factory):
     write_parquet(root / "scenes/objects", "val", list(range(3)) * 4, seed=2)
     write_parquet(root / "scenes/novel", "val", [0] * 5, names=("other", "else"), seed=3)
     write_voc(root / "scenes/segmentation", {"train": 8, "val": 4})
+    write_videos(root / "scenes/videos", {"first": 4, "second": 3})
     stages = {name: root / name for name in ("scenes", "pretrain", "finetune_highres", "rasa")}
     for name in ("pretrain", "finetune_highres"):
         (stages[name] / "checkpoints").mkdir(parents=True)
