@@ -110,9 +110,8 @@ class MatryoshkaHead(nn.Module):
     def _input(self, features: Tensor, index: int) -> Tensor:
         if self.projections is None:
             return features[:, : self.widths[index]]
-        with torch.autocast(features.device.type, enabled=False):
-            projected: Tensor = self.projections[index](features.float())
-            return projected
+        projected: Tensor = self.projections[index](features)
+        return projected
 
 
 def rename_released_head(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

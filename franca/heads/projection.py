@@ -114,8 +114,9 @@ class ProjectionHead(nn.Module):
             features: of any precision.
             prototypes: what `last_layer()` returned, to normalise them once for several batches.
         """
+        embeddings = self.mlp(features)
         with torch.autocast(features.device.type, enabled=False):
-            embeddings = self.mlp(features.float())
+            embeddings = embeddings.float()
             if self.normalization == "dinov2":
                 embeddings = normalize(embeddings, dim=1)
             return Projection(embeddings, self.last_layer() if prototypes is None else prototypes)
