@@ -13,6 +13,7 @@ import torch.distributed as dist
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from franca.data.augment_device import coloured
 from franca.data.collate import MultiCropBatch, normalise
 from franca.heads.matryoshka import MatryoshkaHead
 from franca.heads.projection import Projection
@@ -66,7 +67,7 @@ class Views:
 
 def make_views(batch: MultiCropBatch, masks: BatchMasks, *, device: torch.device) -> Views:
     """Move a batch of 8-bit crops and its masks to the device, and normalise the crops there."""
-    on_device = batch.to(device)
+    on_device = coloured(batch.to(device))
     return Views(
         global_crops=normalise(on_device.global_crops),
         local_crops=normalise(on_device.local_crops),
