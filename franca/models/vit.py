@@ -8,9 +8,17 @@ from typing import Any, cast, get_args
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from franca.models.archs import ARCHS, Arch
-from franca.models.layers import Block, Packing, PatchEmbed, Subset, draw_subsets
+from franca.models.layers import (
+    Block,
+    DepthSource,
+    Packing,
+    PatchEmbed,
+    Subset,
+    draw_subsets,
+)
 from franca.models.pos_embed import Interpolation, resize_pos_embed
 
 Images = Float[Tensor, "batch 3 height width"]
@@ -74,6 +82,7 @@ class VisionTransformer(nn.Module):
         _check(arch, drop_path=drop_path, interpolation=interpolation)
         self.arch = arch
         self.drop_path = drop_path
+        self.recompute = False  # make each block's activations again for its gradient
         self.num_registers = registers
         self.interpolation: Interpolation = interpolation
         self.embed_dim = arch.width
@@ -159,7 +168,7 @@ class VisionTransformer(nn.Module):
         *,
         patches: Int[Tensor, " wanted"],
         masks: Masks | None = None,
-        generator: torch.Generator | None = None,
+        depth: DepthSource | None = None,
     ) -> MultiCropFeatures:
         """Return the features of several crop sizes, their tokens packed into one matrix.
 
@@ -170,8 +179,8 @@ class VisionTransformer(nn.Module):
             crops: one batch per crop size.
             patches: indices of patches to return, counted over the first batch image by image.
             masks: masks of the first batch; the others are never masked.
-            generator: CPU generator of stochastic depth; without it, or in evaluation mode, no
-                branch is left out.
+            depth: what stochastic depth draws from; without it, or in evaluation mode, no branch is
+                left out.
 
         Raises:
             ValueError: if a side of the images is not a multiple of the patch size.
@@ -180,7 +189,7 @@ class VisionTransformer(nn.Module):
         embedded = [self._embed(*pair)[0] for pair in zip(crops, all_masks, strict=True)]
         packing = _packing(embedded)
         x = torch.cat([tokens.flatten(0, 1) for tokens in embedded])
-        subsets = self._draw_subsets(packing, x.device, generator)
+        subsets = self._draw_subsets(packing, x.device, depth)
         wanted = self._wanted_rows(packing, patches)
         *_, x = self._stream(x, packing, subsets, wanted)
         *cls, found = self.norm(x).split([batch for batch, _ in packing] + [len(patches)])
@@ -260,19 +269,25 @@ class VisionTransformer(nn.Module):
         last = len(self.blocks) - 1
         for index, block in enumerate(self.blocks):
             pair = subsets and subsets[2 * index : 2 * index + 2]
-            x = block(x, packing, pair, wanted if index == last else None)
+            rows = wanted if index == last else None
+            if self.recompute and torch.is_grad_enabled():
+                x = checkpoint(
+                    block, x, packing, pair, rows, use_reentrant=False, preserve_rng_state=False
+                )
+            else:
+                x = block(x, packing, pair, rows)
             yield x
 
     def _draw_subsets(
-        self, packing: Packing, device: torch.device, generator: torch.Generator | None
+        self, packing: Packing, device: torch.device, depth: DepthSource | None
     ) -> list[Subset] | None:
-        if not self.drop_path or not self.training or generator is None:
+        if not self.drop_path or not self.training or depth is None:
             return None
         return draw_subsets(
             packing=packing,
             drop_path=self.drop_path,
             count=2 * len(self.blocks),
-            generator=generator,
+            source=depth,
             device=device,
         )
 
