@@ -117,11 +117,14 @@ class _Streamed(torch.autograd.Function):
                 slope.mul_(row_weights[rows, None])
                 torch.mm(slope, prototypes, out=embedding_grad[rows])
                 prototype_grad.addmm_(slope.T, embeddings[rows])
-        ctx.save_for_backward(embedding_grad, prototype_grad)
+        ctx.gradients = embedding_grad, prototype_grad
         return loss
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
-        embedding_grad, prototype_grad = ctx.saved_tensors
-        return grad * embedding_grad, grad * prototype_grad, None, None, None
+        if ctx.gradients is None:
+            raise RuntimeError("the streamed cross-entropy hands its gradients over once only")
+        embedding_grad, prototype_grad = ctx.gradients
+        ctx.gradients = None  # scaled in place: prototypes may be the largest matrix of all
+        return embedding_grad.mul_(grad), prototype_grad.mul_(grad), None, None, None
