@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from franca.export import FormatName
-from workflow import receipts
+from franca.models.gpus import GPUS
+from workflow import eval_cli, receipts
 from workflow.execute import Run, run_stage
 from workflow.params import DEFAULT_FILE, ParameterError, read, resolve, select, write_resolved
 from workflow.plan.page import describe
-from workflow.plan.published import GPUS
 from workflow.stages import ARTIFACTS, LOGS, RECEIPT, STAGES, Stage
 
 app = typer.Typer(
@@ -124,6 +124,9 @@ for _stage in STAGES:
     app.command(_stage.name, help=_stage.summary, rich_help_panel="Stages, in order")(
         _make_command(_stage)
     )
+
+
+app.add_typer(eval_cli.app, name="eval", rich_help_panel="Tools")
 
 
 @app.command("params", rich_help_panel="Tools")
