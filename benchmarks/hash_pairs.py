@@ -3,8 +3,8 @@
     python benchmarks/hash_pairs.py [--hashes 100000 1000000 10000000] [--radius 2]
 
 Random 64-bit hashes, one in a hundred a copy of another with up to `--radius` bits flipped. Process
-CPU time on one thread, and the peak of traced memory in a second call. Comparing every pair is timed
-on blocks of 4,096 x 4,096 with the same popcount and extrapolated to all pairs.
+CPU time on one thread, and the peak of traced memory in a second call. Comparing every pair is
+timed on blocks of 4,096 x 4,096 with the same popcount and extrapolated to all pairs.
 
 Exits with 1 when a planted pair is missing, or an index of a million hashes is not a hundred times
 faster than all pairs.
