@@ -99,3 +99,10 @@ class RuleFilter(ABC):
     @abstractmethod
     def rules(self) -> tuple[Rule, ...]:
         """The conditions under which a row is dropped, in order; empty when switched off."""
+
+    def surely_kept(self) -> str | None:
+        """A condition, quick to evaluate, under which no rule is broken; none by default.
+
+        Where it is true for most rows, the rules are evaluated for the others only.
+        """
+        return None

@@ -10,6 +10,11 @@ KEY_LENGTH: Final = 32
 
 ROW_PREFIX: Final = "franca/row/"
 
+FEW_VALUES: Final = frozenset(
+    {"status", "filter", "reason", "stage", "verdict", "extension", "set", "tar"}
+)
+"""Columns of text in which values repeat; only these are stored with a dictionary."""
+
 METADATA: Final = pa.schema(
     [
         ("row_id", pa.string()),  # content id of the URL or path; equal for equal addresses
