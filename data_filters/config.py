@@ -1,14 +1,11 @@
 """Types, bounds and meaning of the data half's parameters; the numbers live in params.yaml."""
 
-from typing import Annotated, Literal, Protocol, Self
+from typing import Annotated, Final, Literal, Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-
-class Section(BaseModel):
-    """A frozen group of parameters that refuses unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from data_filters.config_models import Device, Scorer
+from data_filters.section import Section
 
 
 class EvaluationSet(Protocol):
@@ -185,8 +182,14 @@ class DownloadImages(Section):
         return self
 
 
+PIXEL_FILTERS: Final = (
+    "header", "animation", "shape", "decoding", "uniformity", "sharpness",
+)  # fmt: skip
+"""Names of the filters that need no model, in the order they judge."""
+
+
 class FilterImages(Section):
-    """Judge every image by its pixels. Null switches a filter off."""
+    """Judge every image by its pixels, then by models. Null switches a filter off."""
 
     max_pixels: int = Field(ge=1, description="Larger images are refused before decoding.")
     allow_animated: bool = Field(description="Whether images of several frames pass.")
@@ -202,6 +205,23 @@ class FilterImages(Section):
     max_unreadable_rate: float = Field(
         ge=0, le=1, description="The stage fails when a larger share cannot be decoded."
     )
+    models: tuple[Scorer, ...] = Field(
+        description="Models that score what the filters above kept, in this order; see "
+        "docs/filters.md. None by default: the user brings the weights."
+    )
+    device: Device = Field(description="Where models run; auto is a GPU where there is one.")
+    batch_size: int = Field(ge=1, le=4096, description="Images that a model sees at a time.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        names = [model.name for model in self.models]
+        taken = {*PIXEL_FILTERS, *(name for name in names if names.count(name) > 1)}
+        for name in names:
+            if name in taken:
+                raise ValueError(
+                    f"filter_images.models: the name {name!r} is taken: choose another"
+                )
+        return self
 
 
 class Deduplicate(Section):

@@ -57,6 +57,14 @@ IMAGE_VERDICT: Final = pa.schema(
     [*VERDICT, ("width", pa.int32()), ("height", pa.int32())]  # after EXIF rotation
 )
 
+SCORE: Final = pa.schema(
+    [
+        ("row_id", pa.string()),
+        ("model", pa.string()),  # name of an entry of filter_images.models
+        ("score", pa.float64()),
+    ]
+)
+
 SIGNATURE: Final = pa.schema(
     [
         ("row_id", pa.string()),

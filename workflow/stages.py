@@ -72,7 +72,7 @@ STAGES: tuple[Stage, ...] = (
         name="filter_images",
         package="data_filters",
         summary="Judge every image by its pixels; keep, or drop with a reason.",
-        needs=("download_images",),
+        needs=("download_images", "filter_metadata"),
     ),
     Stage(
         name="deduplicate",

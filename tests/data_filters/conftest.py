@@ -1,7 +1,9 @@
 """Images and tables that the tests of the data half are made of."""
 
+import hashlib
 import io
 import itertools
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -108,7 +110,6 @@ def judge(metadata_part) -> Callable[..., list[tuple[str, str] | None]]:
 @pytest.fixture
 def huggingface_parquet(tmp_path) -> Callable[..., Path]:
     """Write a file in Hugging Face layout, class names in the schema's metadata."""
-    import json
 
     def write(name: str, images: Sequence[bytes | None], labels: Sequence[int]) -> Path:
         names = ["n01 ball", "n02 cube", "n03 cone"]
@@ -129,3 +130,80 @@ def huggingface_parquet(tmp_path) -> Callable[..., Path]:
         return file
 
     return write
+
+
+def _pinned(file: Path) -> dict[str, str]:
+    return {"file": str(file), "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+
+
+@pytest.fixture(scope="session")
+def pinned() -> Callable[[Path], dict[str, str]]:
+    """Name a file as parameters do: with its digest."""
+    return _pinned
+
+
+@pytest.fixture(scope="session")
+def tiny_clip(tmp_path_factory) -> dict[str, str]:
+    """A CLIP of some thousand parameters, random weights, as the parameters name one."""
+    from data_filters.models.torchvision_shim import ensure_torchvision
+
+    ensure_torchvision()
+    import open_clip
+    import torch
+    from safetensors.torch import save_file
+
+    folder = tmp_path_factory.mktemp("clip")
+    config = {
+        "embed_dim": 16,
+        "vision_cfg": {
+            "image_size": 32,
+            "layers": 2,
+            "width": 32,
+            "patch_size": 8,
+            "head_width": 16,
+        },
+        "text_cfg": {
+            "context_length": 16,
+            "vocab_size": 49408,
+            "width": 32,
+            "heads": 2,
+            "layers": 1,
+        },
+    }
+    (folder / "tiny-clip.json").write_text(json.dumps(config))
+    open_clip.add_model_config(folder / "tiny-clip.json")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = open_clip.create_model("tiny-clip")
+    save_file(model.state_dict(), folder / "tiny-clip.safetensors")
+    weights = _pinned(folder / "tiny-clip.safetensors")
+    return {"kind": "open_clip", "model": str(folder / "tiny-clip.json"), **weights}
+
+
+@pytest.fixture(scope="session")
+def tiny_onnx(tmp_path_factory) -> dict[str, Any]:
+    """A graph that returns the mean of each channel: what it must say is known."""
+    onnx = pytest.importorskip("onnx")
+    helper, kinds = onnx.helper, onnx.TensorProto
+    node = helper.make_node("ReduceMean", ["images", "axes"], ["means"], keepdims=0)
+    graph = helper.make_graph(
+        [node],
+        "means",
+        [helper.make_tensor_value_info("images", kinds.FLOAT, ["batch", 3, 16, 16])],
+        [helper.make_tensor_value_info("means", kinds.FLOAT, ["batch", 3])],
+        [helper.make_tensor("axes", kinds.INT64, [2], [2, 3])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    file = tmp_path_factory.mktemp("onnx") / "means.onnx"
+    onnx.save(model, file)
+    return {
+        "kind": "onnx",
+        **_pinned(file),
+        "size": 16,
+        "resize": 20,
+        "mean": (0.0, 0.0, 0.0),
+        "std": (255.0, 255.0, 255.0),
+        "channels": "rgb",
+        "layout": "nchw",
+        "output": "means",
+    }

@@ -67,6 +67,9 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "min_entropy": 1.0,
         "min_sharpness": None,
         "max_unreadable_rate": 0.5,
+        "models": [],
+        "device": "cpu",
+        "batch_size": 4,
     },
     "deduplicate": {
         "near_duplicate_radius": 6,

@@ -33,3 +33,59 @@ def test_when_nothing_passes_the_worst_filter_is_named(chain, world, stages, tmp
             inputs=chain.folders,
             filter_images={"min_side": 1000},
         )
+
+
+def scored(chain, world, stages, place, models, **changes):
+    return stages(
+        world,
+        place,
+        names=["filter_images"],
+        inputs=chain.folders,
+        filter_images={"models": models, **changes},
+    )
+
+
+def test_models_judge_what_the_pixels_left_and_their_scores_are_kept(
+    chain, world, stages, tmp_path, tiny_clip, tiny_onnx
+):
+    models = [
+        {"kind": "onnx", "name": "redness", "network": tiny_onnx, "index": 0, "max_score": 0.5},
+        {"kind": "clip_similarity", "name": "similarity", "clip": tiny_clip, "min_score": 0.0},
+    ]
+    run = scored(chain, world, stages, tmp_path / "a", models)
+    before, after = chain.funnel("filter_images"), run.funnel("filter_images")
+    assert list(after) == [*before, "redness", "similarity"]
+    assert {name: after[name] for name in before} == before
+    assert set(after["redness"]) == {"score_too_high"}
+    assert (
+        run.summaries["filter_images"]["kept"]
+        + after["redness"]["score_too_high"]
+        + sum(after["similarity"].values())
+        == chain.summaries["filter_images"]["kept"]
+    )
+    dropped = 0
+    for file in sorted((run.folders["filter_images"] / "scores").iterdir()):
+        verdicts = {
+            row["row_id"]: row for row in run.table("filter_images", f"verdicts/{file.name}")
+        }
+        for row_id, model, score in (row.values() for row in pq.read_table(file).to_pylist()):
+            too_much = score > 0.5 if model == "redness" else score < 0
+            assert (verdicts[row_id]["filter"] == model) == too_much
+            dropped += too_much
+    assert dropped == sum(sum(after[model["name"]].values()) for model in models)
+
+
+def test_the_size_of_the_batches_changes_no_score(chain, world, stages, tmp_path, tiny_clip):
+    models = [
+        {"kind": "clip_similarity", "name": "similarity", "clip": tiny_clip, "min_score": -1.0}
+    ]
+    runs = [
+        scored(chain, world, stages, tmp_path / str(size), models, batch_size=size)
+        for size in (1, 5)
+    ]
+    for file in sorted((runs[0].folders["filter_images"] / "scores").iterdir()):
+        one, other = (run.table("filter_images", f"scores/{file.name}") for run in runs)
+        assert [row["row_id"] for row in one] == [row["row_id"] for row in other]
+        assert [row["score"] for row in one] == pytest.approx(
+            [row["score"] for row in other], abs=2e-4
+        )
