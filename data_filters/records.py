@@ -71,6 +71,7 @@ SIGNATURE: Final = pa.schema(
         ("sha256", pa.string()),  # of the bytes
         ("pixels", pa.string()),  # SHA-256 of the decoded pixels
         ("perceptual", pa.uint64()),  # DCT hash
+        ("mirrored", pa.uint64()),  # the same of the mirror image
         ("contrast", pa.float32()),  # standard deviation of the hashed thumbnail, grey levels
     ]
 )

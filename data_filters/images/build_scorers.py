@@ -33,19 +33,21 @@ def build_scorers(
 
 def _build(cfg: ScorerConfig, *, device: Device, batch_size: int, key: str) -> Scorer:
     from data_filters.images import scorers  # torch and open_clip: seconds, for users of models
+    from data_filters.models.clip import Clip
+    from data_filters.models.head import Head
 
     if isinstance(cfg, OnnxScore):
         graph = build_network(cfg.network, device=device, batch_size=batch_size, key=key)
         return scorers.EntryScore(graph, index=cfg.index)
     if isinstance(cfg, ClipSimilarity | ClipPrompts | ClipHead):
         clip = build_network(cfg.clip, device=device, batch_size=batch_size, key=key)
-        assert isinstance(clip, scorers.Clip)
+        assert isinstance(clip, Clip)
         if isinstance(cfg, ClipSimilarity):
             return scorers.CaptionSimilarity(clip)
         if isinstance(cfg, ClipPrompts):
             return scorers.PromptProbability(clip, prompts=cfg.prompts, against=cfg.against)
         file = pinned(cfg.head, key=f"{key}.head")
-        head = scorers.Head.read(file, activation=cfg.activation, output=cfg.output)
+        head = Head.read(file, activation=cfg.activation, output=cfg.output)
         return scorers.HeadScore(clip, head)
     from data_filters.models.nsfw import SHA256, UNSAFE, NsfwGraph, nsfw_weights
 

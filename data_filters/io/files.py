@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import fsspec
+import numpy as np
+import numpy.typing as npt
 
 
 @contextlib.contextmanager
@@ -28,6 +30,12 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_array(path: Path, array: npt.NDArray[Any]) -> None:
+    """Write a .npy file atomically."""
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
 
 
 def write_json(path: Path, value: Any) -> None:

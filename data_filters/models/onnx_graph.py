@@ -44,7 +44,7 @@ class OnnxGraph(Network):
         device: Device,
     ) -> None:
         self._size, self._resize = size, resize
-        self._mean, self._std = np.float32(mean), np.float32(std)
+        self._mean, self._std = (np.array(three, np.float32) for three in (mean, std))
         self._channels, self._layout = channels, layout
         self._session, self._input = _open(weights, output=output, device=device)
         self._output = output
