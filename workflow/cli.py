@@ -38,6 +38,10 @@ Show = Annotated[bool, typer.Option("--show", help="Show what would run, and sto
 Checkpoint = Annotated[
     str | None, typer.Option(help="Only this checkpoint; default: all, then their summary.")
 ]
+Group = Annotated[
+    str | None,
+    typer.Option(help="Only this group of rows, such as group-000; default: all, then the rest."),
+]
 Gpus = Annotated[int, typer.Option(help="GPUs that train together.", metavar="N")]
 GpuName = Annotated[str, typer.Option("--gpu", help=f"One of {', '.join(GPUS)}.")]
 Utilisation = Annotated[
@@ -87,7 +91,20 @@ def _make_command(stage: Stage) -> Callable[..., None]:
             stage, scale=scale, variant=variant, file=params, settings=settings, show=show
         )  # fmt: skip
 
-    def fanned_out(
+    def by_group(
+        group: Group = None,
+        scale: Scale = None,
+        variant: Variant = None,
+        params: Params = DEFAULT_FILE,
+        settings: Settings = None,
+        show: Show = False,
+    ) -> None:
+        _start(
+            stage, scale=scale, variant=variant, file=params, settings=settings, show=show,
+            part=group,
+        )  # fmt: skip
+
+    def by_checkpoint(
         checkpoint: Checkpoint = None,
         scale: Scale = None,
         variant: Variant = None,
@@ -100,7 +117,7 @@ def _make_command(stage: Stage) -> Callable[..., None]:
             part=checkpoint,
         )  # fmt: skip
 
-    return fanned_out if stage.fan_out else plain
+    return {None: plain, "group": by_group, "checkpoint": by_checkpoint}[stage.fan_out]
 
 
 for _stage in STAGES:

@@ -13,7 +13,6 @@ output/ of gather
 """
 
 import dataclasses
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,7 +31,6 @@ from franca.eval.comparison import (
     joined_rows,
     ladder,
     markdown_table,
-    unique_seeds,
     write_csv,
 )
 from franca.eval.datasets import SegmentationImages, open_labelled
@@ -285,12 +283,26 @@ def _write_samples(
     np.savez_compressed(path, **arrays)
 
 
-def gather(evaluations: Mapping[str, Path], *, output: Path) -> dict[str, Any]:
+def gather(
+    cfg: Evaluate,
+    *,
+    seed: int,
+    evaluation_sets: Mapping[str, EvaluationSet],
+    parts: Mapping[str, Path],
+    inputs: Mapping[str, Path],
+    output: Path,
+    work: Path,
+) -> dict[str, Any]:
     """Join the evaluations of all checkpoints and compare them on the same images.
 
     Args:
-        evaluations: published evaluation of each checkpoint, in order of training.
+        cfg: what each evaluation followed.
+        seed: likewise.
+        evaluation_sets: likewise.
+        parts: published evaluation of each checkpoint, in order of training.
+        inputs: what each evaluation read.
         output: staging folder.
+        work: unused, gathering is quick.
 
     Returns:
         How many checkpoints and metrics there are, and how many beat the first checkpoint.
@@ -298,11 +310,10 @@ def gather(evaluations: Mapping[str, Path], *, output: Path) -> dict[str, Any]:
     Raises:
         ValueError: evaluations that do not belong together.
     """
-    results = {name: read_metrics(path / "metrics.json") for name, path in evaluations.items()}
-    settings = [json.loads((path / "details.json").read_text()) for path in evaluations.values()]
-    seed, resamples = unique_seeds(settings)
-    names = list(evaluations)
-    rows = compare(evaluations, results, pairs=list(ladder(names)), resamples=resamples, seed=seed)
+    del evaluation_sets, inputs, work  # the parts say all
+    results = {name: read_metrics(path / "metrics.json") for name, path in parts.items()}
+    names, pairs = list(parts), list(ladder(list(parts)))
+    rows = compare(parts, results, pairs=pairs, resamples=cfg.resamples, seed=seed)
     write_json(output / "results.json", joined_rows(results))
     write_csv(output / "results.csv", results)
     (output / "results.md").write_text(markdown_table(results), encoding="utf-8")

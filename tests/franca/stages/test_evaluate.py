@@ -163,8 +163,16 @@ def test_what_reads_cls_tokens_is_the_same_bits_with_and_without_the_map(publish
         np.testing.assert_array_equal(plain[name], mapped[name])
 
 
-def test_gather_joins_and_compares(published, tmp_path):
-    summary = gather(published, output=tmp_path)
+def test_gather_joins_and_compares(inputs, published, tmp_path):
+    summary = gather(
+        Evaluate(**(EVALUATE | {"tasks": TASKS})),
+        seed=0,
+        evaluation_sets=SETS,
+        parts=published,
+        inputs=inputs,
+        output=tmp_path,
+        work=tmp_path / "work",
+    )
     assert set(files(tmp_path)) == {"results.json", "results.csv", "results.md", "comparisons.json"}
     rows = json.loads((tmp_path / "results.json").read_text())
     assert list(dict.fromkeys(row["checkpoint"] for row in rows)) == NAMES
