@@ -4,7 +4,7 @@ from typing import Annotated, Final, Literal, Protocol, Self
 
 from pydantic import Field, model_validator
 
-from data_filters.config_models import Device, Scorer
+from data_filters.config_models import Device, Scorer, Semantic
 from data_filters.section import Section
 
 
@@ -247,6 +247,13 @@ class Deduplicate(Section):
         le=128,
         description="Images whose 32x32 thumbnail has a smaller standard deviation, "
         "in grey levels, have no perceptual hash worth comparing.",
+    )
+    mirrored: bool = Field(
+        description="Whether an image and its mirror image are duplicates, and leaks, too."
+    )
+    semantic: Semantic | None = Field(
+        description="Duplicates by meaning: close embeddings; see docs/filters.md. Null by "
+        "default: the user brings the weights."
     )
     evaluation_splits: Literal["held_out", "all"] = Field(
         description="Whether the training splits of evaluation sets may stay (held_out), or are "

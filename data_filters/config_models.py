@@ -131,3 +131,41 @@ class OpenNsfw(Limits):
 Scorer = Annotated[
     ClipSimilarity | ClipPrompts | ClipHead | OnnxScore | OpenNsfw, Field(discriminator="kind")
 ]
+
+
+# --- duplicates by meaning -----------------------------------------------------------------------
+
+
+class Components(Section):
+    """Images joined by close embeddings are one; the best of each component stays (DINOv2)."""
+
+    kind: Literal["components"]
+    neighbours: int = Field(ge=1, le=1024, description="Nearest images considered of each image.")
+    lists: int | None = Field(
+        ge=1,
+        description="Lists of faiss's inverted file, for sets too big to compare all with all: "
+        "about 4 to 16 times the square root of the number of images. Null compares all, exactly.",
+    )
+    probes: int = Field(ge=1, description="Lists searched for each image.")
+
+
+class SemDeDup(Section):
+    """Within a cluster, of close images the one farthest from its centroid stays."""
+
+    kind: Literal["semdedup"]
+    clusters: int = Field(ge=1, description="Clusters of k-means; the paper has 50,000.")
+
+
+class Semantic(Section):
+    """How images with close embeddings are thinned out."""
+
+    network: Network
+    device: Device = Field(description="Where the network runs.")
+    batch_size: int = Field(ge=1, le=4096, description="Images that it sees at a time.")
+    min_cosine: float = Field(
+        ge=-1, le=1, description="From which cosine on two images are one; depends on the network."
+    )
+    evaluation_min_cosine: float | None = Field(
+        ge=-1, le=1, description="The same, towards evaluation images; null to leave them out."
+    )
+    selection: Annotated[Components | SemDeDup, Field(discriminator="kind")]

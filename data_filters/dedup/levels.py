@@ -45,9 +45,7 @@ def group_copies(
     return levels
 
 
-def _alike(
-    signatures: Signatures, worth: Indices, *, radius: int, mirrored: bool
-) -> list[Edges]:
+def _alike(signatures: Signatures, worth: Indices, *, radius: int, mirrored: bool) -> list[Edges]:
     """Join images by their hashes; equal hashes are searched for once."""
     hashes, first, inverse = np.unique(
         signatures.perceptual[worth], return_index=True, return_inverse=True

@@ -28,7 +28,9 @@ class Search(NamedTuple):
     seed: int
 
 
-def close_pairs(embeddings: Embeddings, *, min_cosine: float, search: Search) -> tuple[Indices, Indices]:
+def close_pairs(
+    embeddings: Embeddings, *, min_cosine: float, search: Search
+) -> tuple[Indices, Indices]:
     """Find pairs of images whose embeddings have a cosine of at least `min_cosine`.
 
     The embeddings must come in an order that depends on content alone: k-means begins with some of

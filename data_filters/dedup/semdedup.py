@@ -19,9 +19,7 @@ _BLOCK: Final = 4096
 """Images of a cluster compared at a time."""
 
 
-def semdedup(
-    embeddings: Embeddings, *, clusters: int, min_cosine: float, seed: int
-) -> Dropped:
+def semdedup(embeddings: Embeddings, *, clusters: int, min_cosine: float, seed: int) -> Dropped:
     """Drop images that are too close to another one of their cluster.
 
     Within a cluster images are ordered from the farthest from the centroid to the nearest, and one

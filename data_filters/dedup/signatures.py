@@ -43,9 +43,7 @@ def sign(data: bytes, pixels: Pixels, *, sha256: str | None = None) -> Signature
         sha256: Of `data`, where it is known.
     """
     looks = perceptual_hash(pixels)
-    return Signature(
-        sha256 or hashlib.sha256(data).hexdigest(), pixel_hash(pixels), *looks
-    )
+    return Signature(sha256 or hashlib.sha256(data).hexdigest(), pixel_hash(pixels), *looks)
 
 
 def pixel_hash(pixels: Pixels) -> str:
@@ -68,8 +66,8 @@ def perceptual_hash(pixels: Pixels) -> Looks:
 
     The 64 lowest frequencies of the 32x32 thumbnail's type-II DCT, the constant left out, each
     compared with their median. (After Zauner, 2010, whose square block keeps the constant, and with
-    it a bit that says nothing.) Mirroring changes the sign of every odd horizontal frequency, so the
-    mirror image needs no transform of its own.
+    it a bit that says nothing.) Mirroring changes the sign of every odd horizontal frequency, so
+    the mirror image needs no transform of its own.
     """
     levels = np.clip(np.rint(grey(pixels)), 0, 255).astype(np.uint8)
     thumbnail = Image.fromarray(levels).resize((SIDE, SIDE), Image.Resampling.BOX)

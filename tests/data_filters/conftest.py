@@ -182,30 +182,51 @@ def tiny_clip(tmp_path_factory) -> dict[str, str]:
     return {"kind": "open_clip", "model": str(folder / "tiny-clip.json"), **weights}
 
 
-@pytest.fixture(scope="session")
-def tiny_onnx(tmp_path_factory) -> dict[str, Any]:
-    """A graph that returns the mean of each channel: what it must say is known."""
-    onnx = pytest.importorskip("onnx")
-    helper, kinds = onnx.helper, onnx.TensorProto
-    node = helper.make_node("ReduceMean", ["images", "axes"], ["means"], keepdims=0)
+def _onnx(folder: Path, node: Any, initializers: Sequence[Any], shape: list[Any]) -> dict[str, Any]:
+    """Write a graph of one operator on images of 16 pixels, and name it as parameters do."""
+    from onnx import TensorProto, helper, save
+
     graph = helper.make_graph(
         [node],
-        "means",
-        [helper.make_tensor_value_info("images", kinds.FLOAT, ["batch", 3, 16, 16])],
-        [helper.make_tensor_value_info("means", kinds.FLOAT, ["batch", 3])],
-        [helper.make_tensor("axes", kinds.INT64, [2], [2, 3])],
+        "graph",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, 16, 16])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["batch", *shape])],
+        list(initializers),
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    file = tmp_path_factory.mktemp("onnx") / "means.onnx"
-    onnx.save(model, file)
+    opset = [helper.make_opsetid("", 18)]
+    save(helper.make_model(graph, opset_imports=opset, ir_version=9), folder / "graph.onnx")
     return {
         "kind": "onnx",
-        **_pinned(file),
+        **_pinned(folder / "graph.onnx"),
         "size": 16,
-        "resize": 20,
+        "resize": 16,
         "mean": (0.0, 0.0, 0.0),
         "std": (255.0, 255.0, 255.0),
         "channels": "rgb",
         "layout": "nchw",
-        "output": "means",
+        "output": "output",
     }
+
+
+@pytest.fixture(scope="session")
+def tiny_onnx(tmp_path_factory) -> dict[str, Any]:
+    """A graph that returns the mean of each channel: what it must say is known."""
+    pytest.importorskip("onnx")
+    from onnx import TensorProto, helper
+
+    node = helper.make_node("ReduceMean", ["images", "axes"], ["output"], keepdims=0)
+    axes = helper.make_tensor("axes", TensorProto.INT64, [2], [2, 3])
+    return _onnx(tmp_path_factory.mktemp("means"), node, [axes], [3])
+
+
+@pytest.fixture(scope="session")
+def thumbnail_onnx(tmp_path_factory) -> dict[str, Any]:
+    """A graph that returns a thumbnail of 4x4 pixels: copies are close, other pictures are not."""
+    pytest.importorskip("onnx")
+    from onnx import helper
+
+    node = helper.make_node(
+        "AveragePool", ["images"], ["output"], kernel_shape=[4, 4], strides=[4, 4]
+    )
+    graph = _onnx(tmp_path_factory.mktemp("thumbnail"), node, [], [3, 4, 4])
+    return {**graph, "mean": (128.0, 128.0, 128.0), "std": (64.0, 64.0, 64.0)}

@@ -46,7 +46,7 @@ def test_every_kind(tiny_clip, tiny_onnx, pinned, tmp_path, picture):
     ("changes", "words"),
     [
         ({"sha256": "0" * 64}, "has the digest"),
-        ({"output": "logits"}, "outputs means"),
+        ({"output": "logits"}, "outputs output"),
     ],
 )
 def test_a_mistake_is_told_by_the_models_name(tiny_onnx, changes, words):

@@ -20,7 +20,7 @@ def test_a_network_is_loaded_once_in_a_process(tiny_clip, tiny_onnx, picture):
 
 
 def test_other_weights_than_the_parameters_say_are_refused(tiny_onnx):
-    with pytest.raises(ValueError, match=r"a\.key: '.*means\.onnx' has the digest \w{64}, not 0"):
+    with pytest.raises(ValueError, match=r"a\.key: '.*graph\.onnx' has the digest \w{64}, not 0"):
         build(tiny_onnx, sha256="0" * 64)
     with pytest.raises(FileNotFoundError, match=r"a\.key: no file 'nowhere\.onnx'"):
         build(tiny_onnx, file="nowhere.onnx")

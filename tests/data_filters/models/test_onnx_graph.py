@@ -16,7 +16,7 @@ def graph(tiny_onnx, **changes):
 
 
 def test_what_the_graph_sees_is_the_centre_scaled_and_ordered(tiny_onnx):
-    pixels = np.zeros((20, 60, 3), np.uint8)
+    pixels = np.zeros((16, 60, 3), np.uint8)
     pixels[:, 22:38] = (255, 51, 0)  # exactly the square of 16 in the middle, at scale one
     rgb = graph(tiny_onnx)
     assert rgb.prepare(pixels).shape == (3, 16, 16)
@@ -24,11 +24,13 @@ def test_what_the_graph_sees_is_the_centre_scaled_and_ordered(tiny_onnx):
     assert rgb.forward(batch) == pytest.approx(np.array([[1.0, 0.2, 0.0]] * 2))
     turned = graph(tiny_onnx, channels="bgr", mean=(0.0, 51.0, 0.0))
     assert turned.forward(turned.prepare(pixels)[None]) == pytest.approx(np.array([[0, 0, 1.0]]))
+    wide = graph(tiny_onnx, resize=32).prepare(pixels)
+    assert wide.mean(axis=(1, 2)) == pytest.approx([1.0, 0.2, 0.0])  # magnified, then cut out
     assert graph(tiny_onnx, layout="nhwc").prepare(pixels).shape == (16, 16, 3)
 
 
 def test_mistakes(tiny_onnx, tmp_path):
-    with pytest.raises(ValueError, match="outputs means; expected one input and an output 'x'"):
+    with pytest.raises(ValueError, match="outputs output; expected one input and an output 'x'"):
         graph(tiny_onnx, output="x")
     other = tmp_path / "other.onnx"
     other.write_bytes(b"no graph at all")

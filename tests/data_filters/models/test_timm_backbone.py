@@ -35,7 +35,7 @@ def test_features_are_what_timm_gives_without_the_classifier(weights, picture):
 
 
 def test_mistakes(weights):
-    with pytest.raises(ValueError, match="timm has no such architecture"):
+    with pytest.raises(ValueError, match="timm has no architecture"):
         TimmBackbone(model="vit_nonesuch", weights=weights, device="cpu")
     with pytest.raises(ValueError, match="not the weights of resnet10t"):
         TimmBackbone(model="resnet10t", weights=weights, device="cpu")

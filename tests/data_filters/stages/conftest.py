@@ -77,6 +77,8 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "near_duplicate_radius": 6,
         "evaluation_radius": 6,
         "min_contrast": 5.0,
+        "mirrored": False,
+        "semantic": None,
         "evaluation_splits": "held_out",
     },
     "pack_shards": {"samples_per_shard": 6, "min_samples": 1},
