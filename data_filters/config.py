@@ -4,7 +4,7 @@ from typing import Annotated, Final, Literal, Protocol, Self
 
 from pydantic import Field, model_validator
 
-from data_filters.config_models import Device, Scorer, Semantic
+from data_filters.config_models import Device, PinnedFile, Scorer, Semantic
 from data_filters.section import Section
 
 
@@ -113,11 +113,22 @@ class Thresholds(Section):
     )
     min_caption_characters: int | None = Field(ge=1, description="Characters, ends trimmed.")
     min_caption_words: int | None = Field(ge=1, description="Words between white space.")
+    allowed_languages: tuple[str, ...] | None = Field(
+        description="Languages of the caption that may pass, by fastText: codes such as `en`."
+    )
     allowed_statuses: tuple[str, ...] | None = Field(
         description="Values of the source's own download status that may pass."
     )
     missing: Literal["keep", "drop"] = Field(
         description="What happens to a row that lacks a value for which a threshold is set."
+    )
+
+
+class DenyList(PinnedFile):
+    """One entry a line (`#` begins a comment line), or parquet with a column named `matches`."""
+
+    matches: Literal["domain", "url", "md5"] = Field(
+        description="What the entries are. A domain stands for its subdomains too."
     )
 
 
@@ -135,6 +146,10 @@ class FilterMetadata(Section):
     )
     denied_domains: tuple[str, ...] = Field(
         description="Domains never fetched, with all of their subdomains."
+    )
+    deny_lists: tuple[DenyList, ...] = Field(
+        description="Files of domains, URLs or MD5 sums that must not be fetched: deny-lists, opt-"
+        "outs, removals."
     )
     drop_repeated_urls: bool = Field(description="Whether only one row of each URL passes.")
     sample_fraction: float = Field(

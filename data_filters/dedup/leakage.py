@@ -74,10 +74,9 @@ def find_leaks(
         (PIXELS, _equal(training.pixels, evaluation.pixels)),
     ]
     if radius is not None:
-        limits = {"radius": radius, "min_contrast": min_contrast}
-        found.append((LOOKS, _near(training, evaluation.perceptual, evaluation, **limits)))
-        if mirrored:
-            found.append((LOOKS, _near(training, evaluation.mirrored, evaluation, **limits)))
+        for hashes in (evaluation.perceptual, evaluation.mirrored)[: 1 + mirrored]:
+            near = _near(training, hashes, evaluation, radius=radius, min_contrast=min_contrast)
+            found.append((LOOKS, near))
     if min_cosine is not None:
         assert training.embeddings is not None
         assert evaluation.embeddings is not None

@@ -66,6 +66,7 @@ def _index(rows: npt.NDArray[np.float32], search: Search) -> Any:
     import faiss  # half a second, for users of embeddings
 
     dim = rows.shape[1]
+    index: Any
     if search.lists is None:
         index = faiss.IndexFlatIP(dim)
     else:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from data_filters.base import RuleFilter
 from data_filters.io.parquet import scan_sql, write_rows
-from data_filters.metadata.judge import judged_sql, named_rules, verdicts
+from data_filters.metadata.judge import declare_functions, judged_sql, named_rules, verdicts
 from data_filters.records import METADATA, content_id
 
 SHARED = Path(__file__).parents[2] / ".." / "shared" / "data"
@@ -102,6 +102,7 @@ def judge(metadata_part) -> Callable[..., list[tuple[str, str] | None]]:
         rules = named_rules(chain)
         query = judged_sql(f"SELECT * FROM {scan_sql([metadata_part(rows)])}", rules)
         with duckdb.connect() as connection:
+            declare_functions(connection, chain)
             judged = connection.sql(f"{query} ORDER BY row").to_arrow_table().combine_chunks()
         found = verdicts(judged.to_batches()[0], rules).to_pylist()
         return [None if v["kept"] else (v["filter"], v["reason"]) for v in found]
