@@ -1,14 +1,11 @@
 """Types, bounds and meaning of the data half's parameters; the numbers live in params.yaml."""
 
-from typing import Annotated, Literal, Protocol, Self
+from typing import Annotated, Final, Literal, Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-
-class Section(BaseModel):
-    """A frozen group of parameters that refuses unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from data_filters.config_models import Device, PinnedFile, Scorer, Semantic
+from data_filters.section import Section
 
 
 class EvaluationSet(Protocol):
@@ -116,11 +113,22 @@ class Thresholds(Section):
     )
     min_caption_characters: int | None = Field(ge=1, description="Characters, ends trimmed.")
     min_caption_words: int | None = Field(ge=1, description="Words between white space.")
+    allowed_languages: tuple[str, ...] | None = Field(
+        description="Languages of the caption that may pass, by fastText: codes such as `en`."
+    )
     allowed_statuses: tuple[str, ...] | None = Field(
         description="Values of the source's own download status that may pass."
     )
     missing: Literal["keep", "drop"] = Field(
         description="What happens to a row that lacks a value for which a threshold is set."
+    )
+
+
+class DenyList(PinnedFile):
+    """One entry a line (`#` begins a comment line), or parquet with a column named `matches`."""
+
+    matches: Literal["domain", "url", "md5"] = Field(
+        description="What the entries are. A domain stands for its subdomains too."
     )
 
 
@@ -138,6 +146,10 @@ class FilterMetadata(Section):
     )
     denied_domains: tuple[str, ...] = Field(
         description="Domains never fetched, with all of their subdomains."
+    )
+    deny_lists: tuple[DenyList, ...] = Field(
+        description="Files of domains, URLs or MD5 sums that must not be fetched: deny-lists, opt-"
+        "outs, removals."
     )
     drop_repeated_urls: bool = Field(description="Whether only one row of each URL passes.")
     sample_fraction: float = Field(
@@ -191,8 +203,14 @@ class DownloadImages(Section):
         return self
 
 
+PIXEL_FILTERS: Final = (
+    "header", "animation", "shape", "decoding", "uniformity", "sharpness",
+)  # fmt: skip
+"""Names of the filters that need no model, in the order they judge."""
+
+
 class FilterImages(Section):
-    """Judge every image by its pixels. Null switches a filter off."""
+    """Judge every image by its pixels, then by models. Null switches a filter off."""
 
     max_pixels: int = Field(ge=1, description="Larger images are refused before decoding.")
     allow_animated: bool = Field(description="Whether images of several frames pass.")
@@ -208,6 +226,23 @@ class FilterImages(Section):
     max_unreadable_rate: float = Field(
         ge=0, le=1, description="The stage fails when more of a group's images cannot be decoded."
     )
+    models: tuple[Scorer, ...] = Field(
+        description="Models that score what the filters above kept, in this order; see "
+        "docs/filters.md. None by default: the user brings the weights."
+    )
+    device: Device = Field(description="Where models run; auto is a GPU where there is one.")
+    batch_size: int = Field(ge=1, le=4096, description="Images that a model sees at a time.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        names = [model.name for model in self.models]
+        taken = {*PIXEL_FILTERS, *(name for name in names if names.count(name) > 1)}
+        for name in names:
+            if name in taken:
+                raise ValueError(
+                    f"filter_images.models: the name {name!r} is taken: choose another"
+                )
+        return self
 
 
 class Deduplicate(Section):
@@ -227,6 +262,13 @@ class Deduplicate(Section):
         le=128,
         description="Images whose 32x32 thumbnail has a smaller standard deviation, "
         "in grey levels, have no perceptual hash worth comparing.",
+    )
+    mirrored: bool = Field(
+        description="Whether an image and its mirror image are duplicates, and leaks, too."
+    )
+    semantic: Semantic | None = Field(
+        description="Duplicates by meaning: close embeddings; see docs/filters.md. Null by "
+        "default: the user brings the weights."
     )
     evaluation_splits: Literal["held_out", "all"] = Field(
         description="Whether the training splits of evaluation sets may stay (held_out), or are "

@@ -6,7 +6,14 @@ import sys
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from data_filters.config import DownloadImages, FilterMetadata, Folder, Source, Thresholds
+from data_filters.config import (
+    DownloadImages,
+    FilterImages,
+    FilterMetadata,
+    Folder,
+    Source,
+    Thresholds,
+)
 
 DOWNLOAD = {
     "rows_per_shard": 10,
@@ -55,6 +62,7 @@ def test_thresholds_are_a_preset_or_numbers():
     rest = {
         "allowed_schemes": ["https"],
         "denied_domains": [],
+        "deny_lists": [],
         "drop_repeated_urls": True,
         "sample_fraction": 1.0,
     }
@@ -63,3 +71,31 @@ def test_thresholds_are_a_preset_or_numbers():
     assert FilterMetadata(thresholds=numbers, **rest).thresholds.min_side == 5
     with pytest.raises(ValidationError, match="datacomp_basic"):
         FilterMetadata(thresholds="datacomp", **rest)
+
+
+IMAGES = {
+    "max_pixels": 1000,
+    "allow_animated": False,
+    "min_side": None,
+    "max_aspect_ratio": None,
+    "min_entropy": None,
+    "min_sharpness": None,
+    "max_unreadable_rate": 0.1,
+    "device": "auto",
+    "batch_size": 8,
+}
+
+
+@pytest.mark.parametrize(
+    ("models", "words"),
+    [
+        ([{"name": "nsfw", "max_score": 0.5}] * 2, "'nsfw' is taken"),
+        ([{"name": "shape", "max_score": 0.5}], "'shape' is taken"),
+        ([{"name": "nsfw"}], "'nsfw' drops nothing"),
+    ],
+)
+def test_models_have_names_of_their_own_and_a_limit(models, words):
+    with pytest.raises(ValidationError, match=words):
+        FilterImages.model_validate(
+            {**IMAGES, "models": [{"kind": "opennsfw", **model} for model in models]}
+        )
