@@ -10,6 +10,7 @@ Written:
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ from data_filters.ledger import Tally
 
 STAGE: Final = "download_images"
 SOURCE_KEY: Final = "fetch_metadata.source"
+_LOOPBACK: Final = ip_address("127.0.0.1")
 
 
 def run(
@@ -74,10 +76,10 @@ def run(
 
 
 def _require_loopback(cfg: DownloadImages) -> None:
-    if not cfg.allow_loopback:
+    if not any(_LOOPBACK in ip_network(network) for network in cfg.allowed_networks):
         raise ValueError(
-            f"{SOURCE_KEY}.kind is embedded, which is served on 127.0.0.1: set "
-            f"{STAGE}.allow_loopback to true"
+            f"{SOURCE_KEY}.kind is embedded, which is served on {_LOOPBACK}: add 127.0.0.0/8 to "
+            f"{STAGE}.allowed_networks"
         )
 
 
