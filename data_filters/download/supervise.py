@@ -12,6 +12,8 @@ from data_filters.io.files import write_text
 
 _POLL_SECONDS: Final = 0.05
 _LAST_WORDS_SECONDS: Final = 0.5
+_START_SECONDS: Final = 60.0
+"""What a process may take, on a busy machine, until its imports are done and its pulse begins."""
 
 
 def run_worker(job: Job, *, stop: threading.Event | None = None) -> bool:
@@ -37,7 +39,8 @@ def run_worker(job: Job, *, stop: threading.Event | None = None) -> bool:
 
 def _run_once(job: Job, log: IO[bytes], *, stop: threading.Event) -> None:
     beat = job.file(".beat")
-    beat.touch()
+    beat.unlink(missing_ok=True)
+    latest = time.time() + _START_SECONDS
     process = subprocess.Popen(
         [sys.executable, "-m", "data_filters.download.worker", str(job.file(".json"))],
         stdin=subprocess.PIPE,  # stays open, so that the worker notices our death
@@ -46,7 +49,8 @@ def _run_once(job: Job, log: IO[bytes], *, stop: threading.Event) -> None:
     )
     try:
         while process.poll() is None and not stop.is_set():
-            if time.time() - beat.stat().st_mtime > job.cfg.hang_seconds:
+            latest = beat.stat().st_mtime if beat.exists() else latest
+            if time.time() - latest > job.cfg.hang_seconds:
                 process.send_signal(signal.SIGUSR1)  # it writes where its threads are
                 time.sleep(_LAST_WORDS_SECONDS)
                 log.write(f"no URL came to an end in {job.cfg.hang_seconds:g} s: killed\n".encode())

@@ -8,6 +8,7 @@ order of arrival), so each is rewritten in canonical form and only that is kept.
 """
 
 import faulthandler
+import importlib
 import os
 import shutil
 import signal
@@ -45,8 +46,10 @@ def main() -> None:
     job = Job.model_validate_json(Path(sys.argv[1]).read_text(encoding="utf-8"))
     faulthandler.register(signal.SIGUSR1, all_threads=True)  # whoever finds us hanging asks where
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    _prepare_imports(job.cfg.max_pixels)
-    urllib.request.install_opener(PoliteOpener(job.cfg, beat=_beat(job.file(".beat"))))
+    _import_img2dataset(job.cfg.max_pixels)
+    beat = _beat(job.file(".beat"))
+    beat()
+    urllib.request.install_opener(PoliteOpener(job.cfg, beat=beat))
     socket.setdefaulttimeout(job.cfg.timeout_seconds)
     for plan in job.left():
         _download(job, plan)
@@ -65,8 +68,8 @@ def _beat(file: Path) -> Callable[[], None]:
     return beat
 
 
-def _prepare_imports(max_pixels: int) -> None:
-    """Set what img2dataset's dependencies read when they are imported, and spare what it can spare.
+def _import_img2dataset(max_pixels: int) -> None:
+    """Import it with what its dependencies read at that time, and without what it can spare.
 
     webdataset does without torch where there is none, and img2dataset uses only its tar writer;
     wandb is only called with `enable_wandb`. Together they are most of the start-up time.
@@ -76,6 +79,7 @@ def _prepare_imports(max_pixels: int) -> None:
     modules: dict[str, Any] = sys.modules
     modules["torch"] = None  # the import system's way to say: not installed
     modules["wandb"] = types.ModuleType("wandb")
+    importlib.import_module("img2dataset.downloader")
 
 
 def _die_with_parent() -> None:
