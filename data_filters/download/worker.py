@@ -9,6 +9,7 @@ order of arrival), so each is rewritten in canonical form and only that is kept.
 
 import faulthandler
 import importlib
+import importlib.util
 import os
 import shutil
 import signal
@@ -26,6 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_filters.base import drop
+from data_filters.config import DownloadImages
 from data_filters.download.job import Job
 from data_filters.download.opener import PoliteOpener
 from data_filters.download.plan import ShardPlan
@@ -46,7 +48,7 @@ def main() -> None:
     job = Job.model_validate_json(Path(sys.argv[1]).read_text(encoding="utf-8"))
     faulthandler.register(signal.SIGUSR1, all_threads=True)  # whoever finds us hanging asks where
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    _import_img2dataset(job.cfg.max_pixels)
+    _import_img2dataset(job.cfg)
     beat = _beat(job.file(".beat"))
     beat()
     urllib.request.install_opener(PoliteOpener(job.cfg, beat=beat))
@@ -68,18 +70,27 @@ def _beat(file: Path) -> Callable[[], None]:
     return beat
 
 
-def _import_img2dataset(max_pixels: int) -> None:
-    """Import it with what its dependencies read at that time, and without what it can spare.
+def _import_img2dataset(cfg: DownloadImages) -> None:
+    """Import the two modules that do the work, without what they can spare: most of the start-up.
 
-    webdataset does without torch where there is none, and img2dataset uses only its tar writer;
-    wandb is only called with `enable_wandb`. Together they are most of the start-up time.
+    Importing the package itself would run its command line and with it pandas; webdataset does
+    without torch where there is none, and only its tar writer is used; wandb is only called with
+    `enable_wandb`, albumentations only to resize.
     """
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # albumentations phones home otherwise
-    os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(max_pixels)
+    os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(cfg.max_pixels)
+    package = types.ModuleType("img2dataset")
+    found = importlib.util.find_spec(package.__name__)
+    assert found is not None
+    package.__path__ = list(found.submodule_search_locations or ())
     modules: dict[str, Any] = sys.modules
+    modules[package.__name__] = package
     modules["torch"] = None  # the import system's way to say: not installed
     modules["wandb"] = types.ModuleType("wandb")
+    if cfg.resize is None:
+        modules["albumentations"] = types.ModuleType("albumentations")
     importlib.import_module("img2dataset.downloader")
+    importlib.import_module("img2dataset.resizer")
 
 
 def _die_with_parent() -> None:
