@@ -331,18 +331,23 @@ def stages() -> Callable[..., Chain]:
     return run_stages
 
 
-@pytest.fixture
+@pytest.fixture(scope="session", name="bomb")
+def bomb_bytes() -> bytes:
+    return bomb()
+
+
+@pytest.fixture(scope="session")
 def web_faults() -> dict[str, str]:
     """What a server may do instead, and the reason under which its row is on the books."""
     return WEB_FAULTS
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def patience() -> tuple[str, ...]:
     return PATIENCE
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_world() -> Callable[[Path], WorldBuilder]:
     return WorldBuilder
 
