@@ -92,6 +92,12 @@ class FetchMetadata(Section):
     """Read the source's tables, or list its images, into parts with one set of columns."""
 
     source: Source = Field(description="Where images come from; download_images reads it too.")
+    groups: int = Field(
+        ge=1,
+        le=1000,
+        description="Equal stretches of the rows that later stages work through independently, a "
+        "job each. How many changes neither the shards nor the verdicts.",
+    )
 
 
 class Thresholds(Section):
@@ -204,7 +210,7 @@ class DownloadImages(Section):
     )
     resize: Resize | None = Field(description="Null keeps original bytes and never decodes.")
     min_success_rate: float = Field(
-        ge=0, le=1, description="The stage fails when a smaller share of rows arrives."
+        ge=0, le=1, description="The stage fails when a smaller share of a group's rows arrives."
     )
 
     @model_validator(mode="after")
@@ -244,7 +250,7 @@ class FilterImages(Section):
         description="Variance of the Laplacian, squared grey levels: blurred images have little.",
     )
     max_unreadable_rate: float = Field(
-        ge=0, le=1, description="The stage fails when a larger share cannot be decoded."
+        ge=0, le=1, description="The stage fails when more of a group's images cannot be decoded."
     )
 
 

@@ -39,8 +39,19 @@ VERDICT: Final = pa.schema(
 )
 
 METADATA_VERDICT: Final = pa.schema(
-    [("part", pa.int32()), ("row", pa.int64()), *VERDICT]  # row ids repeat before this stage
+    [
+        ("part", pa.int32()),  # rows go by their position, for row ids repeat before this stage
+        ("row", pa.int64()),
+        ("kept", pa.bool_()),
+        ("filter", pa.string()),  # null when kept
+        ("reason", pa.string()),  # null when kept; that of the first rule broken
+        ("broken", pa.uint64()),  # bit i: the row breaks rule i of filter_metadata/ablation.json
+    ]
 )
+
+DOMAIN: Final = pa.schema([("domain", pa.string()), ("rows", pa.int64())])
+
+REPEATED: Final = pa.schema([("part", pa.int32()), ("row", pa.int64())])
 
 RAW_IMAGE: Final = pa.schema(
     [
@@ -72,6 +83,23 @@ EVALUATION_SIGNATURE: Final = pa.schema(
         ("set", pa.string()),  # key of the set in the parameters
         ("place", pa.string()),  # of the image, below the set's root
         *list(SIGNATURE)[1:],
+    ]
+)
+
+PACKED: Final = pa.schema(
+    [
+        ("key", pa.string()),
+        ("row_id", pa.string()),
+        ("url", pa.string()),  # or the path, for local sources
+        ("caption", pa.string()),
+        ("sha256", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("extension", pa.string()),
+        ("tar", pa.string()),  # raw shard that holds it
+        ("offset", pa.int64()),
+        ("size", pa.int64()),
+        ("shard", pa.int32()),  # that it goes to
     ]
 )
 
@@ -111,6 +139,7 @@ LEDGER: Final = pa.schema(
         ("filter", pa.string()),
         ("reason", pa.string()),
         ("detail", pa.string()),
+        ("broken", pa.uint64()),  # bit i: the row breaks rule i of filter_metadata/ablation.json
         ("shard", pa.int32()),  # of the final shard, when kept
     ]
 )

@@ -16,8 +16,8 @@ from types import ModuleType
 from typing import Any
 
 from workflow import receipts
-from workflow.params import checkpoint_names, stage_parameters, write_resolved
-from workflow.stages import BY_NAME, Stage, artifact_folder, log_file, work_folder
+from workflow.params import part_names, stage_parameters, write_resolved
+from workflow.stages import BY_NAME, RECEIPT, Stage, artifact_folder, log_file, work_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +33,13 @@ class Run:
         """Where stage `name` of this scale and variant publishes."""
         return artifact_folder(BY_NAME[name], scale=self.scale, variant=self.variant)
 
-    @property
-    def inputs(self) -> dict[str, Path]:
-        """The published folders that the stage reads, by stage name."""
-        return {name: self.folder(name) for name in self.stage.needs}
+    def inputs(self, part: str | None = None) -> dict[str, Path]:
+        """The published folders that the stage, or one part of it, reads, by stage name."""
+        folders = {name: self.folder(name) for name in self.stage.needs}
+        return {
+            name: folder / part if part and name in self.stage.by_group else folder
+            for name, folder in folders.items()
+        }
 
     @property
     def resolved(self) -> dict[str, Any]:
@@ -52,7 +55,7 @@ class Run:
     def describe(self) -> str:
         """What would run, for `--show`."""
         lines = [f"{self.stage.name}: {self.stage.summary}", "reads:"]
-        lines += [f"  {name}: {folder}" for name, folder in self.inputs.items()] or ["  nothing"]
+        lines += [f"  {name}: {folder}" for name, folder in self.inputs().items()] or ["  nothing"]
         lines += [f"writes:\n  {self.folder(self.stage.name)}", "parameters:"]
         lines.append(json.dumps(self.resolved, indent=1))
         return "\n".join(lines)
@@ -72,7 +75,7 @@ def run_stage(run: Run, *, part: str | None = None) -> None:
     if run.stage.fan_out is None:
         _run_one(run, target=run.folder(run.stage.name), part=None)
         return
-    names = checkpoint_names(run.parameters)
+    names = part_names(run.stage, run.parameters)
     if part is not None and part not in names:
         raise ValueError(f"--{run.stage.fan_out} {part}: not one of {', '.join(names)}")
     folder = run.folder(run.stage.name)
@@ -80,22 +83,27 @@ def run_stage(run: Run, *, part: str | None = None) -> None:
         _run_one(run, target=folder / part, part=part)
         return
     for name in names:
-        if not _is_current(run, folder / name):
+        if not _is_current(run, folder / name, part=name):
             _run_one(run, target=folder / name, part=name)
     _gather(run, {name: folder / name for name in names})
 
 
-def _is_current(run: Run, folder: Path) -> bool:
+def _is_current(run: Run, folder: Path, *, part: str) -> bool:
     try:
         receipt = receipts.read(folder)
     except FileNotFoundError:
         return False
-    hashes = {name: receipts.file_hash(path / "receipt.json") for name, path in run.inputs.items()}
+    hashes = _hashes(run.inputs(part))
     return bool(receipt["parameters"] == run.resolved and receipt["inputs"] == hashes)
 
 
+def _hashes(folders: dict[str, Path]) -> dict[str, str]:
+    return {name: receipts.file_hash(folder / RECEIPT) for name, folder in folders.items()}
+
+
 def _run_one(run: Run, *, target: Path, part: str | None) -> None:
-    for folder in run.inputs.values():
+    inputs = run.inputs(part)
+    for folder in inputs.values():
         receipts.verify(folder)
     work = _work(run, part)
     with _alone(work), _logging(run, part):
@@ -105,21 +113,29 @@ def _run_one(run: Run, *, target: Path, part: str | None) -> None:
             getattr(run.parameters, run.stage.name),
             **run.sections,
             **extra,
-            inputs=run.inputs,
+            inputs=inputs,
             output=staging,
             work=_existing(work / "state"),
         )
-        _publish(run, staging, target, inputs=run.inputs, summary=summary)
+        _publish(run, staging, target, inputs=inputs, summary=summary)
     shutil.rmtree(work)
 
 
 def _gather(run: Run, parts: dict[str, Path]) -> None:
-    for folder in parts.values():
+    inputs = run.inputs()
+    for folder in (*inputs.values(), *parts.values()):
         receipts.verify(folder)
-    work = _work(run, "gather")
+    work = _work(run, None)
     with _alone(work), _logging(run, None):
         staging = _empty(work / "staging")
-        summary = _module(run.stage).gather(parts, output=staging)
+        summary = _module(run.stage).gather(
+            getattr(run.parameters, run.stage.name),
+            **run.sections,
+            parts=parts,
+            inputs=inputs,
+            output=staging,
+            work=_existing(work / "state"),
+        )
         target = run.folder(run.stage.name)
         _publish(run, staging, target, inputs=parts, summary=summary, keep=list(parts))
     shutil.rmtree(work)
@@ -154,8 +170,7 @@ def _module(stage: Stage) -> ModuleType:
 
 def _work(run: Run, part: str | None) -> Path:
     """A folder keyed by parameters and inputs: what it holds can be continued, never stale."""
-    hashes = {name: receipts.file_hash(path / "receipt.json") for name, path in run.inputs.items()}
-    key = json.dumps([run.resolved, hashes, part], sort_keys=True)
+    key = json.dumps([run.resolved, _hashes(run.inputs(part)), part], sort_keys=True)
     digest = hashlib.sha256(key.encode()).hexdigest()[:16]
     return _existing(work_folder(run.stage, scale=run.scale, variant=run.variant) / digest)
 

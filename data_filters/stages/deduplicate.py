@@ -3,10 +3,11 @@
 Written:
 
     deduplicate/
-        signatures/shard-000000.parquet …  of what filter_images kept (`records.SIGNATURE`)
-        evaluation_index.parquet           signatures of every evaluation image
-        verdicts/shard-000000.parquet …    kept, or dropped for the sake of which image
-        funnel.json                        the accounts
+        group-000/
+            signatures/shard-000000.parquet …  of what filter_images kept (`records.SIGNATURE`)
+        evaluation_index.parquet               signatures of every evaluation image
+        verdicts/group-000.parquet …           kept, or dropped for the sake of which image
+        funnel.json                            the accounts
 """
 
 import logging
@@ -28,12 +29,11 @@ from data_filters.dedup.hamming import pairs_within
 from data_filters.dedup.leakage import REASONS, Leaks, Signatures, find_leaks
 from data_filters.dedup.selection import Quality, select
 from data_filters.dedup.signatures import sign
-from data_filters.io.files import write_json
-from data_filters.io.parquet import part_files, write_rows
+from data_filters.io.parquet import ParquetWriter, part_files, write_rows
 from data_filters.io.pixels import UnreadableImageError
 from data_filters.io.processes import run_jobs
 from data_filters.io.raw_images import images
-from data_filters.ledger import Tally
+from data_filters.ledger import Tally, write_accounts
 from data_filters.records import EVALUATION_SIGNATURE, SIGNATURE, VERDICT
 
 STAGE: Final = "deduplicate"
@@ -60,20 +60,34 @@ def run(
     inputs: Mapping[str, Path],
     output: Path,
     work: Path,
+    group: str,
     evaluation_sets: Mapping[str, EvaluationSet],
 ) -> dict[str, Any]:
-    """Write signatures and verdicts; see the module's docstring for the layout.
+    """Sign the images of one group; see the module's docstring for the layout."""
+    del cfg, seed, group, work, evaluation_sets  # a signature depends on the image alone
+    raw = part_files(inputs["download_images"] / "raw")
+    folder = output / "signatures"
+    job = partial(_sign_shard, verdicts=inputs["filter_images"] / "verdicts", folder=folder)
+    return {"images": sum(run_jobs(job, raw, label="signatures"))}
+
+
+def gather(
+    cfg: Deduplicate,
+    *,
+    seed: int,
+    parts: Mapping[str, Path],
+    inputs: Mapping[str, Path],
+    output: Path,
+    work: Path,
+    evaluation_sets: Mapping[str, EvaluationSet],
+) -> dict[str, Any]:
+    """Compare the signatures of all groups, and write verdicts.
 
     Raises:
         FileNotFoundError: An evaluation set is not where the parameters say.
         ValueError: An evaluation set cannot be indexed; nothing is published without it.
     """
     del seed, work  # nothing is drawn, and a killed run starts again
-    raw = part_files(inputs["download_images"] / "raw")
-    folder = output / "signatures"
-    job = partial(_sign_shard, verdicts=inputs["filter_images"] / "verdicts", folder=folder)
-    for _ in run_jobs(job, raw, label="signatures"):
-        pass
     index = partial(_index_set, scenes=inputs["scenes"], splits=cfg.evaluation_splits)
     sets = list(run_jobs(index, sorted(evaluation_sets.items()), label="evaluation sets"))
     write_rows(
@@ -81,16 +95,16 @@ def run(
         EVALUATION_SIGNATURE,
         [row for rows in sets for row in rows],
     )
-    training = _read(folder, inputs)
+    training = _read(parts, inputs)
     evaluation = pq.read_table(output / "evaluation_index.parquet")
     decision = _decide(cfg, training, evaluation)
-    tally = _write_verdicts(training, decision, raw, output)
+    tally = _write_verdicts(training, decision, list(parts), output)
     if tally.kept == 0:
         raise ValueError(
             f"{STAGE}: nothing is left of {tally.total} images; see evaluation_index.parquet and "
             f"{STAGE}.evaluation_splits"
         )
-    write_json(output / "funnel.json", [entry.to_json() for entry in tally.entries()])
+    write_accounts(output, tally.entries())
     return {
         "images": tally.total,
         "kept": tally.kept,
@@ -99,7 +113,7 @@ def run(
     }
 
 
-def _sign_shard(table: Path, *, verdicts: Path, folder: Path) -> None:
+def _sign_shard(table: Path, *, verdicts: Path, folder: Path) -> int:
     kept = pq.read_table(verdicts / table.name, columns=["row_id", "kept"])
     only = set(kept.filter(pc.field("kept"))["row_id"].to_pylist())
     rows = [
@@ -107,6 +121,7 @@ def _sign_shard(table: Path, *, verdicts: Path, folder: Path) -> None:
         for row_id, sha256, data in images(table, only=only)
     ]
     write_rows(folder / table.name, SIGNATURE, rows)
+    return len(rows)
 
 
 def _index_set(
@@ -130,20 +145,19 @@ def _index_set(
     return rows
 
 
-def _read(folder: Path, inputs: Mapping[str, Path]) -> pa.Table:
-    """Join signatures with what images are ranked by; in the order of shards and rows."""
+def _read(parts: Mapping[str, Path], inputs: Mapping[str, Path]) -> pa.Table:
+    """Join signatures with what images are ranked by; in the order of groups, shards and rows."""
     tables = []
-    for file in part_files(folder):
+    files = [(name, file) for name, p in parts.items() for file in part_files(p / "signatures")]
+    for group, file in files:
         signatures = pq.read_table(file)
-        sizes = pq.read_table(
-            inputs["download_images"] / "raw" / file.name, columns=["row_id", "size"]
-        )
-        shapes = pq.read_table(
-            inputs["filter_images"] / "verdicts" / file.name, columns=["row_id", "width", "height"]
-        )
+        raw = inputs["download_images"] / group / "raw" / file.name
+        sizes = pq.read_table(raw, columns=["row_id", "size"])
+        judged = inputs["filter_images"] / group / "verdicts" / file.name
+        shapes = pq.read_table(judged, columns=["row_id", "width", "height"])
         joined = signatures.join(sizes, "row_id").join(shapes, "row_id").sort_by("row_id")
-        names = pa.array([file.name] * joined.num_rows, pa.string())
-        tables.append(joined.append_column("file", names))
+        names = pa.array([group] * joined.num_rows, pa.string())
+        tables.append(joined.append_column("group", names))
     return pa.concat_tables(tables).combine_chunks()
 
 
@@ -224,7 +238,7 @@ def _set(
     decision.detail[members] = details
 
 
-def _write_verdicts(table: pa.Table, decision: Decision, raw: list[Path], output: Path) -> Tally:
+def _write_verdicts(table: pa.Table, decision: Decision, groups: list[str], output: Path) -> Tally:
     tally = Tally(STAGE, [LEAK, DUPLICATE])
     verdicts = pa.table(
         {
@@ -237,7 +251,8 @@ def _write_verdicts(table: pa.Table, decision: Decision, raw: list[Path], output
     )
     for name, reason in zip(decision.filter, decision.reason, strict=True):
         tally.add(name, reason)
-    for shard in raw:
-        rows = verdicts.filter(pc.equal(table["file"], shard.name))
-        write_rows(output / "verdicts" / shard.name, VERDICT, rows.to_pylist())
+    for group in groups:
+        rows = verdicts.filter(pc.equal(table["group"], group))
+        with ParquetWriter(output / "verdicts" / f"{group}.parquet", VERDICT) as writer:
+            writer.write(rows)
     return tally

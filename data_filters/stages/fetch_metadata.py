@@ -7,6 +7,7 @@ fetch_metadata/
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -15,9 +16,10 @@ import pyarrow as pa
 
 from data_filters.config import Embedded, FetchMetadata, LocalSource, Relaion
 from data_filters.io.database import ROWS_PER_BATCH, connect
-from data_filters.io.files import join, list_files, write_json
+from data_filters.io.files import join, link_or_copy, list_files, write_json
 from data_filters.io.parquet import part_files, scan_sql, write_batches
-from data_filters.ledger import Tally
+from data_filters.io.processes import run_jobs
+from data_filters.ledger import Tally, write_accounts
 from data_filters.records import METADATA, content_id
 from data_filters.sources import relaion
 from data_filters.sources.image import LocalReader
@@ -31,17 +33,23 @@ def run(
 ) -> dict[str, Any]:
     """Write the parts; see the module's docstring for the layout.
 
+    A killed run continues with the parts that `work` lacks.
+
     Raises:
         FileNotFoundError: The source is not where the parameters say.
         ValueError: A file of the source cannot be read, or there are no rows.
     """
     del seed  # the same rows whatever the seed
-    parts = output / "parts"
-    source = cfg.source
+    parts, source = work / "parts", cfg.source
     if isinstance(source, LocalSource):
         _list_images(open_source(source, key=f"{STAGE}.source"), parts)
     else:
-        _read_tables(*_tables(source, scenes=inputs["scenes"]), parts=parts, work=work)
+        root, names = _tables(source, scenes=inputs["scenes"])
+        read = partial(_read_table, root=root, parts=parts, work=work)
+        for _ in run_jobs(read, list(enumerate(names)), label="metadata"):
+            pass
+    for file in part_files(parts):
+        link_or_copy(file, output / "parts" / file.name)
     statistics = _statistics(part_files(parts), work)
     if statistics["rows"] == 0:
         raise ValueError(
@@ -50,7 +58,7 @@ def run(
         )
     tally = Tally(STAGE, ["read"])
     tally.add(None, None, statistics["rows"])
-    write_json(output / "funnel.json", [entry.to_json() for entry in tally.entries()])
+    write_accounts(output, tally.entries())
     write_json(output / "statistics.json", statistics)
     return {"rows": statistics["rows"], "parts": len(statistics["rows_per_part"])}
 
@@ -67,16 +75,20 @@ def _tables(source: Embedded | Relaion, *, scenes: Path) -> tuple[str, list[str]
     return root, list_files(root, "metadata.parquet", key=key, layout="what the stage scenes wrote")
 
 
-def _read_tables(root: str, names: list[str], *, parts: Path, work: Path) -> None:
-    with connect(work, root=root) as connection:
-        for part, name in enumerate(names):
+def _read_table(item: tuple[int, str], *, root: str, parts: Path, work: Path) -> None:
+    part, name = item
+    file = _part_file(parts, part)
+    if not file.exists():
+        with connect(work / file.stem, root=root) as connection:
             batches = relaion.read_part(connection, join(root, name), part=part)
-            write_batches(_part_file(parts, part), METADATA, batches)
+            write_batches(file, METADATA, batches)
 
 
 def _list_images(reader: LocalReader, parts: Path) -> None:
     for part in range(reader.num_parts()):
-        write_batches(_part_file(parts, part), METADATA, _listing(reader, part))
+        file = _part_file(parts, part)
+        if not file.exists():
+            write_batches(file, METADATA, _listing(reader, part))
 
 
 def _part_file(parts: Path, part: int) -> Path:
@@ -100,7 +112,7 @@ def _listing(reader: LocalReader, part: int) -> Iterator[pa.RecordBatch]:
 
 
 def _statistics(files: list[Path], work: Path) -> dict[str, Any]:
-    """Count rows per part, and how many rows have each value."""
+    """Count rows per part, and how many rows have each value; repeats show in the funnel."""
     columns = [name for name in METADATA.names if name not in ("part", "row", "row_id")]
     counts = ", ".join(f"count({name})" for name in columns)
     with connect(work) as connection:
@@ -108,11 +120,9 @@ def _statistics(files: list[Path], work: Path) -> dict[str, Any]:
         per_part = connection.sql(
             f"SELECT part, count(*) {scan} GROUP BY part ORDER BY part"
         ).fetchall()
-        total = connection.sql(f"SELECT count(*), count(DISTINCT row_id), {counts} {scan}")
-        rows, distinct, *present = total.fetchall()[0]
+        rows, *present = connection.sql(f"SELECT count(*), {counts} {scan}").fetchall()[0]
     return {
         "rows": rows,
-        "distinct_addresses": distinct,
         "rows_per_part": [number for _, number in per_part],
         "values_present": dict(zip(columns, present, strict=True)),
     }

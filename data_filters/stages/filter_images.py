@@ -3,8 +3,10 @@
 Written:
 
     filter_images/
-        verdicts/shard-000000.parquet …  one row per image that arrived (`records.IMAGE_VERDICT`)
-        funnel.json                      the accounts, filter by filter
+        group-000/
+            verdicts/shard-000000.parquet …  a row per image that arrived (`records.IMAGE_VERDICT`)
+            funnel.json                      the accounts of the group
+        funnel.json                          the accounts, filter by filter
 """
 
 import logging
@@ -17,11 +19,10 @@ from data_filters.base import first_objection
 from data_filters.config import FilterImages
 from data_filters.images.build import build_filters
 from data_filters.images.candidate import Candidate
-from data_filters.io.files import write_json
 from data_filters.io.parquet import part_files, write_rows
 from data_filters.io.processes import run_jobs
 from data_filters.io.raw_images import images
-from data_filters.ledger import Tally
+from data_filters.ledger import Tally, merge, read_accounts, write_accounts
 from data_filters.records import IMAGE_VERDICT
 
 STAGE: Final = "filter_images"
@@ -31,14 +32,20 @@ _LOG = logging.getLogger(__name__)
 
 
 def run(
-    cfg: FilterImages, *, seed: int, inputs: Mapping[str, Path], output: Path, work: Path
+    cfg: FilterImages,
+    *,
+    seed: int,
+    group: str,
+    inputs: Mapping[str, Path],
+    output: Path,
+    work: Path,
 ) -> dict[str, Any]:
-    """Write the verdicts; see the module's docstring for the layout.
+    """Write the verdicts of one group of images; see the module's docstring for the layout.
 
     Raises:
-        ValueError: More images are unreadable than `max_unreadable_rate` allows, or none passes.
+        ValueError: More images are unreadable than `max_unreadable_rate` allows.
     """
-    del seed, work  # a verdict depends on the image alone, and is quickly made again
+    del seed, group, work  # a verdict depends on the image alone, and is quickly made again
     shards = part_files(inputs["download_images"] / "raw")
     names = [each.name for each in build_filters(cfg)]
     tally, seconds = Tally(STAGE, names), dict.fromkeys(names, 0.0)
@@ -50,8 +57,34 @@ def run(
             seconds[name] += time
     _LOG.info("seconds by filter: %s", {name: round(time, 2) for name, time in seconds.items()})
     _check(tally, max_unreadable_rate=cfg.max_unreadable_rate)
-    write_json(output / "funnel.json", [entry.to_json() for entry in tally.entries()])
+    write_accounts(output, tally.entries())
     return {"images": tally.total, "kept": tally.kept}
+
+
+def gather(
+    cfg: FilterImages,
+    *,
+    seed: int,
+    parts: Mapping[str, Path],
+    inputs: Mapping[str, Path],
+    output: Path,
+    work: Path,
+) -> dict[str, Any]:
+    """Add up the accounts of all groups.
+
+    Raises:
+        ValueError: No image passes.
+    """
+    del cfg, seed, inputs, work  # the groups say all
+    entries = merge(read_accounts(folder) for folder in parts.values())
+    total, kept = entries[0].entered, entries[-1].kept
+    if kept == 0:
+        worst = max(entries, key=lambda entry: entry.dropped).filter
+        raise ValueError(
+            f"{STAGE}: none of {total} images passes; most are dropped by {worst}: loosen {STAGE}"
+        )
+    write_accounts(output, entries)
+    return {"images": total, "kept": kept}
 
 
 def _judge_shard(
@@ -81,10 +114,9 @@ def _judge_shard(
 
 
 def _check(tally: Tally, *, max_unreadable_rate: float) -> None:
-    entries = tally.entries()
     unreadable = sum(
         count
-        for entry in entries
+        for entry in tally.entries()
         for reason, count in entry.reasons.items()
         if reason in UNREADABLE
     )
@@ -93,10 +125,4 @@ def _check(tally: Tally, *, max_unreadable_rate: float) -> None:
             f"{STAGE}: {unreadable} of {tally.total} images cannot be decoded, more than "
             f"max_unreadable_rate {max_unreadable_rate:.1%} allows: look at the reasons in the "
             f"verdicts, mend the source, or raise {STAGE}.max_unreadable_rate"
-        )
-    if tally.kept == 0:
-        worst = max(entries, key=lambda entry: entry.dropped).filter
-        raise ValueError(
-            f"{STAGE}: none of {tally.total} images passes; most are dropped by {worst}: "
-            f"loosen {STAGE}"
         )

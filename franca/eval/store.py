@@ -51,6 +51,16 @@ class FeatureStore:
     num_workers: int
     device: torch.device
 
+    def image_bytes(self, images: int) -> int:
+        """Return what the features of so many images take on disk, in bytes, without patches."""
+        return images * (self.blocks + 1) * self.model.embed_dim * np.dtype(np.float32).itemsize
+
+    def dense_bytes(self, images: int) -> int:
+        """Return what the features of so many images take on disk, in bytes, with patches."""
+        patches = (self.square.side // self.model.patch_size) ** 2
+        size = patches * np.dtype(self.patch_dtype).itemsize + 2 * np.dtype(np.float32).itemsize
+        return images * size * self.model.embed_dim
+
     def _extract(
         self, images: ImageSet, transform: Transform, *, store_patches: bool
     ) -> FeatureArtifact:

@@ -8,6 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
+from franca.heads.batch_norm import BatchNorm
+
 Normalization = Literal["dinov2", "franca_release"]
 
 
@@ -82,7 +84,7 @@ class ProjectionHead(nn.Module):
         for index, (before, after) in enumerate(pairwise(widths), start=1):
             layers.append(nn.Linear(before, after))
             if index < num_layers:
-                layers += [nn.BatchNorm1d(after)] if batch_norm else []
+                layers += [BatchNorm(after)] if batch_norm else []
                 layers.append(nn.GELU())
         if normalization == "franca_release" and num_layers > 1:
             layers.append(nn.GELU())

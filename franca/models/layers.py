@@ -34,31 +34,91 @@ class Subset:
     packing: Packing
 
 
+@dataclass(frozen=True)
+class DepthSource:
+    """What stochastic depth draws from: the image decides, not who computes it or with what else.
+
+    Args:
+        generator: from the number of a group of images to its CPU generator.
+        group_size: images of a group; of their crops of one size a fixed share is left out.
+        images: numbers of the images at hand within the batch of all processes.
+    """
+
+    generator: Callable[[int], torch.Generator]
+    group_size: int
+    images: range
+
+
 def draw_subsets(
+    *, packing: Packing, drop_path: float, count: int, source: DepthSource, device: torch.device
+) -> list[Subset]:
+    """Draw `count` independent subsets, keeping floor(crops * (1 - drop_path)) of each crop size.
+
+    That share is kept of every group of images, at least one crop; where a group is dealt out over
+    processes, each keeps those of the kept ones that it has. All are drawn at once, so that the
+    device gets one copy and not one per branch. Source: DINOv2, section 5, "Efficient stochastic
+    depth", where a group is the images of one GPU.
+    """
+    groups = range(
+        source.images.start // source.group_size, -(-source.images.stop // source.group_size)
+    )
+    generators = [source.generator(group) for group in groups]
+    rows: list[Sequence[Tensor]] = []
+    scales, packings, first = [], [], 0
+    for batch, tokens in packing:
+        crops = batch // len(source.images) * source.group_size
+        kept = max(int(crops * (1 - drop_path)), 1)
+        orders = [
+            torch.rand(count, crops, generator=g).argsort(dim=1)[:, :kept] for g in generators
+        ]
+        branches, sequences = _sequences_at_hand(orders, groups, crops=crops, source=source)
+        numbers = branches.bincount(minlength=count).tolist()
+        sequence_rows = sequences[:, None] * tokens + torch.arange(tokens) + first
+        rows.append(sequence_rows.split(numbers))
+        scales.append(crops / kept)
+        packings.append([(number, tokens) for number in numbers])
+        first += batch * tokens
+    return _subsets(rows, scales, packings, device=device)
+
+
+def _sequences_at_hand(
+    orders: list[Tensor], groups: range, *, crops: int, source: DepthSource
+) -> tuple[Int[Tensor, " kept"], Int[Tensor, " kept"]]:
+    """Return branch and local sequence of each kept crop whose image is at hand, ascending."""
+    size, images = source.group_size, source.images
+    kept = torch.zeros(len(orders[0]), crops // size, len(groups) * size, dtype=torch.bool)
+    for place, order in enumerate(orders):
+        group = torch.zeros(len(order), crops, dtype=torch.bool).scatter_(1, order, True)
+        kept[:, :, place * size : (place + 1) * size] = group.unflatten(1, (-1, size))
+    start = images.start - groups.start * size
+    at_hand = kept[:, :, start : start + len(images)].flatten(1)
+    branches, sequences = at_hand.nonzero().unbind(dim=1)
+    return branches, sequences
+
+
+def _subsets(
+    rows: list[Sequence[Tensor]],
+    scales: list[float],
+    packings: list[list[tuple[int, int]]],
     *,
-    packing: Packing,
-    drop_path: float,
-    count: int,
-    generator: torch.Generator,
     device: torch.device,
 ) -> list[Subset]:
-    """Draw `count` independent subsets, keeping floor(batch * (1 - drop_path)) of each crop size.
-
-    At least one sequence of each size is kept. All are drawn at once, so that the device gets one
-    copy and not one per branch. Source: DINOv2, section 5, "Efficient stochastic depth".
-    """
-    rows, scales, kept_packing, first = [], [], [], 0
-    for batch, tokens in packing:
-        kept = max(int(batch * (1 - drop_path)), 1)
-        order = torch.rand(count, batch, generator=generator).argsort(dim=1)[:, :kept]
-        sequence_rows = order[:, :, None] * tokens + torch.arange(tokens) + first
-        rows.append(sequence_rows.flatten(1))
-        scales.append(torch.full((kept * tokens, 1), batch / kept))
-        kept_packing.append((kept, tokens))
-        first += batch * tokens
-    all_rows = torch.cat(rows, dim=1).to(device, non_blocking=True)
-    scale = torch.cat(scales).to(device, non_blocking=True)
-    return [Subset(drawn, scale, tuple(kept_packing)) for drawn in all_rows]
+    """Join what was drawn of each crop size, branch by branch, with one copy to the device."""
+    per_branch = list(zip(*rows, strict=True))
+    all_rows = torch.cat([part.flatten() for parts in per_branch for part in parts])
+    numbers = torch.tensor([[part.numel() for part in parts] for parts in per_branch])
+    factors = torch.tensor(scales).expand_as(numbers).flatten()
+    scale = factors.repeat_interleave(numbers.flatten())[:, None]
+    lengths = numbers.sum(dim=1).tolist()
+    return [
+        Subset(*drawn)
+        for drawn in zip(
+            all_rows.to(device, non_blocking=True).split(lengths),
+            scale.to(device, non_blocking=True).split(lengths),
+            zip(*packings, strict=True),
+            strict=True,
+        )
+    ]
 
 
 def attend(
@@ -120,10 +180,11 @@ class Attention(nn.Module):
     def forward(self, x: Float[Tensor, "rows dim"], packing: Packing) -> Float[Tensor, "rows dim"]:
         """Attend sequence by sequence; one attention call per crop size."""
         sizes = [batch * tokens for batch, tokens in packing]
+        width = x.shape[1] // self.heads
         outputs = []
         for rows, (batch, tokens) in zip(self.qkv(x).split(sizes), packing, strict=True):
-            q, k, v = rows.view(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-            outputs.append(attend(q, k, v).transpose(1, 2).reshape(batch * tokens, -1))
+            q, k, v = rows.view(batch, tokens, 3, self.heads, width).permute(2, 0, 3, 1, 4)
+            outputs.append(attend(q, k, v).transpose(1, 2).reshape(batch * tokens, x.shape[1]))
         mixed: Tensor = self.proj(torch.cat(outputs))
         return mixed
 

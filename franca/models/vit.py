@@ -8,9 +8,17 @@ from typing import Any, cast, get_args
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from franca.models.archs import ARCHS, Arch
-from franca.models.layers import Block, Packing, PatchEmbed, Subset, draw_subsets
+from franca.models.layers import (
+    Block,
+    DepthSource,
+    Packing,
+    PatchEmbed,
+    Subset,
+    draw_subsets,
+)
 from franca.models.pos_embed import Interpolation, resize_pos_embed
 
 Images = Float[Tensor, "batch 3 height width"]
@@ -61,6 +69,7 @@ class VisionTransformer(nn.Module):
         _check(arch, drop_path=drop_path, interpolation=interpolation)
         self.arch = arch
         self.drop_path = drop_path
+        self.recompute = False  # make each block's activations again for its gradient
         self.num_registers = registers
         self.interpolation: Interpolation = interpolation
         self.embed_dim = arch.width
@@ -144,24 +153,24 @@ class VisionTransformer(nn.Module):
         self,
         crops: Sequence[Float[Tensor, "_ 3 _ _"]],
         masks_for_first: Masks | None = None,
-        generator: torch.Generator | None = None,
+        depth: DepthSource | None = None,
     ) -> list[Features]:
         """Return the features of several crop sizes, their tokens packed into one matrix.
 
         Args:
             crops: one batch per crop size.
             masks_for_first: masks of the first batch; the others are never masked.
-            generator: CPU generator of stochastic depth.
+            depth: what stochastic depth draws from.
 
         Raises:
             ValueError: if stochastic depth is on (training mode, `drop_path` > 0) and there is no
-                generator, or a side of the images is not a multiple of the patch size.
+                source of draws, or a side of the images is not a multiple of the patch size.
         """
         masks = [masks_for_first] + [None] * (len(crops) - 1)
         embedded = [self._embed(*pair) for pair in zip(crops, masks, strict=True)]
         packing = _packing([tokens for tokens, _ in embedded])
         x = torch.cat([tokens.flatten(0, 1) for tokens, _ in embedded])
-        *_, x = self._stream(x, packing, self._draw_subsets(packing, x.device, generator))
+        *_, x = self._stream(x, packing, self._draw_subsets(packing, x.device, depth))
         rows = self.norm(x).split([batch * tokens for batch, tokens in packing])
         return [
             self._features(part.view_as(tokens), grid)
@@ -225,21 +234,27 @@ class VisionTransformer(nn.Module):
     ) -> Iterator[Tensor]:
         """Yield the residual stream after each block."""
         for index, block in enumerate(self.blocks):
-            x = block(x, packing, subsets and subsets[2 * index : 2 * index + 2])
+            pair = subsets and subsets[2 * index : 2 * index + 2]
+            if self.recompute and torch.is_grad_enabled():
+                x = checkpoint(
+                    block, x, packing, pair, use_reentrant=False, preserve_rng_state=False
+                )
+            else:
+                x = block(x, packing, pair)
             yield x
 
     def _draw_subsets(
-        self, packing: Packing, device: torch.device, generator: torch.Generator | None
+        self, packing: Packing, device: torch.device, depth: DepthSource | None
     ) -> list[Subset] | None:
         if not (self.training and self.drop_path):
             return None
-        if generator is None:
-            raise ValueError("stochastic depth needs a generator: pass one, or call model.eval()")
+        if depth is None:
+            raise ValueError("stochastic depth needs `depth`: pass it, or call model.eval()")
         return draw_subsets(
             packing=packing,
             drop_path=self.drop_path,
             count=2 * len(self.blocks),
-            generator=generator,
+            source=depth,
             device=device,
         )
 

@@ -5,6 +5,7 @@ output/ of one checkpoint
   evidence/*.npz    per image, what the metrics follow from; paired comparisons need it
   details.json      what was chosen on the way (a penalty, a learning rate), seed and resamples
   samples.npz       patch tokens and masks of a few images, for the report's pictures
+  bounds.json       of the first checkpoint only: what features that are the ground truth reach
 work/features/      extracted features, resumable
 
 output/ of gather
@@ -13,52 +14,33 @@ output/ of gather
 """
 
 import dataclasses
-import json
-import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from franca.config.evaluate import Evaluate
+from franca.config.evaluate import Evaluate, Task
 from franca.config.evaluation_sets import EvaluationSet
-from franca.eval.benchmark import Kind, NoveltyInputs, SegmentationInputs
-from franca.eval.comparison import (
-    compare,
-    joined_rows,
-    ladder,
-    markdown_table,
-    unique_seeds,
-    write_csv,
-)
-from franca.eval.datasets import SegmentationImages, open_labelled
+from franca.eval.benchmark import SegmentationInputs
+from franca.eval.comparison import compare, ladder
 from franca.eval.features import FeatureModel, digest_files
 from franca.eval.in_context import predict
+from franca.eval.inputs.sets import EvaluationSets
 from franca.eval.registry import BENCHMARKS
-from franca.eval.results import (
-    Metric,
-    evidence_path,
-    read_metrics,
-    write_evidence,
-    write_json,
-    write_metrics,
-)
+from franca.eval.results import read_metrics, write_json, write_metrics
 from franca.eval.store import FeatureStore
+from franca.eval.suite import Pair, Suite
+from franca.eval.tables import csv_text, joined_rows, main_cells, markdown
 from franca.eval.transforms import CentreCrop, Square
 from franca.models.vit import Features, VisionTransformer
 from franca.models.weights import load_backbone
 from franca.rasa.linear_map import LinearMap, load_map
 
-_LOGGER = logging.getLogger(__name__)
-_KIND_OF_SET: dict[Kind, str] = {
-    "classification": "classification",
-    "segmentation": "segmentation",
-    "novelty": "novel",
-}
+_FIRST = "step-0000000"
+GROUND_TRUTH = "ground_truth"
 
 
 class WithoutPosition:
@@ -108,83 +90,6 @@ def load_checkpoint(
     return WithoutPosition(model, load_map(map_path)), digest_files(path, map_path)
 
 
-class _Sets:
-    """The evaluation sets by name, opened and extracted once each."""
-
-    def __init__(
-        self, declared: Mapping[str, EvaluationSet], *, scenes: Path, store: FeatureStore
-    ) -> None:
-        self._declared = declared
-        self._scenes = scenes
-        self._store = store
-        self._inputs: dict[str, tuple[Any, str]] = {}
-
-    def declared(self, name: str) -> EvaluationSet:
-        if name not in self._declared:
-            known = ", ".join(self._declared) or "none"
-            raise ValueError(
-                f"evaluate.tasks names the set {name!r}, which evaluation_sets does not: {known}"
-            )
-        return self._declared[name]
-
-    def inputs(self, name: str) -> tuple[Any, str]:
-        """Return what benchmarks see of a set, and the digest of the images that are scored."""
-        if name not in self._inputs:
-            self._inputs[name] = self._prepare(name)
-        return self._inputs[name]
-
-    def segmentation_images(self, name: str, *, test: bool) -> SegmentationImages:
-        """Open a split of a segmentation set."""
-        declared = self.declared(name)
-        split, limit = _split(declared, test=test)
-        return SegmentationImages(self._root(declared), split=split, limit=limit)
-
-    def _root(self, declared: EvaluationSet) -> Path:
-        return Path(declared.root.format(scenes=self._scenes))
-
-    def _prepare(self, name: str) -> tuple[Any, str]:
-        declared = self.declared(name)
-        if declared.kind == "segmentation":
-            train, test = (self.segmentation_images(name, test=flag) for flag in (False, True))
-            test.check_classes(declared.num_classes)
-            found = self._store.segmentation(
-                train,
-                test,
-                num_classes=declared.num_classes or 0,
-                ignore_index=declared.ignore_index or 0,
-            )
-            return found, test.digest
-        if declared.kind == "classification":
-            sources = [self._labelled(declared, test=flag) for flag in (False, True)]
-            return self._store.classification(*sources), sources[1].digest
-        known, digest = self.inputs(declared.known_set or "")
-        novel = self._labelled(declared, test=True)
-        return NoveltyInputs(
-            known=known, novel=self._store.cls_tokens(novel)
-        ), digest + novel.digest
-
-    def _labelled(self, declared: EvaluationSet, *, test: bool) -> Any:
-        split, limit = _split(declared, test=test)
-        return open_labelled(declared.format, self._root(declared), split=split, limit=limit)
-
-
-def _split(declared: EvaluationSet, *, test: bool) -> tuple[str, int | None]:
-    if test:
-        return declared.test_split, declared.max_test
-    return declared.train_split or "", declared.max_train
-
-
-def _check_tasks(cfg: Evaluate, sets: _Sets) -> None:
-    for task in cfg.tasks:
-        wanted = _KIND_OF_SET[BENCHMARKS[task.benchmark].kind]
-        found = sets.declared(task.evaluation_set).kind
-        if found != wanted:
-            raise ValueError(
-                f"evaluate.tasks runs {task.benchmark} on {task.evaluation_set}, a {found} set: "
-                f"it needs a {wanted} set"
-            )
-
-
 def run(
     cfg: Evaluate,
     *,
@@ -195,7 +100,7 @@ def run(
     work: Path,
     checkpoint: str,
 ) -> dict[str, Any]:
-    """Run every task on one checkpoint.
+    """Run the tasks on one checkpoint; in the middle of pretraining, only the quick benchmarks.
 
     Args:
         cfg: the section.
@@ -213,84 +118,136 @@ def run(
         FileNotFoundError: no such checkpoint, or a set is not where it should be.
         ValueError: a task does not fit its set, or a set is not laid out as declared.
     """
-    device = torch.device(_device(cfg.device))
+    device = evaluation_device(cfg.device)
     model, digest = load_checkpoint(checkpoint, inputs, device=device)
-    store = FeatureStore(
+    suite = build_suite(
+        cfg,
         model=model,
         weights_digest=digest,
+        evaluation_sets=evaluation_sets,
+        scenes=inputs["scenes"],
+        seed=seed,
+        folder=work / "features",
+        device=device,
+    )
+    suite.check(_pairs(cfg.tasks))
+    tasks = _pairs(_tasks(cfg, inputs["pretrain"], checkpoint))
+    metrics = suite.run(tasks, output, title=f"benchmarks of {checkpoint}")
+    if checkpoint == _FIRST:
+        write_metrics(output / "bounds.json", suite.bounds(tasks))
+    _write_samples(cfg, suite, output / "samples.npz")
+    return {f"{m.benchmark}/{m.dataset}/{m.metric}": round(m.value, 6) for m in metrics}
+
+
+def _tasks(cfg: Evaluate, pretrain: Path, checkpoint: str) -> tuple[Task, ...]:
+    """Return all tasks for the ends of a phase of training, the quick ones for what is between."""
+    steps = sorted(path.stem for path in (pretrain / "checkpoints").glob("step-*.safetensors"))
+    if checkpoint not in steps[1:-1]:
+        return cfg.tasks
+    return tuple(task for task in cfg.tasks if BENCHMARKS[task.benchmark].quick)
+
+
+def _pairs(tasks: Sequence[Task]) -> list[Pair]:
+    return [Pair(task.benchmark, task.evaluation_set) for task in tasks]
+
+
+def build_suite(
+    cfg: Evaluate,
+    *,
+    model: FeatureModel,
+    weights_digest: str,
+    evaluation_sets: Mapping[str, EvaluationSet],
+    scenes: Path,
+    seed: int,
+    folder: Path,
+    device: torch.device,
+) -> Suite:
+    """Build the suite that runs the section's benchmarks on one model.
+
+    Args:
+        cfg: the section.
+        model: on `device`, in evaluation mode.
+        weights_digest: hash that stands for everything the model is.
+        evaluation_sets: sets by name.
+        scenes: published folder of the rendered world.
+        seed: global seed.
+        folder: where features are kept.
+        device: where the model is.
+    """
+    store = FeatureStore(
+        model=model,
+        weights_digest=weights_digest,
         crop=CentreCrop(resize=cfg.resize, crop=cfg.crop_size),
         square=Square(side=cfg.dense_size),
         blocks=max(cfg.linear_cached.blocks),
         patch_dtype=cfg.patch_dtype,
-        folder=work / "features",
+        folder=folder,
         batch_size=cfg.batch_size,
         num_workers=cfg.num_workers,
         device=device,
     )
-    sets = _Sets(evaluation_sets, scenes=inputs["scenes"], store=store)
-    _check_tasks(cfg, sets)
-    metrics: list[Metric] = []
-    details: dict[str, Any] = {"seed": seed, "resamples": cfg.resamples, "tasks": {}}
-    for task in tqdm(cfg.tasks, desc=f"benchmarks of {checkpoint}"):
-        benchmark, name = BENCHMARKS[task.benchmark], task.evaluation_set
-        seen, images_digest = sets.inputs(name)
-        parameters = getattr(cfg, task.benchmark).model_dump()
-        outcome = benchmark.run(seen, seed=seed, device=device, **parameters)
-        metrics += benchmark.measure(
-            outcome.evidence, dataset=name, resamples=cfg.resamples, seed=seed
-        )
-        write_evidence(
-            evidence_path(output, benchmark.name, name),
-            outcome.evidence,
-            images_digest=images_digest,
-        )
-        details["tasks"][f"{benchmark.name}-{name}"] = dict(outcome.details)
-    write_metrics(output / "metrics.json", metrics)
-    write_json(output / "details.json", details)
-    _write_samples(cfg, sets, store, output / "samples.npz", seed=seed)
-    return {f"{m.benchmark}/{m.dataset}/{m.metric}": round(m.value, 6) for m in metrics}
+    return Suite(
+        sets=EvaluationSets(all=evaluation_sets, scenes=scenes, store=store),
+        parameters={name: getattr(cfg, name).model_dump() for name in BENCHMARKS},
+        seed=seed,
+        resamples=cfg.resamples,
+    )
 
 
-def _device(wanted: str) -> str:
-    if wanted != "auto":
-        return wanted
-    return "cuda" if torch.cuda.is_available() else "cpu"
+def evaluation_device(wanted: str) -> torch.device:
+    """Return the device that `evaluate.device` means."""
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(wanted)
 
 
-def _write_samples(
-    cfg: Evaluate, sets: _Sets, store: FeatureStore, path: Path, *, seed: int
-) -> None:
+def _write_samples(cfg: Evaluate, suite: Suite, path: Path) -> None:
     """Store a few images of the first dense set with what the model makes of them."""
-    dense = {
-        task.evaluation_set: None
-        for task in cfg.tasks
-        if BENCHMARKS[task.benchmark].kind == "segmentation"
-    }
+    dense = [
+        task for task in _pairs(cfg.tasks) if BENCHMARKS[task.benchmark].kind == "segmentation"
+    ]
     if not dense or cfg.num_samples == 0:
         return
-    name = next(iter(dense))
-    images = sets.segmentation_images(name, test=True)
+    name, sets = dense[0].evaluation_set, suite.sets
+    images = sets.segmented(name, test=True)
     spread = np.linspace(0, len(images) - 1, min(cfg.num_samples, len(images)))
     chosen: list[int] = spread.round().astype(int).tolist()
-    arrays: dict[str, Any] = store.samples(images, chosen)
-    if any(task.benchmark == "in_context" and task.evaluation_set == name for task in cfg.tasks):
-        inputs: SegmentationInputs = sets.inputs(name)[0]
+    arrays: dict[str, Any] = sets.store.samples(images, chosen)
+    in_context = Pair("in_context", name)
+    if in_context in dense:
+        inputs: SegmentationInputs = suite.prepared(in_context).inputs
         painted = predict(
             dataclasses.replace(inputs, test=inputs.test.choose(chosen)),
-            seed=seed,
-            device=store.device,
-            **cfg.in_context.model_dump(),
+            seed=suite.seed,
+            device=sets.store.device,
+            **suite.parameters["in_context"],
         )
         arrays["segmented"] = np.stack([mask.numpy() for mask in painted])
     np.savez_compressed(path, **arrays)
 
 
-def gather(evaluations: Mapping[str, Path], *, output: Path) -> dict[str, Any]:
+def gather(
+    cfg: Evaluate,
+    *,
+    seed: int,
+    evaluation_sets: Mapping[str, EvaluationSet],
+    parts: Mapping[str, Path],
+    inputs: Mapping[str, Path],
+    output: Path,
+    work: Path,
+) -> dict[str, Any]:
     """Join the evaluations of all checkpoints and compare them on the same images.
 
+    What perfect features reach stands beside them as the checkpoint "ground_truth".
+
     Args:
-        evaluations: published evaluation of each checkpoint, in order of training.
+        cfg: what each evaluation followed.
+        seed: likewise.
+        evaluation_sets: likewise.
+        parts: published evaluation of each checkpoint, in order of training.
+        inputs: what each evaluation read.
         output: staging folder.
+        work: unused, gathering is quick.
 
     Returns:
         How many checkpoints and metrics there are, and how many beat the first checkpoint.
@@ -298,14 +255,16 @@ def gather(evaluations: Mapping[str, Path], *, output: Path) -> dict[str, Any]:
     Raises:
         ValueError: evaluations that do not belong together.
     """
-    results = {name: read_metrics(path / "metrics.json") for name, path in evaluations.items()}
-    settings = [json.loads((path / "details.json").read_text()) for path in evaluations.values()]
-    seed, resamples = unique_seeds(settings)
-    names = list(evaluations)
-    rows = compare(evaluations, results, pairs=list(ladder(names)), resamples=resamples, seed=seed)
+    del evaluation_sets, inputs, work  # the parts say all
+    results = {name: read_metrics(path / "metrics.json") for name, path in parts.items()}
+    names, pairs = list(parts), list(ladder(list(parts)))
+    bounds = parts[names[0]] / "bounds.json"
+    rows = compare(parts, results, pairs=pairs, resamples=cfg.resamples, seed=seed)
+    if bounds.is_file():
+        results[GROUND_TRUTH] = read_metrics(bounds)
     write_json(output / "results.json", joined_rows(results))
-    write_csv(output / "results.csv", results)
-    (output / "results.md").write_text(markdown_table(results), encoding="utf-8")
+    (output / "results.csv").write_text(csv_text(results), encoding="utf-8")
+    (output / "results.md").write_text(markdown(main_cells(results)), encoding="utf-8")
     write_json(output / "comparisons.json", rows)
     clear = [row for row in rows if row["baseline"] == names[0] and row["p_value"] < 0.05]
     return {

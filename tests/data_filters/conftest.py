@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from data_filters.base import RuleFilter
-from data_filters.io.parquet import write_rows
-from data_filters.metadata.judge import judged_sql
+from data_filters.io.parquet import scan_sql, write_rows
+from data_filters.metadata.judge import judged_sql, named_rules, verdicts
 from data_filters.records import METADATA, content_id
 
 SHARED = Path(__file__).parents[2] / ".." / "shared" / "data"
@@ -97,10 +97,12 @@ def judge(metadata_part) -> Callable[..., list[tuple[str, str] | None]]:
         filters: RuleFilter | Sequence[RuleFilter], rows: Sequence[Mapping[str, Any]]
     ) -> list[tuple[str, str] | None]:
         chain = [filters] if isinstance(filters, RuleFilter) else list(filters)
-        query = judged_sql([metadata_part(rows)], chain)
+        rules = named_rules(chain)
+        query = judged_sql(f"SELECT * FROM {scan_sql([metadata_part(rows)])}", rules)
         with duckdb.connect() as connection:
-            verdicts = connection.sql(f"SELECT verdict FROM ({query}) ORDER BY row").fetchall()
-        return [None if v is None else (v["filter"], v["reason"]) for (v,) in verdicts]
+            judged = connection.sql(f"{query} ORDER BY row").to_arrow_table().combine_chunks()
+        found = verdicts(judged.to_batches()[0], rules).to_pylist()
+        return [None if v["kept"] else (v["filter"], v["reason"]) for v in found]
 
     return judge
 

@@ -2,13 +2,13 @@
 
 from typing import Any
 
+from franca.models.gpus import Gpu
 from workflow.plan.data import DataPlan, Range, data_plan, known_source, times
 from workflow.plan.published import (
     ANSWERING,
     FETCHED_PER_SECOND,
     PAPER_GPU,
     PAPER_GPU_HOURS,
-    Gpu,
 )
 from workflow.plan.text import between, count, digits, note, scaled, share, table
 from workflow.plan.training import USABLE, Phase, fewest_gpus, memory, phases, published_bytes

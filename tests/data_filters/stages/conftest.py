@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from data_filters import config
+from data_filters.groups import group_names
 from data_filters.stages import (
     deduplicate,
     download_images,
@@ -26,6 +27,7 @@ from data_filters.stages import (
     filter_metadata,
     pack_shards,
 )
+from workflow.stages import BY_NAME
 
 KEPT = ("pack_shards", None, None)
 PATIENCE = ("flaky", "busy_once", "moved", "mistyped", "opt_out_other")
@@ -59,7 +61,7 @@ STAGES = {
     "pack_shards": pack_shards,
 }
 PARAMETERS: dict[str, dict[str, Any]] = {
-    "fetch_metadata": {"source": {"kind": "embedded"}},
+    "fetch_metadata": {"source": {"kind": "embedded"}, "groups": 2},
     "filter_metadata": {
         "thresholds": "relaion_600m",
         "allowed_schemes": ["http", "https"],
@@ -137,6 +139,11 @@ class Chain:
     def table(self, stage: str, name: str) -> list[dict[str, Any]]:
         return pq.read_table(self.folders[stage] / name).to_pylist()
 
+    def tables(self, stage: str, pattern: str) -> list[dict[str, Any]]:
+        """The rows of all tables that match, in the order of their names."""
+        files = sorted(self.folders[stage].glob(pattern))
+        return [row for file in files for row in pq.read_table(file).to_pylist()]
+
     def funnel(self, stage: str) -> dict[str, dict[str, int]]:
         accounts = json.loads((self.folders[stage] / "funnel.json").read_text())
         return {account["filter"]: account["reasons"] for account in accounts}
@@ -145,27 +152,37 @@ class Chain:
 def run_stages(
     world: World, place: Path, *, names: list[str] | None = None, inputs: Any = None, **changes: Any
 ) -> Chain:
-    """Run some stages in order; `changes` maps a stage to changed parameters."""
+    """Run some stages in order, group by group; `changes` maps a stage to changed parameters."""
     folders = {"scenes": world.folder, **(inputs or {})}
     summaries = {}
+    fetch = section("fetch_metadata", **changes.get("fetch_metadata", {}))
+    shared = {"fetch_metadata": fetch, "evaluation_sets": world.evaluation_sets}
     for name in names or STAGES:
         output, work = place / "artifacts" / name, place / "work" / name
         shutil.rmtree(output, ignore_errors=True)
-        output.mkdir(parents=True)
-        work.mkdir(parents=True, exist_ok=True)
-        more: dict[str, Any] = {}
-        if name == "download_images":
-            more = {
-                "fetch_metadata": section("fetch_metadata", **changes.get("fetch_metadata", {}))
-            }
-        if name == "deduplicate":
-            more = {"evaluation_sets": world.evaluation_sets}
         cfg = section(name, **changes.get(name, {}))
-        summaries[name] = STAGES[name].run(
-            cfg, seed=0, inputs=folders, output=output, work=work, **more
-        )
+        more = {"seed": 0, **{key: shared[key] for key in BY_NAME[name].shared}}
+        if BY_NAME[name].fan_out == "group":
+            groups = [*group_names(fetch.groups)]
+            for group in groups:
+                part, state = _folders(output / group, work / group)
+                near = {
+                    other: folder / group if other in BY_NAME[name].by_group else folder
+                    for other, folder in folders.items()
+                }
+                STAGES[name].run(cfg, **more, group=group, inputs=near, output=part, work=state)
+            more["parts"] = {group: output / group for group in groups}
+        stage = STAGES[name].gather if "parts" in more else STAGES[name].run
+        _folders(output, work)
+        summaries[name] = stage(cfg, **more, inputs=folders, output=output, work=work)
         folders[name] = output
     return Chain(folders, summaries, place / "work")
+
+
+def _folders(*folders: Path) -> tuple[Path, ...]:
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+    return folders
 
 
 def again(data: bytes, *, scale: float = 1.0, quality: int = 80) -> bytes:

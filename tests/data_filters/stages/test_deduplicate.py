@@ -38,9 +38,11 @@ def test_without_looks_only_exact_copies_go(chain, world, stages, tmp_path):
 
 def run(chain, tmp_path, parameters, sets):
     cfg = deduplicate.Deduplicate(**parameters["deduplicate"])
-    return deduplicate.run(
+    groups = sorted(chain.folders["deduplicate"].glob("group-*"))
+    return deduplicate.gather(
         cfg,
         seed=0,
+        parts={group.name: group for group in groups},
         inputs=chain.folders,
         output=tmp_path / "out",
         work=tmp_path / "work",

@@ -16,8 +16,8 @@ NAMES = ["fetch_metadata", "filter_metadata"]
 
 
 def test_original_bytes_are_kept(chain, world):
-    kept = {row["row_id"]: row for row in chain.table("filter_metadata", "kept/part-00000.parquet")}
-    tables = sorted((chain.folders["download_images"] / "raw").glob("*.parquet"))
+    kept = {row["row_id"]: row for row in chain.tables("filter_metadata", "*/kept/*.parquet")}
+    tables = sorted(chain.folders["download_images"].glob("*/raw/*.parquet"))
     arrived = {row_id: data for table in tables for row_id, _, data in images(table)}
     for row_id, data in arrived.items():
         name = kept[row_id]["url"].rpartition("/")[2]
@@ -27,22 +27,19 @@ def test_original_bytes_are_kept(chain, world):
 
 
 def test_every_row_is_in_the_table_with_a_reason_or_a_place(chain):
-    rows = [
-        row
-        for table in sorted((chain.folders["download_images"] / "raw").glob("*.parquet"))
-        for row in pq.read_table(table).to_pylist()
-    ]
-    kept = chain.table("filter_metadata", "kept/part-00000.parquet")
-    assert sorted(row["row_id"] for row in rows) == sorted(row["row_id"] for row in kept)
+    rows = chain.tables("download_images", "*/raw/*.parquet")
+    kept = {row["row_id"] for row in chain.tables("filter_metadata", "*/kept/*.parquet")}
+    assert sorted(row["row_id"] for row in rows) == sorted(kept)  # repeated URLs only once
     for row in rows:
         assert (row["reason"] is None) == row["kept"] == (row["sha256"] is not None)
 
 
 def test_too_little_success_stops_the_pipeline(chain, world, stages, tmp_path):
     inputs = {name: chain.folders[name] for name in NAMES}
-    work = tmp_path / "work" / "download_images"
-    work.mkdir(parents=True)
-    (work / "raw").symlink_to(chain.work / "download_images" / "raw")
+    for group in ("group-000", "group-001"):
+        work = tmp_path / "work" / "download_images" / group
+        work.mkdir(parents=True)
+        (work / "raw").symlink_to(chain.work / "download_images" / group / "raw")
     with pytest.raises(
         ValueError, match=r"rows arrived .*min_success_rate 99\.0% .*most often"
     ) as e:
@@ -74,8 +71,8 @@ def test_large_images_are_shrunk_and_small_jpegs_keep_their_bytes(
         inputs=inputs,
         download_images={"resize": resize},
     )
-    kept = {row["row_id"]: row for row in chain.table("filter_metadata", "kept/part-00000.parquet")}
-    tables = sorted((shrunk.folders["download_images"] / "raw").glob("*.parquet"))
+    kept = {row["row_id"]: row for row in chain.tables("filter_metadata", "*/kept/*.parquet")}
+    tables = sorted(shrunk.folders["download_images"].glob("*/raw/*.parquet"))
     arrived = {
         kept[row_id]["url"].rpartition("/")[2]: data
         for table in tables
@@ -99,6 +96,7 @@ from data_filters.stages import download_images
 order = json.loads(sys.argv[1])
 download_images.run(
     DownloadImages(**order["cfg"]), seed=0, fetch_metadata=FetchMetadata(**order["fetch"]),
+    group="group-000",
     inputs={k: Path(v) for k, v in order["inputs"].items()},
     output=Path(order["output"]), work=Path(order["work"]),
 )
@@ -123,7 +121,7 @@ def test_a_killed_download_continues_and_ends_with_the_same_bytes(
 ):
     monkeypatch.setenv("FRANCA_WORKERS", "1")
     inputs = {name: chain.folders[name] for name in (*NAMES, "scenes")}
-    raw = tmp_path / "work" / "download_images" / "raw"
+    raw = tmp_path / "work" / "download_images" / "group-000" / "raw"
     order = {
         "cfg": parameters["download_images"],
         "fetch": parameters["fetch_metadata"],

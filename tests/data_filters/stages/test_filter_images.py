@@ -5,9 +5,10 @@ import pytest
 
 
 def test_every_image_that_arrived_has_a_verdict(chain):
-    for raw in sorted((chain.folders["download_images"] / "raw").glob("*.parquet")):
+    for raw in sorted(chain.folders["download_images"].glob("*/raw/*.parquet")):
         arrived = [row["row_id"] for row in pq.read_table(raw).to_pylist() if row["kept"]]
-        verdicts = chain.table("filter_images", f"verdicts/{raw.name}")
+        group = raw.parent.parent.name
+        verdicts = chain.table("filter_images", f"{group}/verdicts/{raw.name}")
         assert [verdict["row_id"] for verdict in verdicts] == arrived
         for verdict in verdicts:
             assert verdict["kept"] == (verdict["reason"] is None) == (verdict["width"] is not None)

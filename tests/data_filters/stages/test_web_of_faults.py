@@ -116,7 +116,8 @@ def test_every_row_is_accounted_for_and_every_good_image_is_there_twice_the_same
     large_web, stages, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("FRANCA_WORKERS", "2")
-    one = stages(large_web, tmp_path / "one", download_images=DOWNLOAD)
+    pack = {"samples_per_shard": 500}
+    one = stages(large_web, tmp_path / "one", download_images=DOWNLOAD, pack_shards=pack)
     ledger = one.table("pack_shards", "ledger.parquet")
     assert len(ledger) == ROWS
     found = {row["url"]: (row["stage"], row["filter"], row["reason"]) for row in ledger}
@@ -133,7 +134,8 @@ def test_every_row_is_accounted_for_and_every_good_image_is_there_twice_the_same
             file.seek(row["offset"])
             assert file.read(row["size"]) == (images / names[row["key"]]).read_bytes()
     monkeypatch.setenv("FRANCA_WORKERS", "1")
-    two = stages(large_web, tmp_path / "two", download_images={**DOWNLOAD, "threads": 64})
+    other = {**DOWNLOAD, "threads": 64}
+    stages(large_web, tmp_path / "two", download_images=other, pack_shards=pack)
     assert digests(tmp_path / "two" / "artifacts") == digests(tmp_path / "one" / "artifacts")
 
 

@@ -1,9 +1,14 @@
-"""Stored results of the reference implementations."""
+"""Stored results of the reference implementations, and a store over a small model."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+
+from franca.eval.store import FeatureStore
+from franca.eval.transforms import CentreCrop, Square
+from tests.franca.eval.worlds import BlockModel
 
 ORACLES = Path(__file__).parents[2] / "oracles"
 
@@ -14,3 +19,19 @@ def oracle():
         return np.load(ORACLES / f"{name}.npz", allow_pickle=False)
 
     return load
+
+
+@pytest.fixture
+def store(tmp_path):
+    return FeatureStore(
+        model=BlockModel(),
+        weights_digest="w",
+        crop=CentreCrop(resize=16, crop=16),
+        square=Square(side=16),
+        blocks=2,
+        patch_dtype="float16",
+        folder=tmp_path / "features",
+        batch_size=4,
+        num_workers=0,
+        device=torch.device("cpu"),
+    )

@@ -5,25 +5,7 @@ import pytest
 import torch
 
 from franca.eval.datasets import FolderImages, ParquetImages, SegmentationImages
-from franca.eval.store import FeatureStore
-from franca.eval.transforms import CentreCrop, Square
-from tests.franca.eval.worlds import BlockModel, write_folder, write_parquet, write_voc
-
-
-@pytest.fixture
-def store(tmp_path):
-    return FeatureStore(
-        model=BlockModel(),
-        weights_digest="w",
-        crop=CentreCrop(resize=16, crop=16),
-        square=Square(side=16),
-        blocks=2,
-        patch_dtype="float16",
-        folder=tmp_path / "features",
-        batch_size=4,
-        num_workers=0,
-        device=torch.device("cpu"),
-    )
+from tests.franca.eval.worlds import write_folder, write_parquet, write_voc
 
 
 def test_classification(store, tmp_path):
@@ -61,3 +43,16 @@ def test_segmentation_and_samples(store, tmp_path):
     for row, index in enumerate([0, 2, 4]):
         np.testing.assert_array_equal(samples["masks"][row], inputs.test.masks[index])
         np.testing.assert_array_equal(samples["patches"][row], inputs.test.patches[index])
+
+
+def test_announced_sizes_are_those_on_disk(store, tmp_path):
+    write_voc(tmp_path / "voc", {"train": 3, "val": 5})
+    write_folder(tmp_path / "objects", "val", {"a": 4, "b": 3})
+    dense = SegmentationImages(tmp_path / "voc", split="val", limit=None)
+    store.samples(dense, [0])
+    store.cls_tokens(FolderImages(tmp_path / "objects", split="val", limit=None))
+    stored = sorted(
+        sum(np.load(array, mmap_mode="r").nbytes for array in folder.glob("*.npy"))
+        for folder in store.folder.iterdir()
+    )
+    assert stored == sorted([store.dense_bytes(5), store.image_bytes(7)])

@@ -9,6 +9,7 @@ import torch
 from franca.config.evaluate import Evaluate
 from franca.config.evaluation_sets import EvaluationSet
 from franca.eval.registry import BENCHMARKS
+from franca.eval.truth import TRUTHS
 from franca.models.vit import build_vit
 from franca.models.weights import save_backbone
 from franca.randomness import generator
@@ -163,13 +164,23 @@ def test_what_reads_cls_tokens_is_the_same_bits_with_and_without_the_map(publish
         np.testing.assert_array_equal(plain[name], mapped[name])
 
 
-def test_gather_joins_and_compares(published, tmp_path):
-    summary = gather(published, output=tmp_path)
+def test_gather_joins_and_compares(inputs, published, tmp_path):
+    summary = gather(
+        Evaluate(**(EVALUATE | {"tasks": TASKS})),
+        seed=0,
+        evaluation_sets=SETS,
+        parts=published,
+        inputs=inputs,
+        output=tmp_path,
+        work=tmp_path / "work",
+    )
     assert set(files(tmp_path)) == {"results.json", "results.csv", "results.md", "comparisons.json"}
     rows = json.loads((tmp_path / "results.json").read_text())
-    assert list(dict.fromkeys(row["checkpoint"] for row in rows)) == NAMES
+    assert list(dict.fromkeys(row["checkpoint"] for row in rows)) == [*NAMES, "ground_truth"]
     assert summary["checkpoints"] == 4
-    assert summary["metrics"] * 4 == len(rows)
+    perfect = [row for row in rows if row["checkpoint"] == "ground_truth"]
+    assert {row["benchmark"] for row in perfect} == set(TRUTHS)
+    assert summary["metrics"] * 4 == len(rows) - len(perfect)
     comparisons = json.loads((tmp_path / "comparisons.json").read_text())
     pairs = {(row["checkpoint"], row["baseline"]) for row in comparisons}
     assert pairs == {(name, NAMES[0]) for name in NAMES[1:]} | {
@@ -179,6 +190,21 @@ def test_gather_joins_and_compares(published, tmp_path):
     for row in comparisons:
         if (row["benchmark"], row["baseline"], row["checkpoint"]) == ("knn", "highres", "rasa"):
             assert (row["difference"], row["p_value"]) == (0.0, 1.0)
+
+
+def test_perfect_features_reach_the_ends_of_the_scales(published):
+    rows = json.loads((published[NAMES[0]] / "bounds.json").read_text())
+    values = {(row["benchmark"], row["metric"]): row["value"] for row in rows}
+    exact = {
+        ("knn", "top1@k20"): 1.0,
+        ("logreg", "top1"): 1.0,
+        ("ood", "auroc@knn2"): 1.0,
+        ("depth", "rmse@scale_invariant"): 0.0,
+        ("normals", "within11"): 1.0,
+        ("position", "r2"): 1.0,
+    }
+    assert {key: values[key] for key in exact} == pytest.approx(exact, abs=0.01)
+    assert ("knn", "top1@d/2") not in values
 
 
 def test_samples_serve_the_report(published):
@@ -200,6 +226,21 @@ def test_tasks_that_do_not_fit_stop_before_any_work(inputs, tmp_path, tasks, mes
     with pytest.raises(ValueError, match=message):
         evaluate(inputs, tmp_path, "highres", tasks=wrong)
     assert not (tmp_path / "work").exists()
+
+
+def test_between_the_ends_of_pretraining_only_quick_benchmarks_run(inputs, tmp_path):
+    folder = tmp_path / "pretrain" / "checkpoints"
+    folder.mkdir(parents=True)
+    first, last = (inputs["pretrain"] / f"checkpoints/{name}.safetensors" for name in NAMES[:2])
+    for name, source in (("0000000", first), ("0000005", last), ("0000010", last)):
+        (folder / f"step-{name}.safetensors").write_bytes(source.read_bytes())
+    chosen = [task for task in TASKS if task["benchmark"] in ("logreg", "depth")]
+    ran = {}
+    for step in (5, 10):
+        moved = inputs | {"pretrain": folder.parent}
+        output, _ = evaluate(moved, tmp_path, f"step-{step:07d}", tasks=chosen)
+        ran[step] = {row["benchmark"] for row in json.loads((output / "metrics.json").read_text())}
+    assert ran == {5: {"depth"}, 10: {"depth", "logreg"}}  # logreg is not quick
 
 
 def test_missing_checkpoint_is_named(inputs, tmp_path):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from franca.models.gpus import GPUS
 from workflow import params
 from workflow.plan.page import describe
-from workflow.plan.published import GPUS
 
 ROOT = Path(__file__).parents[3]
 TREE = params.read(ROOT / "params.yaml")

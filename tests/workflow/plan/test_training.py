@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from franca.models.gpus import GPUS
 from workflow import params
-from workflow.plan.published import GPUS, PAPER_GPU, PAPER_GPU_HOURS
+from workflow.plan.published import PAPER_GPU, PAPER_GPU_HOURS
 from workflow.plan.training import USABLE, fewest_gpus, memory, phases, published_bytes
 
 TREE = params.read(Path(__file__).parents[3] / "params.yaml")

@@ -1,0 +1,1 @@
+"""From the declared evaluation sets to what each kind of benchmark sees."""

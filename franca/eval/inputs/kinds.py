@@ -1,0 +1,81 @@
+"""Kinds of benchmark: which sets each can use, and how a set is prepared for it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from franca.eval.benchmark import Benchmark, Kind, NoveltyInputs
+from franca.eval.inputs.sets import EvaluationSets, Prepared
+
+
+@dataclass(frozen=True)
+class KindOfInputs:
+    """How benchmarks of one kind get what they see.
+
+    Attributes:
+        set_kind: the kind of set that can be prepared.
+        prepare: from the sets and a name to the inputs.
+    """
+
+    set_kind: str
+    prepare: Callable[[EvaluationSets, str], Prepared]
+
+
+def _classification(sets: EvaluationSets, name: str) -> Prepared:
+    train, test = (sets.labelled(name, test=flag) for flag in (False, True))
+    images = len(train) + len(test)
+    return Prepared(
+        load=lambda: sets.store.classification(train, test),
+        digest=test.digest,
+        images=images,
+        bytes=sets.store.image_bytes(images),
+    )
+
+
+def _segmentation(sets: EvaluationSets, name: str) -> Prepared:
+    declared = sets.declared(name)
+    train, test = (sets.segmented(name, test=flag) for flag in (False, True))
+    test.check_classes(declared.num_classes)
+    images = len(train) + len(test)
+    return Prepared(
+        load=lambda: sets.store.segmentation(
+            train,
+            test,
+            num_classes=declared.num_classes or 0,
+            ignore_index=declared.ignore_index or 0,
+        ),
+        digest=test.digest,
+        images=images,
+        bytes=sets.store.dense_bytes(images),
+    )
+
+
+def _novelty(sets: EvaluationSets, name: str) -> Prepared:
+    known = _classification(sets, sets.declared(name).known_set or "")
+    novel = sets.labelled(name, test=True)
+    return Prepared(
+        load=lambda: NoveltyInputs(known=known.inputs, novel=sets.store.cls_tokens(novel)),
+        digest=known.digest + novel.digest,
+        images=known.images + len(novel),
+        bytes=known.bytes + sets.store.image_bytes(len(novel)),
+    )
+
+
+KINDS: dict[Kind, KindOfInputs] = {
+    "classification": KindOfInputs("classification", _classification),
+    "segmentation": KindOfInputs("segmentation", _segmentation),
+    "novelty": KindOfInputs("novel", _novelty),
+}
+
+
+def check_task(benchmark: Benchmark, sets: EvaluationSets, name: str) -> None:
+    """Refuse a benchmark on a set that cannot be prepared for it.
+
+    Raises:
+        ValueError: the set is of another kind, or there is none of this name.
+    """
+    wanted, found = KINDS[benchmark.kind].set_kind, sets.declared(name).kind
+    if found != wanted:
+        raise ValueError(
+            f"evaluate.tasks runs {benchmark.name} on {name}, a {found} set: "
+            f"it needs a {wanted} set"
+        )

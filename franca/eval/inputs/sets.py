@@ -1,0 +1,82 @@
+"""The declared evaluation sets by name: where they lie and how their splits are opened."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from franca.config.evaluation_sets import EvaluationSet
+from franca.eval.datasets import LabelledImages, SegmentationImages, open_labelled
+from franca.eval.store import FeatureStore
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a benchmark sees of a set; opening a set is cheap, its features come when asked for.
+
+    Attributes:
+        load: makes the benchmark's first argument, extracting what is not there yet.
+        digest: of the images that are scored; paired comparisons need the same ones.
+        images: how many go through the model.
+        bytes: how much the features take on disk.
+    """
+
+    load: Callable[[], Any]
+    digest: str
+    images: int
+    bytes: int
+
+    @cached_property
+    def inputs(self) -> Any:
+        """The benchmark's first argument."""
+        return self.load()
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSets:
+    """The sets that `params.yaml` declares, and the model whose features are wanted.
+
+    Attributes:
+        all: sets by name.
+        scenes: the rendered world, which `{scenes}` in a root stands for.
+        store: extracts features, each once.
+    """
+
+    all: Mapping[str, EvaluationSet]
+    scenes: Path
+    store: FeatureStore
+
+    def declared(self, name: str) -> EvaluationSet:
+        """Return a set's declaration.
+
+        Raises:
+            ValueError: there is none of this name.
+        """
+        if name not in self.all:
+            known = ", ".join(self.all) or "none"
+            raise ValueError(
+                f"evaluate.tasks names the set {name!r}, which evaluation_sets does not: {known}"
+            )
+        return self.all[name]
+
+    def root(self, name: str) -> Path:
+        """Return the folder of a set."""
+        return Path(self.declared(name).root.format(scenes=self.scenes))
+
+    def labelled(self, name: str, *, test: bool) -> LabelledImages:
+        """Open a split of a classification set, or the images of a novel one."""
+        declared = self.declared(name)
+        split, limit = _split(declared, test=test)
+        return open_labelled(declared.format, self.root(name), split=split, limit=limit)
+
+    def segmented(self, name: str, *, test: bool) -> SegmentationImages:
+        """Open a split of a segmentation set."""
+        split, limit = _split(self.declared(name), test=test)
+        return SegmentationImages(self.root(name), split=split, limit=limit)
+
+
+def _split(declared: EvaluationSet, *, test: bool) -> tuple[str, int | None]:
+    if test:
+        return declared.test_split, declared.max_test
+    return declared.train_split or "", declared.max_train
