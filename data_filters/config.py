@@ -1,5 +1,6 @@
 """Types, bounds and meaning of the data half's parameters; the numbers live in params.yaml."""
 
+from ipaddress import ip_network
 from typing import Annotated, Final, Literal, Protocol, Self
 
 from pydantic import Field, model_validator
@@ -173,19 +174,49 @@ class Resize(Section):
 class DownloadImages(Section):
     """Fetch the images of the kept rows into raw shards."""
 
+    distributor: Literal["multiprocessing", "pyspark", "ray"] = Field(
+        description="Who runs the processes that download: this machine, or a Spark or Ray cluster "
+        "whose machines see the work folder."
+    )
     rows_per_shard: int = Field(ge=1, le=100_000, description="Rows per raw shard.")
+    shards_per_process: int = Field(
+        ge=1, description="Raw shards after which a process is replaced by a fresh one."
+    )
     threads: int = Field(ge=1, le=1024, description="Connections at a time, per process.")
+    max_per_host: int = Field(ge=1, description="Connections to one host at a time, per process.")
     timeout_seconds: float = Field(gt=0, description="Longest silence on a connection.")
-    total_timeout_seconds: float = Field(gt=0, description="Longest time for one response.")
+    total_timeout_seconds: float = Field(
+        gt=0, description="Longest time for one attempt, redirects and body included."
+    )
+    hang_seconds: float = Field(
+        gt=0, description="A process in which no URL ends for so long is killed and started again."
+    )
+    worker_restarts: int = Field(
+        ge=0, description="Restarts of a process that hung or died with no shard done in between."
+    )
     max_bytes: int = Field(ge=1, description="Largest response accepted.")
     max_pixels: int = Field(ge=1, description="Largest image decoded when resizing, pixels.")
-    retries: int = Field(ge=0, le=10, description="Further attempts after a failure that may pass.")
-    allow_loopback: bool = Field(
-        description="Whether 127.0.0.0/8 may be contacted. Other private addresses never are."
+    retries: int = Field(
+        ge=0,
+        le=10,
+        description="Further attempts after a failure that may pass: 408, 425, 429, 5xx, silence, "
+        "a broken connection, a busy resolver.",
+    )
+    backoff_seconds: float = Field(
+        ge=0, description="Pause before the second attempt; doubles with each one."
+    )
+    max_backoff_seconds: float = Field(
+        ge=0, description="Longest pause. A server that asks for more (Retry-After) is left alone."
+    )
+    dns_cache_seconds: float = Field(ge=0, description="How long addresses of a host are kept.")
+    allowed_networks: tuple[str, ...] = Field(
+        description="Networks that may be contacted though they are not public: `127.0.0.0/8`."
     )
     user_agent: str = Field(
-        min_length=1, description="Token in the User-Agent header and in X-Robots-Tag opt-outs."
+        min_length=1,
+        description="Name in the User-Agent header; opt-outs for it, or for img2dataset, count.",
     )
+    robots_txt: bool = Field(description="Whether robots.txt of each host is asked and obeyed.")
     verify_md5: bool = Field(
         description="Whether bytes must match the source's md5 where it states one."
     )
@@ -200,6 +231,19 @@ class DownloadImages(Section):
             raise ValueError(
                 "download_images.total_timeout_seconds is smaller than timeout_seconds: raise it"
             )
+        pauses = self.retries * self.max_backoff_seconds
+        longest = (self.retries + 1) * (self.total_timeout_seconds + self.timeout_seconds) + pauses
+        longest *= 1 + self.robots_txt
+        if self.hang_seconds < longest:
+            raise ValueError(
+                f"download_images.hang_seconds is {self.hang_seconds:g}, but one URL may take "
+                f"{longest:g} s with its retries and pauses: raise it"
+            )
+        for network in self.allowed_networks:
+            try:
+                ip_network(network)
+            except ValueError as error:
+                raise ValueError(f"download_images.allowed_networks: {error}") from error
         return self
 
 

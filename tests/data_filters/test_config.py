@@ -16,15 +16,24 @@ from data_filters.config import (
 )
 
 DOWNLOAD = {
+    "distributor": "multiprocessing",
     "rows_per_shard": 10,
+    "shards_per_process": 10,
     "threads": 2,
+    "max_per_host": 2,
     "timeout_seconds": 1.0,
     "total_timeout_seconds": 2.0,
+    "hang_seconds": 10.0,
+    "worker_restarts": 0,
     "max_bytes": 1000,
     "max_pixels": 1000,
     "retries": 0,
-    "allow_loopback": True,
+    "backoff_seconds": 0.1,
+    "max_backoff_seconds": 1.0,
+    "dns_cache_seconds": 60.0,
+    "allowed_networks": ["127.0.0.0/8"],
     "user_agent": "franca",
+    "robots_txt": False,
     "verify_md5": False,
     "resize": None,
     "min_success_rate": 0.5,
@@ -56,6 +65,21 @@ def test_every_key_must_be_given():
 def test_the_total_time_cannot_be_below_the_longest_silence():
     with pytest.raises(ValidationError, match="total_timeout_seconds is smaller"):
         DownloadImages.model_validate({**DOWNLOAD, "total_timeout_seconds": 0.5})
+
+
+def test_a_url_may_take_its_time_without_looking_like_a_hang():
+    patient = {"retries": 3, "max_backoff_seconds": 5.0}
+    with pytest.raises(ValidationError, match=r"one URL may take 27 s .*: raise it"):
+        DownloadImages.model_validate({**DOWNLOAD, **patient})
+    with pytest.raises(ValidationError, match=r"one URL may take 54 s"):
+        DownloadImages.model_validate({**DOWNLOAD, **patient, "robots_txt": True})
+    DownloadImages.model_validate({**DOWNLOAD, **patient, "hang_seconds": 27.0})
+
+
+@pytest.mark.parametrize("network", ["10.0.0.1/8", "intranet"])
+def test_networks_are_networks(network):
+    with pytest.raises(ValidationError, match=r"download_images\.allowed_networks: .*" + network):
+        DownloadImages.model_validate({**DOWNLOAD, "allowed_networks": [network]})
 
 
 def test_thresholds_are_a_preset_or_numbers():
