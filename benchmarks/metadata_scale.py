@@ -25,7 +25,6 @@ import argparse
 import functools
 import multiprocessing
 import os
-import resource
 import shutil
 import statistics
 import sys
@@ -213,8 +212,13 @@ def _child(step: Callable[[Path], None], root: Path) -> tuple[float, float]:
     idle(root)
     start = time.process_time()
     step(root)
-    seconds = time.process_time() - start
-    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return time.process_time() - start, peak_megabytes()
+
+
+def peak_megabytes() -> float:
+    """The most memory this process ever held; `getrusage` would count its parent's as well."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def measure(step: Callable[[Path], None], root: Path) -> tuple[float, float]:
