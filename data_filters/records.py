@@ -73,12 +73,21 @@ IMAGE_VERDICT: Final = pa.schema(
     [*VERDICT, ("width", pa.int32()), ("height", pa.int32())]  # after EXIF rotation
 )
 
+SCORE: Final = pa.schema(
+    [
+        ("row_id", pa.string()),
+        ("model", pa.string()),  # name of an entry of filter_images.models
+        ("score", pa.float64()),
+    ]
+)
+
 SIGNATURE: Final = pa.schema(
     [
         ("row_id", pa.string()),
         ("sha256", pa.string()),  # of the bytes
         ("pixels", pa.string()),  # SHA-256 of the decoded pixels
         ("perceptual", pa.uint64()),  # DCT hash
+        ("mirrored", pa.uint64()),  # the same of the mirror image
         ("contrast", pa.float32()),  # standard deviation of the hashed thumbnail, grey levels
     ]
 )

@@ -79,9 +79,9 @@ STAGES: tuple[Stage, ...] = (
         name="filter_images",
         package="data_filters",
         summary="Judge every image by its pixels; keep, or drop with a reason.",
-        needs=("download_images",),
+        needs=("download_images", "filter_metadata"),
         fan_out="group",
-        by_group=("download_images",),
+        by_group=("download_images", "filter_metadata"),
     ),
     Stage(
         name="deduplicate",

@@ -100,10 +100,17 @@ def decode(image: Image.Image) -> Pixels:
                 layer = upright.convert("RGBA")
                 white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
                 upright = Image.alpha_composite(white, layer)
-            return np.asarray(upright.convert("RGB"))
+            return np.asarray(_eight_bits(upright).convert("RGB"))
         except (OSError, EOFError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             reason = "truncated" if "truncated" in str(error) else "undecodable"
             raise UnreadableImageError(reason, type(error).__name__) from error
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Scale grey pixels of 16 bits: Pillow's own conversion cuts everything above 255 to white."""
+    if not image.mode.startswith("I"):
+        return image
+    return Image.fromarray((np.asarray(image, dtype=np.uint32) >> 8).astype(np.uint8))
 
 
 def grey(pixels: Pixels) -> npt.NDArray[np.float32]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Final, NamedTuple
 
+import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -36,6 +37,19 @@ def named_rules(filters: Sequence[RuleFilter]) -> list[NamedRule]:
     ]
     assert len(rules) <= MAX_RULES, [rule.reason for rule in rules]
     return rules
+
+
+def declare_functions(connection: duckdb.DuckDBPyConnection, filters: Sequence[RuleFilter]) -> None:
+    """Make the functions that filters call known to a database; they see columns, not rows."""
+    for function in (function for each in filters for function in each.functions()):
+        connection.create_function(
+            function.name,
+            function.function,
+            ["VARCHAR"],
+            "VARCHAR",
+            type="arrow",
+            null_handling="special",
+        )
 
 
 def judged_sql(rows: str, rules: Sequence[NamedRule]) -> str:

@@ -17,7 +17,7 @@ _ALL: Range = (1.0, 1.0)
 # of 128, 256, 256 and 64 bits and a float; a listed path, and the entries of a packed image in
 # index, manifest and ledger, are estimates.
 _VERDICT_BYTES = 8.3
-_SIGNATURE_BYTES = 92
+_SIGNATURE_BYTES = 100
 _LISTED_BYTES = 100
 _PACKED_BYTES = 400
 

@@ -51,10 +51,10 @@ def test_too_little_success_stops_the_pipeline(chain, world, stages, tmp_path):
 
 
 def test_the_loopback_must_be_allowed(chain, world, stages, tmp_path):
-    with pytest.raises(ValueError, match=r"set download_images\.allow_loopback to true"):
+    with pytest.raises(ValueError, match=r"add 127\.0\.0\.0/8 to download_images\.allowed"):
         stages(
             world, tmp_path, names=["download_images"], inputs=chain.folders,
-            download_images={"allow_loopback": False},
+            download_images={"allowed_networks": []},
         )  # fmt: skip
 
 
