@@ -19,7 +19,6 @@ from workflow import receipts
 from workflow.params import part_names, stage_parameters, write_resolved
 from workflow.stages import BY_NAME, RECEIPT, Stage, artifact_folder, log_file, work_folder
 
-
 _TORCHRUN = (("RANK", "0"), ("WORLD_SIZE", "1"))
 
 

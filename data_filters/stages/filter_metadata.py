@@ -82,8 +82,9 @@ def run(
     write_json(output / "broken.json", {str(m): n for m, n in sorted(combinations.items())})
     tally = Tally(STAGE, [each.name for each in filters])
     for mask, count in combinations.items():
-        rule = rules[int(first_broken(np.array([mask], np.uint64))[0])] if mask else None
-        tally.add(*((rule.filter, rule.reason) if rule else (None, None)), count)
+        first = int(first_broken(np.array([mask], np.uint64))[0])
+        name, reason = (rules[first].filter, rules[first].reason) if mask else (None, None)
+        tally.add(name, reason, count)
     write_accounts(output, tally.entries())
     return {"rows": tally.total, "kept": tally.kept}
 
