@@ -35,7 +35,9 @@ def region_similarity(truth: Mask, predicted: Mask) -> float:
 def boundary(mask: Mask) -> NDArray[np.bool_]:
     """Return the pixels that differ from the one to the right, below, or both."""
     padded = np.pad(mask, ((0, 1), (0, 1)), mode="edge")
-    return np.asarray((mask ^ padded[:-1, 1:]) | (mask ^ padded[1:, :-1]) | (mask ^ padded[1:, 1:]))
+    return np.asarray(
+        (mask ^ padded[:-1, 1:]) | (mask ^ padded[1:, :-1]) | (mask ^ padded[1:, 1:])
+    )
 
 
 def boundary_measure(truth: Mask, predicted: Mask) -> float:

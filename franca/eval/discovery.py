@@ -24,7 +24,9 @@ def box_iou(
     shared = overlap.clip(0).prod(-1)
 
     def area(box: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray((box[..., 2] - box[..., 0]) * (box[..., 3] - box[..., 1] + _EPSILON))
+        return np.asarray(
+            (box[..., 2] - box[..., 0]) * (box[..., 3] - box[..., 1] + _EPSILON)
+        )
 
     return np.asarray(shared / (area(a) + area(b) - shared + _EPSILON))
 
@@ -86,6 +88,8 @@ BENCHMARK = Benchmark(
     source="YangtaoWANG95/TokenCut@fed52cd by Lanczos, valeoai/LOST@fcedbec; Franca, Table 8",
     kind="discovery",
     quick=False,
-    metrics=(MetricSpec("corloc", "higher", "fraction", "located", resampling.mean, "wilson"),),
+    metrics=(
+        MetricSpec("corloc", "higher", "fraction", "located", resampling.mean, "wilson"),
+    ),
     run=discovery,
 )

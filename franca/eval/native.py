@@ -1,8 +1,8 @@
 """Patch tokens or keys of images that keep their own size: as many rows as each image has patches.
 
-<folder>/<key>/tokens.npy      float16 or float32 [patches of all images, dim]
-<folder>/<key>/address.json    what the key is the hash of
-<folder>/<key>/progress.json   how many images are done
+    <folder>/<key>/tokens.npy      float16 or float32 [patches of all images, dim]
+    <folder>/<key>/address.json    what the key is the hash of
+    <folder>/<key>/progress.json   how many images are done
 """
 
 import json

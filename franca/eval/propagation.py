@@ -58,9 +58,7 @@ def propagate(
     for frame in patches[1:]:
         tokens = normalize(frame.to(device, torch.float32), dim=1)
         sources = [start, *previous]
-        weight = torch.cat(
-            [(tokens @ known.T / temperature).exp() * near for known, _ in sources], 1
-        )
+        weight = torch.cat([(tokens @ known.T / temperature).exp() * near for known, _ in sources], 1)
         floor = weight.topk(min(neighbours, weight.shape[1]), dim=1).values[:, -1:]
         weight = weight * (weight >= floor)
         weight = weight / weight.sum(1, keepdim=True)

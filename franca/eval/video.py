@@ -22,9 +22,7 @@ def grid_labels(
     filled = np.where(mask == VOID, 0, mask)
     filled = np.where(filled < channels, filled, 0).astype(np.uint8)
     small = Image.fromarray(filled).resize((grid[1], grid[0]), Image.Resampling.NEAREST)
-    return nn.functional.one_hot(
-        torch.from_numpy(np.array(small)).long().flatten(), channels
-    ).float()
+    return nn.functional.one_hot(torch.from_numpy(np.array(small)).long().flatten(), channels).float()
 
 
 def segment_video(

@@ -74,9 +74,7 @@ class BoxedImages:
             raise ValueError(f"{listing}: names no image")
         self._chosen = choose(len(names), limit)
         self.names = [names[index] for index in self._chosen]
-        self._images = [
-            self._file("JPEGImages", name, ".jpg", ".png", ".jpeg") for name in self.names
-        ]
+        self._images = [self._file("JPEGImages", name, ".jpg", ".png", ".jpeg") for name in self.names]
         folder, suffix = ("Annotations", ".xml") if detection else ("SegmentationObject", ".png")
         self._annotations = [self._file(folder, name, suffix) for name in self.names]
         self._read: Callable[[Path], Boxes] = boxes_of_xml if detection else boxes_of_mask
