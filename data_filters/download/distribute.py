@@ -62,4 +62,3 @@ DISTRIBUTORS: Final = MappingProxyType(
     {"multiprocessing": multiprocessing, "pyspark": pyspark, "ray": ray}
 )
 """Values of `download_images.distributor`."""
-

@@ -82,4 +82,6 @@ def _failure(failed: Sequence[Job]) -> str:
     text = log.read_text(errors="replace") if log.exists() else ""
     lines = [line for line in text.splitlines() if line.strip()][-_ERROR_LINES:]
     shards = sum(len(job.left()) for job in failed)
-    return f"download worker failed, {shards} shards missing: {' | '.join(lines)} (whole log: {log})"
+    return (
+        f"download worker failed, {shards} shards missing: {' | '.join(lines)} (whole log: {log})"
+    )

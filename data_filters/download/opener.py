@@ -108,7 +108,8 @@ class PoliteOpener(urllib.request.OpenerDirector):
             return None
         digest = hashlib.sha256(f"{attempt} {url}".encode()).digest()
         spread = 0.5 + int.from_bytes(digest[:4], "big") / 2**32
-        pause = min(self._cfg.backoff_seconds * 2**attempt * spread, self._cfg.max_backoff_seconds)
+        pause: float = self._cfg.backoff_seconds * 2**attempt * spread
+        pause = min(pause, self._cfg.max_backoff_seconds)
         return max(pause, error.retry_after or 0.0)
 
 

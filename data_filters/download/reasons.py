@@ -62,7 +62,7 @@ def explain(error: Exception) -> FetchError:
         return _status(error)
     if isinstance(error, urllib.error.URLError):
         inner = error.reason
-        return explain(inner) if isinstance(inner, Exception) else FetchError("bad_url", inner)
+        return explain(inner) if isinstance(inner, Exception) else FetchError("bad_url", str(inner))
     if isinstance(error, TimeoutError):
         return FetchError("timeout", passing=True)
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):

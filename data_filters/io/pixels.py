@@ -95,12 +95,12 @@ def decode(image: Image.Image) -> Pixels:
         try:
             image.load()
             turn = _TURNS.get(_orientation(image))
-            upright = image if turn is None else image.transpose(turn)
+            upright = _eight_bits(image if turn is None else image.transpose(turn))
             if upright.has_transparency_data:
                 layer = upright.convert("RGBA")
                 white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
                 upright = Image.alpha_composite(white, layer)
-            return np.asarray(_eight_bits(upright).convert("RGB"))
+            return np.asarray(upright.convert("RGB"))
         except (OSError, EOFError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             reason = "truncated" if "truncated" in str(error) else "undecodable"
             raise UnreadableImageError(reason, type(error).__name__) from error
@@ -108,9 +108,11 @@ def decode(image: Image.Image) -> Pixels:
 
 def _eight_bits(image: Image.Image) -> Image.Image:
     """Scale grey pixels of 16 bits: Pillow's own conversion cuts everything above 255 to white."""
-    if not image.mode.startswith("I"):
+    if image.mode in ("I", "F"):
+        raise ValueError(f"pixels of mode {image.mode} have no known range")
+    if not image.mode.startswith("I;16"):
         return image
-    return Image.fromarray((np.asarray(image, dtype=np.uint32) >> 8).astype(np.uint8))
+    return Image.fromarray(np.round(np.asarray(image) / 257).astype(np.uint8))
 
 
 def grey(pixels: Pixels) -> npt.NDArray[np.float32]:

@@ -31,7 +31,12 @@ def test_every_job_is_done(tmp_path, metadata_part, limits, jpeg, name):
         for plan in plans
         for row in pq.read_table(tmp_path / "out" / f"{plan.stem}.parquet").to_pylist()
     ]
-    assert sorted(str(row["reason"]) for row in rows) == ["None", "http_404", "http_404", "http_410"]
+    assert sorted(str(row["reason"]) for row in rows) == [
+        "None",
+        "http_404",
+        "http_404",
+        "http_410",
+    ]
 
 
 @pytest.mark.parametrize("name", ["pyspark", "ray"])

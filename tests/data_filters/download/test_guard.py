@@ -117,7 +117,9 @@ def test_a_name_with_public_and_private_addresses_leads_to_the_public_one(monkey
             raise OSError("stop here")
 
     monkeypatch.setattr(
-        hosts.socket, "getaddrinfo", lambda _, port, **__: [(2, 1, 6, "", (p, port)) for p in places]
+        hosts.socket,
+        "getaddrinfo",
+        lambda _, port, **__: [(2, 1, 6, "", (p, port)) for p in places],
     )
     monkeypatch.setattr(module, "_Socket", Recorder)
     with pytest.raises(urllib.error.URLError, match="stop here"):

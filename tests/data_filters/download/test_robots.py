@@ -58,7 +58,9 @@ def test_each_origin_has_rules_of_its_own(web):
     site, robots = web(RULES)
     for url in ("http://a.org/x", "https://a.org/x", "http://b.org/x", "http://a.org/y"):
         site.verdict(robots, url)
-    assert site.asked == [f"{o}/robots.txt" for o in ("http://a.org", "https://a.org", "http://b.org")]
+    assert site.asked == [
+        f"{o}/robots.txt" for o in ("http://a.org", "https://a.org", "http://b.org")
+    ]
 
 
 def test_no_rules_allow_everything_and_garbage_does_too(web):

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data_filters.groups import group_names
+
 ROWS = 2000
 KEPT = ("pack_shards", None, None)
 DOWNLOAD = {"rows_per_shard": 250, "threads": 48, "max_per_host": 48, "timeout_seconds": 2.0,
@@ -147,7 +149,7 @@ from data_filters.stages import download_images
 order = json.loads(sys.argv[1])
 download_images.run(
     DownloadImages(**order["cfg"]), seed=0, fetch_metadata=FetchMetadata(**order["fetch"]),
-    inputs={k: Path(v) for k, v in order["inputs"].items()},
+    group=order["group"], inputs={k: Path(v) for k, v in order["inputs"].items()},
     output=Path(order["output"]), work=Path(order["work"]),
 )
 """
@@ -179,20 +181,23 @@ def test_ten_kills_at_random_moments_change_no_byte(
     large_world, stages, tmp_path, parameters, monkeypatch
 ):
     monkeypatch.setenv("FRANCA_WORKERS", "1")
-    web = large_world(tmp_path / "web", rows=400, stalling=False)
+    web = large_world(tmp_path / "web", rows=280, stalling=False)
     slowly = {"rows_per_shard": 10, "threads": 1, "max_bytes": 20_000, "max_backoff_seconds": 1.0}
-    undisturbed = stages(web, tmp_path / "undisturbed", download_images=slowly)
+    whole = {"fetch_metadata": {"groups": 1}, "download_images": slowly}
+    undisturbed = stages(web, tmp_path / "undisturbed", **whole)
     inputs = {name: undisturbed.folders[name] for name in ("fetch_metadata", "filter_metadata")}
-    work = tmp_path / "killed" / "work" / "download_images"
+    (group,) = group_names(1)
+    work = tmp_path / "killed" / "work" / "download_images" / group
     order = {
         "cfg": {**parameters["download_images"], **slowly},
-        "fetch": parameters["fetch_metadata"],
+        "fetch": {**parameters["fetch_metadata"], "groups": 1},
+        "group": group,
         "inputs": {name: str(path) for name, path in {**inputs, "scenes": web.folder}.items()},
         "output": str(tmp_path / "never"),
         "work": str(work),
     }
     draw = random.Random(0)
-    moments = [draw.uniform(0.0, 0.8) for _ in range(KILLS)]
+    moments = [draw.uniform(0.0, 0.7) for _ in range(KILLS)]
     shards = []
     for after in moments:
         assert run_and_kill({"order": order, "raw": work / "raw"}, after=after) is None
@@ -200,6 +205,6 @@ def test_ten_kills_at_random_moments_change_no_byte(
     assert shards == sorted(shards)
     assert not (tmp_path / "never").exists()
     rest = ["download_images", "filter_images", "deduplicate", "pack_shards"]
-    resumed = stages(web, tmp_path / "killed", names=rest, inputs=inputs, download_images=slowly)
+    resumed = stages(web, tmp_path / "killed", names=rest, inputs=inputs, **whole)
     for name in rest:
         assert digests(resumed.folders[name]) == digests(undisturbed.folders[name]), name
