@@ -101,9 +101,7 @@ def test_packed_crops_equal_separate_forwards(registers):
     masks = torch.rand(2, 64) < 0.4
     wanted = torch.tensor([0, 5, 63, 64, 100])  # of both images
     packed = model.forward_multicrop(crops, patches=wanted, masks=masks)
-    alone = [
-        model.forward_features(*pair) for pair in zip(crops, [masks, None, None], strict=True)
-    ]
+    alone = [model.forward_features(*pair) for pair in zip(crops, [masks, None, None], strict=True)]
     for cls, features in zip(packed.cls, alone, strict=True):
         assert_close(cls, features.cls, atol=1e-5, rtol=1e-5)
     patches = alone[0].patches.flatten(0, 1)[wanted]

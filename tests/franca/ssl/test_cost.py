@@ -13,8 +13,8 @@ from franca.models.archs import ARCHS
 from franca.ssl.cost import Step
 from franca.ssl.student_teacher import make_views
 from franca.train.build import build_masks
-from tests.franca.train.recipes import HEAD, batch_of, build, recipe
 from tests.franca.depth import depth_source
+from tests.franca.train.recipes import HEAD, batch_of, build, recipe
 from tests.saved_tensors import saved_bytes
 
 STACK = {name: value for name, value in HEAD.items() if name != "normalization"}
@@ -84,9 +84,7 @@ def test_operations_are_those_that_torch_counts(cfg, views):
 
 def test_kept_bytes_are_what_autograd_saves(cfg, views):
     method = build(cfg)
-    saved = saved_bytes(
-        lambda: method.student_outputs(views, depth=depth_source(8)), model=method
-    )
+    saved = saved_bytes(lambda: method.student_outputs(views, depth=depth_source(8)), model=method)
     assert 8 * SMALL.activation_bytes == pytest.approx(saved, rel=0.02)
 
 

@@ -8,7 +8,15 @@ import traceback
 from franca.train.distributed import join_world
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.franca.train.recipes", "tensorboardX", "torch.distributed.fsdp", "torch.distributed.tensor", "torch._dynamo"])
+CONTEXT.set_forkserver_preload(
+    [
+        "tests.franca.train.recipes",
+        "tensorboardX",
+        "torch.distributed.fsdp",
+        "torch.distributed.tensor",
+        "torch._dynamo",
+    ]
+)
 
 
 def run_together(function, size, *arguments):
