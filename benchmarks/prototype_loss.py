@@ -74,7 +74,7 @@ def peak_bytes(form: Callable[..., Tensor], inputs: list[Tensor]) -> int:
 def main() -> int:
     """Print memory, time and differences; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=3072, help="masked patches of 32 images, as the paper has on a GPU")
+    parser.add_argument("--rows", type=int, default=3072, help="masked patches of 32 images")
     parser.add_argument("--prototypes", type=int, default=131072, help="of one level")
     parser.add_argument("--dim", type=int, default=256, help="of the bottleneck")
     parser.add_argument("--rounds", type=int, default=3, help="paired measurements")

@@ -102,21 +102,24 @@ class _Streamed(torch.autograd.Function):
         loss = embeddings.new_zeros(())
         embedding_grad = torch.empty_like(embeddings)
         prototype_grad = torch.zeros_like(prototypes)
+        buffer = embeddings.new_empty(min(chunk, len(targets)), len(prototypes))
         for first in range(0, len(embeddings), len(targets)):
             for start in range(0, len(targets), chunk):
                 target = targets[start : start + chunk]
                 rows = slice(first + start, first + start + len(target))
-                logits = linear(embeddings[rows], prototypes)
-                mass = target.sum(dim=1)
-                normaliser = logits.logsumexp(dim=1)
-                # <target, logits>, row by row, without a matrix of products.
-                hits = torch.bmm(target[:, None], logits[:, :, None]).flatten()
-                loss += row_weights[rows] @ (mass * normaliser - hits)
+                weights, mass = row_weights[rows], target.sum(dim=1)
+                # One matrix, rewritten: logits, exponentials, gradient.
+                matrix = buffer[: len(target)]
+                torch.mm(embeddings[rows], prototypes.T, out=matrix)
+                hits = torch.bmm(target[:, None], matrix[:, :, None]).flatten()
+                top = matrix.amax(dim=1)
+                total = matrix.sub_(top[:, None]).exp_().sum(dim=1)
+                loss += weights @ (mass * (top + total.log()) - hits)
                 # d CE / d logits = mass * softmax - target
-                slope = logits.sub_(normaliser[:, None]).exp_().mul_(mass[:, None]).sub_(target)
-                slope.mul_(row_weights[rows, None])
-                torch.mm(slope, prototypes, out=embedding_grad[rows])
-                prototype_grad.addmm_(slope.T, embeddings[rows])
+                matrix.mul_((weights * mass / total)[:, None])
+                matrix.addcmul_(target, weights[:, None], value=-1)
+                torch.mm(matrix, prototypes, out=embedding_grad[rows])
+                prototype_grad.addmm_(matrix.T, embeddings[rows])
         ctx.gradients = embedding_grad, prototype_grad
         return loss
 

@@ -90,7 +90,7 @@ def _training(parts: list[Phase], *, gpu: Gpu, num_gpus: int, utilisation: float
         *table(rows),
         *note(
             f"On {num_gpus} x {gpu.name} at {utilisation:.0%} of {gpu.peak / 1e12:.0f} TFLOP/s "
-            "(bf16; heads, in fp32, at the same rate), with nothing lost to reading or waiting. "
+            "(bf16; logits, in fp32, at the same rate), with nothing lost to reading or waiting. "
             "Counted: matrix products and convolutions, without what stochastic depth skips, of "
             "the teacher forward and the student forward and backward; "
             f"{step.num_local} local crops; heads on CLS tokens and masked patches "
@@ -140,9 +140,9 @@ def _memory(parts: list[Phase], *, gpu: Gpu, num_gpus: int) -> list[str]:
     return [
         *table(rows),
         *note(
-            "State: weights, gradients, two moments and teacher in fp32. Working: the student's "
-            "backbone in bf16, prototypes in fp32. Targets: the teacher's logits, twice. An "
-            f"estimate, without recomputation: sharded, all fits into {USABLE:.0%} of "
+            "State: weights, gradients, two moments and teacher in fp32. Working: the student "
+            "but for its prototypes in bf16, those in fp32. Targets: the teacher's logits, twice. "
+            f"An estimate, without recomputation: sharded, all fits into {USABLE:.0%} of "
             f"{gpu.memory / _GIGA:.0f} GB {fits}."
         ),
     ]

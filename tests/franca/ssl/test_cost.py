@@ -95,8 +95,8 @@ def test_parameters_are_those_of_the_student(cfg):
     assert SMALL.head_parameters == total - SMALL.backbone_parameters
 
 
-# GFLOP per image, counted from the released code, which spares nothing: backbones without skipping, five-level heads, and
-# all that is executed under the stochastic depth of the configurations.
+# GFLOP per image, counted from the released code, which spares nothing in the last block: backbones
+# without skipping, five-level heads, and all that is executed under the configured drop path.
 @pytest.mark.parametrize(
     ("arch", "drop_path", "backbones", "heads", "executed"),
     [
