@@ -137,7 +137,8 @@ class Step:
     def working_bytes(self) -> int:
         """Bytes that follow the parameters and every device needs while it works.
 
-        Backbone and MLPs of the student in bf16, and in fp32 of the prototypes: the normalised ones of
+        Backbone and MLPs of the student in bf16, and in fp32 of the prototypes: the normalised
+        ones of
         student and teacher, and the gradients that the loss keeps of global and of local crops.
         """
         prototypes = self.dino_head.prototype_parameters + self.ibot_head.prototype_parameters

@@ -140,7 +140,8 @@ class StudentTeacher(nn.Module):
         super().__init__()
         self.student = student
         # In training mode, like the student: BatchNorm of its heads normalises over the teacher's
-        # own batch. Stochastic depth is the student's alone: the teacher's pass has no source of it.
+        # own batch. Stochastic depth is the student's alone: the teacher's pass has no source of
+        # it.
         self.teacher = teacher.requires_grad_(False)
         self.weights = weights
         self.student_temperature = student_temperature

@@ -95,7 +95,8 @@ def test_parameters_are_those_of_the_student(cfg):
     assert SMALL.head_parameters == total - SMALL.backbone_parameters
 
 
-# GFLOP per image, counted from the released code, which spares nothing: backbones without skipping, five-level heads, and
+# GFLOP per image, counted from the released code, which spares nothing: backbones without
+# skipping, five-level heads, and
 # all that is executed under the stochastic depth of the configurations.
 @pytest.mark.parametrize(
     ("arch", "drop_path", "backbones", "heads", "executed"),
