@@ -2,7 +2,8 @@
 
     python benchmarks/download.py [--minimum 10]
 
-Both run `img2dataset.downloader.download_image`, unmodified, in this process and one thread, towards
+Both run `img2dataset.downloader.download_image`, unmodified, in this process and one thread,
+towards
 servers on the loopback in another process: http, and https with a certificate of an authority made
 for the occasion, which is added to the machine's usual bundle of authorities so that reading the
 bundle costs what it costs elsewhere. Process CPU time, forms interleaved, median of paired ratios.

@@ -1,14 +1,15 @@
 """Who runs the worker processes: this machine, a Spark cluster or a Ray cluster.
 
 Spark and Ray go through img2dataset's own distributors, which call what they are given once per
-task and do not mind that it is ours. Its multiprocessing distributor is not used: its pool waits for
+task and do not mind that it is ours. Its multiprocessing distributor is not used: its pool waits
+for
 ever for a process that the system killed, and has to import img2dataset, and with it torch, here.
 """
 
 import importlib.util
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import MappingProxyType

@@ -54,7 +54,7 @@ def parse_failure(message: str) -> tuple[str, str | None]:
     return (found.group(1), found.group(2)) if found else ("other", message)
 
 
-def explain(error: Exception) -> FetchError:
+def explain(error: Exception) -> FetchError:  # noqa: C901  a table of phrases
     """Say in one word why a fetch failed, whichever library noticed."""
     if isinstance(error, FetchError):
         return error

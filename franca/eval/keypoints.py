@@ -43,13 +43,15 @@ def match(pair: KeypointPair, *, alignment: Alignment) -> Float[Tensor, "points 
     best = (normalize(found, dim=1) @ target.T).argmax(1)
     offset = 0.0 if corners else 0.5
     x, y = (best % columns + offset) / columns, (best // columns + offset) / rows
-    return torch.stack([x, y], dim=1)
+    found_at: Tensor = torch.stack([x, y], dim=1)
+    return found_at
 
 
 def errors(pair: KeypointPair, *, alignment: Alignment) -> Float[Tensor, " points"]:
     """Return how far each match is from its true place, in longer sides of the target's box."""
     distance = (match(pair, alignment=alignment) - pair.target_points.float()).norm(dim=1)
-    return distance / pair.target_extent
+    relative: Tensor = distance / pair.target_extent
+    return relative
 
 
 def class_recall(evidence: Evidence, weights: Weights) -> NDArray[np.float64]:

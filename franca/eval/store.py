@@ -1,5 +1,6 @@
 """From images on disk to what benchmarks see, extracting each feature once."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,16 @@ class FeatureStore:
         patches = (self.square.side // self.model.patch_size) ** 2
         size = patches * np.dtype(self.patch_dtype).itemsize + 2 * np.dtype(np.float32).itemsize
         return images * size * self.model.embed_dim
+
+    @torch.inference_mode()
+    def seconds_per_image(self, *, dense: bool) -> float:
+        """Time the model alone on one batch of images of the size of dense or other sets."""
+        side = self.square.size if dense else self.crop.size
+        images = torch.zeros(self.batch_size, 3, side, side, device=self.device)
+        self.model.forward_features(images[:1])
+        start = time.perf_counter()
+        float(self.model.forward_features(images).cls.sum())  # waits for the device
+        return (time.perf_counter() - start) / self.batch_size
 
     def _extract(
         self, images: ImageSet, transform: Transform, *, store_patches: bool

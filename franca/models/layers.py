@@ -336,12 +336,12 @@ class Block(nn.Module):
             return _add_branch(x, self._attention_branch, packing, subset).index_select(0, wanted)
         out = x.index_select(0, wanted)
         if subset is None:
-            branch: Tensor = self.ls1(self.attn(self.norm1(x), packing, wanted))
-            return out + branch
+            whole: Tensor = out + self.ls1(self.attn(self.norm1(x), packing, wanted))
+            return whole
         place, scale = subset.find(wanted, num_rows=len(x))
         kept = x.index_select(0, subset.rows)
-        scaled: Tensor = self.ls1(self.attn(self.norm1(kept), subset.packing, place)) * scale
-        return out + scaled
+        partial: Tensor = out + self.ls1(self.attn(self.norm1(kept), subset.packing, place)) * scale
+        return partial
 
     def _attention_branch(self, x: Tensor, packing: Packing) -> Tensor:
         branch: Tensor = self.ls1(self.attn(self.norm1(x), packing))

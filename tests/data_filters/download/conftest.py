@@ -1,7 +1,6 @@
 """Limits of a download that suit the loopback."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 

@@ -1,6 +1,6 @@
 """What may be fetched: the attacks that img2dataset alone would fall for."""
 
-import datetime
+import datetime as dt
 import http.client
 import ipaddress
 import ssl
@@ -198,7 +198,7 @@ def test_certificates_are_verified(tmp_path, monkeypatch, authority):
 def test_a_certificate_is_for_one_name_and_for_a_time(tmp_path, monkeypatch, authority):
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    past = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    past = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
     for name, options, words in (
         ("elsewhere.org", {}, "IP address mismatch"),
         ("127.0.0.1", {"not_after": past}, "certificate has expired"),

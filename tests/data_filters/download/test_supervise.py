@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -28,12 +29,11 @@ def job(tmp_path, metadata_part, limits):
 def worker(job):
     """The process that works on a job, found by its command line."""
     order = str(job.file(".json")).encode()
-    for folder in os.listdir("/proc"):
-        if folder.isdecimal() and int(folder) != os.getpid():
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal() and int(folder.name) != os.getpid():
             try:
-                with open(f"/proc/{folder}/cmdline", "rb") as file:
-                    if order in file.read().split(b"\0"):
-                        return int(folder)
+                if order in (folder / "cmdline").read_bytes().split(b"\0"):
+                    return int(folder.name)
             except OSError:
                 continue
     return None
