@@ -57,9 +57,7 @@ class TimmVit(nn.Module):
         grid = (images.shape[2] // self.patch_size, images.shape[3] // self.patch_size)
         return [self._features(block, grid) for block in found]
 
-    def _features(
-        self, block: Tensor | tuple[Tensor, Tensor], grid: tuple[int, int]
-    ) -> Features:
+    def _features(self, block: Tensor | tuple[Tensor, Tensor], grid: tuple[int, int]) -> Features:
         # Without prefix tokens timm returns the patches alone.
         patches, prefix = (block, block[:, :0]) if isinstance(block, Tensor) else block
         if getattr(self.trunk, "cls_token", None) is not None:
@@ -105,15 +103,28 @@ def open_timm(name: str, *, weights: Path | None) -> TimmVit:
 
     if not timm.is_model(name):
         raise ValueError(f"timm:{name}: timm has no such model; see timm.list_models('*vit*')")
-    source = {} if weights is None else {"pretrained_cfg_overlay": {"file": str(weights)}}
     try:
-        trunk = timm.create_model(
-            name, pretrained=weights is not None, num_classes=0, dynamic_img_size=True, **source
-        )
+        trunk = timm.create_model(name, num_classes=0, dynamic_img_size=True)
     except TypeError as error:
-        raise ValueError(f"timm:{name}: no plain ViT ({error}), so it has no patch tokens") from error
-    except RuntimeError as error:
-        raise ValueError(f"{weights}: not the weights of timm:{name}: {error}") from error
+        raise ValueError(f"timm:{name}: no plain ViT with patch tokens ({error})") from error
     if not isinstance(trunk, VisionTransformer | Eva):
         raise ValueError(f"timm:{name}: a {type(trunk).__name__}, no plain ViT with patch tokens")
+    if weights is not None:
+        _load(trunk, weights, name=name)
     return TimmVit(trunk)
+
+
+def _load(trunk: nn.Module, weights: Path, *, name: str) -> None:
+    """Load weights as timm converts them; all of them but those of a classifier must be there.
+
+    timm itself only warns of weights that are missing when the classifier is left out.
+    """
+    from timm.models import eva, load_state_dict, vision_transformer
+
+    source: Any = eva if isinstance(trunk, eva.Eva) else vision_transformer
+    state = source.checkpoint_filter_fn(load_state_dict(str(weights)), trunk)
+    kept = {key: tensor for key, tensor in state.items() if not key.startswith("head.")}
+    try:
+        trunk.load_state_dict(kept)
+    except RuntimeError as error:
+        raise ValueError(f"{weights}: not the weights of timm:{name}: {error}") from error

@@ -60,7 +60,7 @@ class MultiCropBatch:
 
 
 def _rows_of(crops: Tensor, images: range, *, num_images: int) -> Tensor:
-    views = crops.unflatten(0, (len(crops) // num_images, num_images))
+    views: Tensor = crops.unflatten(0, (len(crops) // num_images, num_images))
     return views[:, images.start : images.stop].flatten(0, 1)
 
 

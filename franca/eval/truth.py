@@ -17,10 +17,13 @@ from franca.eval.benchmark import (
     ClassificationInputs,
     DenseFeatures,
     ImageFeatures,
+    KeypointPair,
     NoveltyInputs,
+    PairInputs,
     SegmentationInputs,
 )
 from franca.eval.in_context import patch_labels
+from franca.eval.lazy import lazily
 from franca.eval.position import positions
 
 
@@ -100,6 +103,25 @@ def patch_places(inputs: SegmentationInputs) -> SegmentationInputs:
     return dataclasses.replace(inputs, train=places(inputs.train), test=places(inputs.test))
 
 
+def point_places(inputs: PairInputs) -> PairInputs:
+    """Return the same pairs, each patch saying which of the pair's points it holds, if any."""
+
+    def held(points: Tensor, grid: tuple[int, int]) -> Float[Tensor, "patches points"]:
+        rows, columns = grid
+        x, y = (points * torch.tensor([columns, rows])).long().unbind(1)
+        cell = y.clamp(0, rows - 1) * columns + x.clamp(0, columns - 1)
+        return nn.functional.one_hot(cell, rows * columns).T.float()
+
+    def place(pair: KeypointPair) -> KeypointPair:
+        return dataclasses.replace(
+            pair,
+            source=held(pair.source_points, pair.grid),
+            target=held(pair.target_points, pair.grid),
+        )
+
+    return PairInputs(lazily(place, inputs.pairs))
+
+
 TRUTHS: dict[str, Callable[[Any], Any]] = {
     "knn": image_classes,
     "linear_cached": image_classes,
@@ -111,5 +133,7 @@ TRUTHS: dict[str, Callable[[Any], Any]] = {
     "depth": patch_depth,
     "normals": patch_normals,
     "position": patch_places,
+    "keypoints": point_places,
+    "spair": point_places,
 }
 """Perfect features by benchmark; `spatial_entropy` has none, for no entropy is right."""

@@ -109,8 +109,9 @@ class _Streamed(torch.autograd.Function):
                 logits = linear(embeddings[rows], prototypes)
                 mass = target.sum(dim=1)
                 normaliser = logits.logsumexp(dim=1)
-                losses = mass * normaliser - (target * logits).sum(dim=1)
-                loss += row_weights[rows] @ losses
+                # <target, logits>, row by row, without a matrix of products.
+                hits = torch.bmm(target[:, None], logits[:, :, None]).flatten()
+                loss += row_weights[rows] @ (mass * normaliser - hits)
                 # d CE / d logits = mass * softmax - target
                 slope = logits.sub_(normaliser[:, None]).exp_().mul_(mass[:, None]).sub_(target)
                 slope.mul_(row_weights[rows, None])

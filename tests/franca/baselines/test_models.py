@@ -1,3 +1,5 @@
+"""Every family of models behind one door, and what they give is what their own library computes."""
+
 import json
 
 import pytest
@@ -14,7 +16,6 @@ from franca.torchvision_shim import ensure_torchvision
 
 ensure_torchvision()
 import open_clip  # noqa: E402
-import timm  # noqa: E402
 
 CPU = torch.device("cpu")
 TINY = "tiny-tower"
@@ -41,23 +42,72 @@ def renormalised(images, mean, std):
     return (pixels - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
 
 
-@pytest.mark.parametrize(
-    ("name", "prefix"),
-    [("vit_tiny_patch16_224", 1), ("vit_tiny_r_s16_p8_224", None), ("test_vit", 1)],
-)
 @torch.inference_mode()
-def test_timm_class_token_and_patches_are_those_of_its_own_forward(images, name, prefix):
-    if prefix is None:
-        with pytest.raises(ValueError, match=r"timm:.*"):
-            open_model(f"timm:{name}x", device=CPU)
-        return
-    model, _ = open_model(f"timm:{name}", device=CPU)
-    constants = model.trunk.pretrained_cfg
-    theirs = model.trunk.forward_features(
-        renormalised(images, constants["mean"], constants["std"])
+def test_open_clip_tokens_are_those_of_its_own_tower(images):
+    model, _ = open_model(f"open_clip:{TINY}", device=CPU)
+    visual = model.visual
+    native = images[:, :, :32, :32]
+    mean, std = (visual.preprocess_cfg[name] for name in ("mean", "std"))
+    pooled = visual(renormalised(native, mean, std))  # class token, projected
+    ours = model.forward_features(native)
+    assert ours.grid == (4, 4)
+    torch.testing.assert_close(ours.cls @ visual.proj, pooled, atol=1e-5, rtol=1e-4)
+    assert model.forward_features(images).grid == (8, 12)  # positions are resampled
+
+
+@torch.inference_mode()
+def test_open_clip_keys_are_those_of_the_last_attention(images):
+    model, _ = open_model(f"open_clip:{TINY}", device=CPU)
+    last = model.visual.transformer.resblocks[-1]
+    seen = []
+    handle = last.ln_1.register_forward_hook(lambda _, __, output: seen.append(output))
+    keys = model.last_keys(images)
+    model.forward_features(images)
+    handle.remove()
+    weight, bias = last.attn.in_proj_weight[48:96], last.attn.in_proj_bias[48:96]
+    torch.testing.assert_close(keys, seen[1] @ weight.T + bias, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("spec", ["timm:test_vit", f"open_clip:{TINY}", "random:vit_tiny"])
+@torch.inference_mode()
+def test_the_last_of_several_blocks_is_the_last_and_opening_draws_no_random_number(images, spec):
+    state = torch.get_rng_state()
+    model, _ = open_model(spec, device=CPU)
+    assert torch.equal(state, torch.get_rng_state())
+    earlier, last = model.forward_intermediate(images, 2)
+    only = model.forward_features(images)
+    torch.testing.assert_close(last.cls, only.cls, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(last.patches, only.patches, atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(earlier.patches, last.patches)
+
+
+def test_models_keep_the_contract_and_are_always_the_same(tmp_path):
+    save_backbone(
+        build_vit("vit_tiny", image_size=64), tmp_path / "ours.safetensors", metadata={"step": 1}
     )
-    ours = model.forward_features(images)
-    torch.testing.assert_close(ours.cls, theirs[:, 0], atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(ours.patches, theirs[:, prefix:], atol=1e-4, rtol=1e-4)
-    assert ours.patches.shape[1] == ours.grid[0] * ours.grid[1]
-    assert ours.grid == (64 // model.patch_size, 96 // model.patch_size)
+    for spec in (f"open_clip:{TINY}", "random:vit_tiny", f"franca:{tmp_path}/ours.safetensors"):
+        model, digest = open_model(spec, device=CPU)
+        assert isinstance(model, FeatureModel)
+        assert isinstance(model, BlockFeatureModel)
+        assert isinstance(model, KeyModel) or spec.startswith("franca:")
+        assert not model.training
+        assert open_model(spec, device=CPU)[1] == digest
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("vit", r"write FAMILY:NAME, with one of franca, timm, open_clip, random"),
+        ("random:vit_zero", "vit_zero"),
+        ("open_clip:nobody", "no such model; see open_clip.list_models"),
+    ],
+)
+def test_unknown_models_are_named(spec, message):
+    with pytest.raises(ValueError, match=message):
+        open_model(spec, device=CPU)
+
+
+def test_weights_of_another_open_clip_model_are_refused(tmp_path):
+    save_file({"strange": torch.zeros(2)}, tmp_path / "strange.safetensors")
+    with pytest.raises(ValueError, match=r"strange.safetensors: not the weights of open_clip"):
+        open_model(f"open_clip:{TINY}", weights=tmp_path / "strange.safetensors", device=CPU)
