@@ -61,14 +61,14 @@ def open_model(
 
 
 def _build(family: str, name: str, weights: Path | None) -> nn.Module:
-    if family == "random":
-        return build_vit(name, generator=generator(_SEED, "baselines/random"))
-    # These libraries draw initial weights from the global generator, which is put back afterwards.
+    # Layers, timm and open_clip draw from the global generator, which is put back afterwards.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(_SEED, "baselines/random"))
         if family == "timm":
             return open_timm(name, weights=weights)
-        return open_open_clip(name, weights=weights)
+        if family == "open_clip":
+            return open_open_clip(name, weights=weights)
+        return build_vit(name, generator=generator(_SEED, "baselines/random"))
 
 
 def _digest(spec: str, model: nn.Module) -> str:

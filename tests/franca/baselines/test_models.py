@@ -55,6 +55,32 @@ def test_open_clip_tokens_are_those_of_its_own_tower(images):
     assert model.forward_features(images).grid == (8, 12)  # positions are resampled
 
 
+@torch.inference_mode()
+def test_open_clip_keys_are_those_of_the_last_attention(images):
+    model, _ = open_model(f"open_clip:{TINY}", device=CPU)
+    last = model.visual.transformer.resblocks[-1]
+    seen = []
+    handle = last.ln_1.register_forward_hook(lambda _, __, output: seen.append(output))
+    keys = model.last_keys(images)
+    model.forward_features(images)
+    handle.remove()
+    weight, bias = last.attn.in_proj_weight[48:96], last.attn.in_proj_bias[48:96]
+    torch.testing.assert_close(keys, seen[1] @ weight.T + bias, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("spec", ["timm:test_vit", f"open_clip:{TINY}", "random:vit_tiny"])
+@torch.inference_mode()
+def test_the_last_of_several_blocks_is_the_last_and_opening_draws_no_random_number(images, spec):
+    state = torch.get_rng_state()
+    model, _ = open_model(spec, device=CPU)
+    assert torch.equal(state, torch.get_rng_state())
+    earlier, last = model.forward_intermediate(images, 2)
+    only = model.forward_features(images)
+    torch.testing.assert_close(last.cls, only.cls, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(last.patches, only.patches, atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(earlier.patches, last.patches)
+
+
 def test_models_keep_the_contract_and_are_always_the_same(tmp_path):
     save_backbone(
         build_vit("vit_tiny", image_size=64), tmp_path / "ours.safetensors", metadata={"step": 1}

@@ -53,6 +53,22 @@ def test_a_model_with_its_own_normalisation_sees_its_own():
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["test_vit2", "test_vit3"])
+@torch.inference_mode()
+def test_a_model_without_a_class_token_gives_what_it_pools(name):
+    """One averages its patches, the other attends to them as SigLIP does; both have a register."""
+    torch.manual_seed(0)
+    model = open_timm(name, weights=None).eval()
+    pixels = images()
+    features = model.forward_features(pixels)
+    expected = model.renormalise(pixels)
+    assert model.trunk.cls_token is None
+    torch.testing.assert_close(features.cls, model.trunk(expected), atol=1e-5, rtol=1e-4)
+    tokens = model.trunk.forward_features(expected)
+    torch.testing.assert_close(features.patches, tokens[:, 1:], atol=1e-5, rtol=1e-4)
+    assert features.registers.shape[1] == 1
+
+
 def test_models_without_patch_tokens_are_refused():
     with pytest.raises(ValueError, match="timm has no such model"):
         open_timm("vit_of_nobody", weights=None)
