@@ -10,6 +10,11 @@ KEY_LENGTH: Final = 32
 
 ROW_PREFIX: Final = "franca/row/"
 
+FEW_VALUES: Final = frozenset(
+    {"status", "filter", "reason", "stage", "verdict", "extension", "set", "tar"}
+)
+"""Columns of text in which values repeat; only these are stored with a dictionary."""
+
 METADATA: Final = pa.schema(
     [
         ("row_id", pa.string()),  # content id of the URL or path; equal for equal addresses
@@ -68,12 +73,21 @@ IMAGE_VERDICT: Final = pa.schema(
     [*VERDICT, ("width", pa.int32()), ("height", pa.int32())]  # after EXIF rotation
 )
 
+SCORE: Final = pa.schema(
+    [
+        ("row_id", pa.string()),
+        ("model", pa.string()),  # name of an entry of filter_images.models
+        ("score", pa.float64()),
+    ]
+)
+
 SIGNATURE: Final = pa.schema(
     [
         ("row_id", pa.string()),
         ("sha256", pa.string()),  # of the bytes
         ("pixels", pa.string()),  # SHA-256 of the decoded pixels
         ("perceptual", pa.uint64()),  # DCT hash
+        ("mirrored", pa.uint64()),  # the same of the mirror image
         ("contrast", pa.float32()),  # standard deviation of the hashed thumbnail, grey levels
     ]
 )

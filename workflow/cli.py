@@ -117,7 +117,12 @@ def _make_command(stage: Stage) -> Callable[..., None]:
             part=checkpoint,
         )  # fmt: skip
 
-    return {None: plain, "group": by_group, "checkpoint": by_checkpoint}[stage.fan_out]
+    commands: dict[str | None, Callable[..., None]] = {
+        None: plain,
+        "group": by_group,
+        "checkpoint": by_checkpoint,
+    }
+    return commands[stage.fan_out]
 
 
 for _stage in STAGES:

@@ -1,5 +1,6 @@
 """`franca eval`: what can be measured, on any model, compared and laid out in tables."""
 
+import re
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -30,7 +31,8 @@ Models = Annotated[
     typer.Option(
         "--model",
         help="[NAME=]WHAT, may be repeated. WHAT is a checkpoint of the pipeline (step-0000400, "
-        "highres, rasa).",
+        "highres, rasa), franca:FILE (ours, or a released Franca or DINOv2 file), timm:MODEL@FILE, "
+        "open_clip:MODEL@FILE, or random:ARCH; without @FILE, random weights.",
         metavar="[NAME=]WHAT",
     ),
 ]
@@ -204,7 +206,7 @@ def _named(model: str) -> tuple[str, str]:
     """Split NAME=WHAT; without a name, make one that can be a folder's."""
     name, separator, spec = model.rpartition("=")
     if not separator:
-        name = "-".join(part for part in spec.replace(":", "/").split("/") if part)
+        name = "-".join(part for part in re.split("[:/@]", spec) if part)
     if not name or "/" in name:
         raise ParameterError(f"--model {model}: write NAME=WHAT with a name for a folder")
     return name, spec

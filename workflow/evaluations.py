@@ -1,18 +1,15 @@
 """Any model on any benchmark and set, beside the checkpoints that the pipeline itself evaluates."""
 
 import re
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from franca.baselines.models import open_model
 from franca.config.evaluation_sets import EvaluationSet
 from franca.eval.benchmark import Kind
 from franca.eval.comparison import compare, unique_seeds
-from franca.eval.features import FeatureModel
 from franca.eval.inputs.kinds import KINDS
 from franca.eval.published import Comparison, compare_with_paper
 from franca.eval.registry import BENCHMARKS
@@ -85,8 +82,16 @@ class Grid:
 
     def suite(self, name: str) -> Suite:
         """Open a model and return the suite that runs benchmarks on it."""
-        device = evaluation_device(self.parameters.evaluate.device)
-        model, digest = self._open(self.models[name], device)
+        spec, device = self.models[name], evaluation_device(self.parameters.evaluate.device)
+        if _CHECKPOINT.fullmatch(spec):
+            stages = ("pretrain", "finetune_highres", "rasa")
+            inputs = {stage: self._published(stage) for stage in stages}
+            model, digest = load_checkpoint(spec, inputs, device=device)
+        else:
+            family, _, weights = spec.partition("@")
+            model, digest = open_model(
+                family, weights=Path(weights) if weights else None, device=device
+            )
         return build_suite(
             self.parameters.evaluate,
             model=model,
@@ -97,13 +102,6 @@ class Grid:
             folder=self.output / "features",
             device=device,
         )
-
-    def _open(self, spec: str, device: torch.device) -> tuple[FeatureModel, str]:
-        if _CHECKPOINT.fullmatch(spec):
-            stages = ("pretrain", "finetune_highres", "rasa")
-            inputs = {stage: self._published(stage) for stage in stages}
-            return load_checkpoint(spec, inputs, device=device)
-        raise ValueError(f"--model {spec}: not a checkpoint of this pipeline")
 
     def _published(self, stage: str) -> Path:
         return artifact_folder(BY_NAME[stage], scale=self.scale, variant=self.variant)
@@ -139,8 +137,8 @@ def describe(grid: Grid) -> Iterator[str]:
 def _cost(suite: Suite, missing: Sequence[Pair]) -> str:
     needed = {_features(task): suite.prepared(task) for task in missing}
     seconds = sum(
-        each.images * _seconds_per_image(suite, dense=kind not in {"classification", "novelty"})
-        for (kind, _), each in needed.items()
+        each.images * suite.sets.store.seconds_per_image(each.input_size)
+        for each in needed.values()
     )
     size = scaled(sum(each.bytes for each in needed.values()), "B")
     return f"{len(missing)} to run; features: {seconds / 60:.1f} min of the model, {size}"
@@ -148,17 +146,6 @@ def _cost(suite: Suite, missing: Sequence[Pair]) -> str:
 
 def _features(task: Pair) -> tuple[Kind, str]:
     return BENCHMARKS[task.benchmark].kind, task.evaluation_set
-
-
-def _seconds_per_image(suite: Suite, *, dense: bool) -> float:
-    store = suite.sets.store
-    side = store.square.size if dense else store.crop.size
-    images = torch.zeros(store.batch_size, 3, side, side, device=store.device)
-    with torch.inference_mode():
-        store.model.forward_features(images[:1])
-        start = time.perf_counter()
-        float(store.model.forward_features(images).cls.sum())  # waits for the device
-    return (time.perf_counter() - start) / store.batch_size
 
 
 def compared(folder: Path, other: Path) -> list[str]:

@@ -19,6 +19,8 @@ from workflow import receipts
 from workflow.params import part_names, stage_parameters, write_resolved
 from workflow.stages import BY_NAME, RECEIPT, Stage, artifact_folder, log_file, work_folder
 
+_TORCHRUN = (("RANK", "0"), ("WORLD_SIZE", "1"))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
@@ -71,6 +73,12 @@ def run_stage(run: Run, *, part: str | None = None) -> None:
         FileNotFoundError: An input has not been published, or a listed file is missing.
         ValueError: What the stage itself says about bad input.
     """
+    rank, processes = (int(os.environ.get(name, default)) for name, default in _TORCHRUN)
+    if processes > 1 and not run.stage.trains:
+        raise ValueError(f"{run.stage.name} runs in one process: start it without torchrun")
+    if rank > 0:
+        _help_training(run)
+        return
     write_resolved(run.parameters, scale=run.scale, variant=run.variant)
     if run.stage.fan_out is None:
         _run_one(run, target=run.folder(run.stage.name), part=None)
@@ -108,17 +116,33 @@ def _run_one(run: Run, *, target: Path, part: str | None) -> None:
     work = _work(run, part)
     with _alone(work), _logging(run, part):
         staging = _empty(work / "staging")
-        extra = {} if part is None else {str(run.stage.fan_out): part}
-        summary = _module(run.stage).run(
-            getattr(run.parameters, run.stage.name),
-            **run.sections,
-            **extra,
-            inputs=inputs,
-            output=staging,
-            work=_existing(work / "state"),
-        )
+        summary = _call(run, part=part, inputs=inputs, output=staging, work=work)
         _publish(run, staging, target, inputs=inputs, summary=summary)
     shutil.rmtree(work)
+
+
+def _help_training(run: Run) -> None:
+    """Be one of the processes of `torchrun` that train together, but not the one that publishes."""
+    work = _work(run, None)
+    _call(run, part=None, inputs=run.inputs(), output=work / "staging", work=work)
+
+
+def _call(
+    run: Run, *, part: str | None, inputs: dict[str, Path], output: Path, work: Path
+) -> dict[str, Any]:
+    extra: dict[str, Any] = {} if part is None else {str(run.stage.fan_out): part}
+    if run.stage.trains:
+        file = log_file(run.stage, scale=run.scale, variant=run.variant)
+        extra["logs"] = file.with_suffix("")
+    summary: dict[str, Any] = _module(run.stage).run(
+        getattr(run.parameters, run.stage.name),
+        **run.sections,
+        **extra,
+        inputs=inputs,
+        output=output,
+        work=_existing(work / "state"),
+    )
+    return summary
 
 
 def _gather(run: Run, parts: dict[str, Path]) -> None:

@@ -24,6 +24,8 @@ class Stage:
             or every group of rows (`data_filters/groups.py`).
         by_group: Stages in `needs` of which one group reads the same group only.
         resumable: Whether it keeps state in `work/` that a killed run continues from.
+        trains: Whether several processes of `torchrun` may run it together; it then also writes its
+            speed and TensorBoard's files into a folder of `logs/`.
         version: Raised whenever the same parameters and inputs lead to another result, so that
             both engines rerun it.
     """
@@ -37,6 +39,7 @@ class Stage:
     fan_out: Literal["checkpoint", "group"] | None = None
     by_group: tuple[str, ...] = ()
     resumable: bool = False
+    trains: bool = False
     version: int = 1
 
     @property
@@ -79,9 +82,9 @@ STAGES: tuple[Stage, ...] = (
         name="filter_images",
         package="data_filters",
         summary="Judge every image by its pixels; keep, or drop with a reason.",
-        needs=("download_images",),
+        needs=("download_images", "filter_metadata"),
         fan_out="group",
-        by_group=("download_images",),
+        by_group=("download_images", "filter_metadata"),
     ),
     Stage(
         name="deduplicate",
@@ -107,6 +110,7 @@ STAGES: tuple[Stage, ...] = (
         needs=("pack_shards",),
         per_variant=True,
         resumable=True,
+        trains=True,
     ),
     Stage(
         name="finetune_highres",
@@ -115,6 +119,7 @@ STAGES: tuple[Stage, ...] = (
         needs=("pretrain", "pack_shards"),
         per_variant=True,
         resumable=True,
+        trains=True,
     ),
     Stage(
         name="rasa",

@@ -25,6 +25,7 @@ def connect(work: Path, *, root: str | None = None) -> Iterator[duckdb.DuckDBPyC
     settings: dict[str, str | bool | int | float | list[str]] = {
         "temp_directory": str(spill),
         "threads": num_workers(),
+        "preserve_insertion_order": True,  # a scan yields rows in the order of the file: no sorting
         "memory_limit": f"{int(_SHARE * memory_megabytes())}MB",
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,

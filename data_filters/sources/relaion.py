@@ -88,10 +88,7 @@ def _query(scan: str, chosen: Mapping[str, str | None], *, part: int) -> str:
     select = ", ".join(
         f"{values[name]} AS {name}" if name in values else name for name in METADATA.names
     )
-    return (
-        f"SELECT {select} FROM (SELECT {read}, file_row_number AS position FROM {scan}) "
-        "ORDER BY position"
-    )
+    return f"SELECT {select} FROM (SELECT {read}, file_row_number AS position FROM {scan})"
 
 
 _SQL_TYPES: Final = {

@@ -12,6 +12,7 @@ Written:
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ from data_filters.records import METADATA
 
 STAGE: Final = "download_images"
 SOURCE_KEY: Final = "fetch_metadata.source"
+_LOOPBACK: Final = ip_address("127.0.0.1")
 
 
 def run(
@@ -105,10 +107,10 @@ def _kept(filtered: Path, group: str, folder: Path) -> list[Path]:
 
 
 def _require_loopback(cfg: DownloadImages) -> None:
-    if not cfg.allow_loopback:
+    if not any(_LOOPBACK in ip_network(network) for network in cfg.allowed_networks):
         raise ValueError(
-            f"{SOURCE_KEY}.kind is embedded, which is served on 127.0.0.1: set "
-            f"{STAGE}.allow_loopback to true"
+            f"{SOURCE_KEY}.kind is embedded, which is served on {_LOOPBACK}: add 127.0.0.0/8 to "
+            f"{STAGE}.allowed_networks"
         )
 
 

@@ -35,7 +35,14 @@ from data_filters.io.stretches import Stretch, stretch_sql, stretches
 from data_filters.ledger import Entry, Tally, merge, read_accounts, write_accounts
 from data_filters.metadata.address import HOST_SQL
 from data_filters.metadata.build import build_filters
-from data_filters.metadata.judge import NamedRule, first_broken, judged_sql, named_rules, verdicts
+from data_filters.metadata.judge import (
+    NamedRule,
+    declare_functions,
+    first_broken,
+    judged_sql,
+    named_rules,
+    verdicts,
+)
 from data_filters.metadata.repeats import REPEATED as REPEATED_URL
 from data_filters.metadata.repeats import repeats
 from data_filters.records import DOMAIN, METADATA, METADATA_VERDICT, REPEATED
@@ -68,14 +75,16 @@ def run(
     for folder in ("verdicts", "kept"):
         (output / folder).mkdir()
     with connect(work) as connection:
+        declare_functions(connection, filters)
         for stretch in rows:
             combinations += _judge(connection, stretch, rules, output)
         _write_domains(connection, rows, output / "domains.parquet")
     write_json(output / "broken.json", {str(m): n for m, n in sorted(combinations.items())})
     tally = Tally(STAGE, [each.name for each in filters])
     for mask, count in combinations.items():
-        rule = rules[int(first_broken(np.array([mask], np.uint64))[0])] if mask else None
-        tally.add(*((rule.filter, rule.reason) if rule else (None, None)), count)
+        first = int(first_broken(np.array([mask], np.uint64))[0])
+        name, reason = (rules[first].filter, rules[first].reason) if mask else (None, None)
+        tally.add(name, reason, count)
     write_accounts(output, tally.entries())
     return {"rows": tally.total, "kept": tally.kept}
 

@@ -137,7 +137,7 @@ def _write_shard(shard: int, *, packed: Path, per_shard: int, folder: Path) -> P
         start = shard * per_shard
         rows = read_slice(packed, PACKED.names, start=start, stop=start + per_shard).to_pylist()
         samples = [
-            Sample(**{n: Path(row[n]) if n == "tar" else row[n] for n in Sample._fields})
+            Sample._make(Path(row[n]) if n == "tar" else row[n] for n in Sample._fields)
             for row in rows
         ]
         offsets = write_shard(samples, tar)

@@ -18,8 +18,11 @@ BenchmarkName = Literal[
     "position",
     "spatial_entropy",
     "ood",
-    "discovery",
-    "video",
+    "keypoints",
+    "spair",
+    "tokencut",
+    "lost",
+    "video_segmentation",
 ]
 
 
@@ -139,22 +142,36 @@ class Ood(Section):
     tolerance: float = Field(gt=0, description="of its lbfgs")
 
 
-class Discovery(Section):
-    """One box an image from keys."""
+class TokenCut(Section):
+    """One box an image, from a normalised cut of its keys."""
 
-    threshold: float = Field(gt=-1, lt=1, description="TokenCut: cosine of like patches (tau)")
+    threshold: float = Field(gt=-1, lt=1, description="cosine above which patches are alike (tau)")
+
+
+class Lost(Section):
+    """One box an image, grown from the key that fewest are like."""
+
     similar: int = Field(
-        ge=1, description="LOST: patches looked at (100 in the reference, whatever the grid)"
+        ge=1, description="patches looked at (100 in the reference, whatever the grid)"
     )
 
 
-class VideoPropagation(Section):
+class VideoSegmentation(Section):
     """Labels of patches carried through a video."""
 
     context: int = Field(ge=0, description="previous frames beside the first one")
     radius: int = Field(ge=0, description="rows and columns a label may move; 0: any")
     neighbours: int = Field(ge=1, description="patches that each patch takes its label from")
     temperature: float = Field(gt=0, description="of their weights")
+
+
+class Keypoints(Section):
+    """Keypoints of one image found in another."""
+
+    thresholds: tuple[float, ...] = Field(
+        min_length=1,
+        description="distances in longer sides of the object's box; the first is the headline",
+    )
 
 
 class Evaluate(Section):
@@ -169,6 +186,7 @@ class Evaluate(Section):
     frame_side: int | None = Field(
         ge=1, description="short side of video frames; null keeps the frames' own"
     )
+    pair_size: int = Field(ge=1, description="side that images of pairs are resized to")
     patch_dtype: Literal["float16", "float32"] = Field(description="how patch tokens are stored")
     resamples: int = Field(ge=2, description="bootstrap draws behind each interval")
     num_samples: int = Field(ge=0, description="images whose patch tokens the report gets")
@@ -184,8 +202,11 @@ class Evaluate(Section):
     position: Position
     spatial_entropy: SpatialEntropy
     ood: Ood
-    discovery: Discovery
-    video: VideoPropagation
+    keypoints: Keypoints
+    spair: Keypoints
+    tokencut: TokenCut
+    lost: Lost
+    video_segmentation: VideoSegmentation
 
     @model_validator(mode="after")
     def _consistent(self) -> "Evaluate":

@@ -13,9 +13,9 @@ class EvaluationSet(Section):
     kind: Literal["classification", "segmentation", "novel", "detection", "video", "pairs"] = Field(
         description="what it is labelled with; novel: images of none of the known classes"
     )
-    format: Literal["parquet", "folder", "voc", "voc_detection", "davis", "pairs"] = Field(
+    format: Literal["parquet", "folder", "voc", "voc_detection", "davis", "pairs", "spair"] = Field(
         description="layout: Hugging Face parquet, <split>/<class>/<image> folders, PASCAL VOC "
-        "with masks, with boxes of objects, DAVIS 2017, or correspondence pairs"
+        "with masks or with boxes, DAVIS 2017, the rendered pairs, or SPair-71k"
     )
     root: str = Field(
         min_length=1,
@@ -59,7 +59,7 @@ class EvaluationSet(Section):
             "segmentation": {"voc"},
             "detection": {"voc_detection"},
             "video": {"davis"},
-            "pairs": {"pairs"},
+            "pairs": {"pairs", "spair"},
         }[self.kind]
         if self.format not in formats:
             raise ValueError(

@@ -141,7 +141,9 @@ class Schedule(Section):
 class Run(Section):
     """Arithmetic, and how often something is written."""
 
-    precision: Literal["fp32", "bf16"] = Field(description="arithmetic of the backbones")
+    precision: Literal["fp32", "bf16"] = Field(
+        description="arithmetic of the backbones and of the heads' MLPs"
+    )
     cpu_threads: int = Field(
         ge=1,
         description="threads of arithmetic on a CPU; another number changes the last bits of sums",

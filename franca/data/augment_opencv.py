@@ -47,13 +47,19 @@ def apply_opencv(
     return [_apply(image, crop, colour) for crop in crops]
 
 
+def cut(
+    image: UInt8[np.ndarray, "height width 3"], crop: CropParams
+) -> UInt8[np.ndarray, "size size 3"]:
+    """Cut, resize and mirror one crop; its colours stay."""
+    top, left, height, width = crop.box
+    pixels = resize(image[top : top + height, left : left + width], size=crop.size)
+    return cv2.flip(pixels, 1) if crop.flip else pixels
+
+
 def _apply(
     image: Pixels, crop: CropParams, colour: Callable[[Pixels, CropParams], Pixels]
 ) -> Pixels:
-    top, left, height, width = crop.box
-    pixels = resize(image[top : top + height, left : left + width], size=crop.size)
-    if crop.flip:
-        pixels = cv2.flip(pixels, 1)
+    pixels = cut(image, crop)
     if crop.jitter or crop.grayscale:
         pixels = colour(pixels, crop)
     if crop.blur_sigma is not None:

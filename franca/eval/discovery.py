@@ -1,15 +1,60 @@
-"""Unsupervised object discovery: one box an image from the keys of a frozen model; CorLoc."""
+"""Object discovery: one box an image from the keys of a frozen model, scored by CorLoc.
+
+What TokenCut and LOST have in common; `tokencut` and `lost` say how the object is found.
+"""
+
+from collections.abc import Callable
 
 import numpy as np
-import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
+from scipy.ndimage import label
 
-from franca.eval import lost, resampling, tokencut
-from franca.eval.benchmark import Benchmark, DiscoveryInputs, MetricSpec, Outcome
+from franca.eval import resampling
+from franca.eval.benchmark import DiscoveryInputs, MetricSpec, Outcome
+
+Grid = tuple[int, int]
+Find = Callable[[NDArray[np.float32], Grid], NDArray[np.bool_]]
+"""From keys [patches, dim] and the grid to the patches of the object [rows, columns]."""
 
 _EPSILON = 1e-7  # the reference's, on heights and on unions
 _MIN_IOU = 0.5
+
+CORLOC = MetricSpec("corloc", "higher", "fraction", "located", resampling.mean, "wilson")
+
+
+def component_of(foreground: Bool[np.ndarray, "rows columns"], seed: int) -> NDArray[np.bool_]:
+    """Return the 4-connected component that holds the seed; the seed alone if it is background."""
+    numbers, _ = label(foreground)
+    own = numbers.flat[seed]
+    if own == 0:
+        alone = np.zeros(foreground.shape, bool)
+        alone.flat[seed] = True
+        return alone
+    return np.asarray(numbers == own)
+
+
+def component_box(
+    component: Bool[np.ndarray, "rows columns"], *, patch_size: int, size: Grid
+) -> NDArray[np.float64]:
+    """Return the box (x0, y0, x1, y1; the end exclusive) around patches, clipped to the image.
+
+    Args:
+        component: True where a patch belongs to the object.
+        patch_size: pixels of a side of a patch.
+        size: height and width of the image before it was padded to whole patches.
+    """
+    rows, columns = np.nonzero(component)
+    height, width = size
+    return np.array(
+        [
+            columns.min() * patch_size,
+            rows.min() * patch_size,
+            min((columns.max() + 1) * patch_size, width),
+            min((rows.max() + 1) * patch_size, height),
+        ],
+        dtype=np.float64,
+    )
 
 
 def box_iou(
@@ -34,58 +79,33 @@ def is_located(box: Float[np.ndarray, "4"], boxes: Float[np.ndarray, "objects 4"
     return bool((box_iou(box[None], boxes) >= _MIN_IOU).any())
 
 
-def discovery(
-    inputs: DiscoveryInputs, *, seed: int, device: torch.device, threshold: float, similar: int
-) -> Outcome:
-    """Locate one object in every image that has one, by TokenCut and by LOST.
+def locate(inputs: DiscoveryInputs, find: Find) -> Outcome:
+    """Find one object in every image that has any, and say whether its box is right.
 
     Args:
         inputs: keys and boxes; images without objects do not count, as in the references.
-        seed: nothing is random.
-        device: the graphs are cut on the CPU.
-        threshold: of TokenCut, on the cosine of keys.
-        similar: of LOST, patches looked at.
+        find: the method.
+
+    Returns:
+        Evidence: located [images] and boxes [images, 4].
 
     Raises:
         ValueError: no image has an object.
     """
-    del seed, device
-    hits: dict[str, list[bool]] = {"tokencut": [], "lost": []}
-    boxes: list[NDArray[np.float64]] = []
-    empty = 0
+    found, located = [], []
     for image in inputs.images:
         if len(image.boxes) == 0:
-            empty += 1
             continue
-        keys = image.keys.float().numpy()
-        found = {
-            "tokencut": tokencut.cut(keys, grid=image.grid, threshold=threshold).component,
-            "lost": lost.grow(keys, grid=image.grid, similar=similar).component,
-        }
-        for method, component in found.items():
-            box = tokencut.component_box(component, patch_size=inputs.patch_size, size=image.size)
-            hits[method].append(is_located(box, image.boxes))
-            boxes.append(box)
-    if not boxes:
+        component = find(image.keys.float().numpy(), image.grid)
+        box = component_box(component, patch_size=inputs.patch_size, size=image.size)
+        found.append(box)
+        located.append(is_located(box, image.boxes))
+    empty = len(inputs.images) - len(found)
+    if not found:
         raise ValueError(
             f"none of {empty} images has an object: correct test_split of the evaluation set"
         )
-    evidence: dict[str, NDArray[np.generic]] = {
-        f"located@{method}": np.array(flags) for method, flags in hits.items()
-    }
-    evidence["boxes"] = np.stack(boxes).reshape(-1, 2, 4)
-    return Outcome(evidence=evidence, details={"images_without_objects": empty})
-
-
-BENCHMARK = Benchmark(
-    name="discovery",
-    version="1.0",
-    protocol="one box an image from the last block's keys at the image's own size, zeros up to "
-    "whole patches: TokenCut (4-connected side of the normalised cut that holds the seed) and LOST; "
-    "IoU of at least 0.5 with any object, difficult ones too",
-    source="YangtaoWANG95/TokenCut@fed52cd by Lanczos, valeoai/LOST@fcedbec; Franca, Table 8",
-    kind="discovery",
-    quick=False,
-    metrics=(MetricSpec("corloc", "higher", "fraction", "located", resampling.mean, "wilson"),),
-    run=discovery,
-)
+    return Outcome(
+        evidence={"located": np.array(located), "boxes": np.stack(found)},
+        details={"images_without_objects": empty},
+    )

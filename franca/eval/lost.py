@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float
 
-from franca.eval.tokencut import Grid, component_of
+from franca.eval.benchmark import Benchmark, DiscoveryInputs, Outcome
+from franca.eval.discovery import CORLOC, Grid, component_of, locate
 
 
 @dataclass(frozen=True)
@@ -46,3 +48,33 @@ def grow(keys: Float[np.ndarray, "patches dim"], *, grid: Grid, similar: int) ->
     chosen = chosen[affinity[seed, chosen] > 0]
     likeness = affinity[chosen].sum(0)
     return Growth(degree, seed, component_of((likeness > 0).reshape(grid), seed))
+
+
+def lost(inputs: DiscoveryInputs, *, seed: int, device: torch.device, similar: int) -> Outcome:
+    """Locate one object in every image that has any.
+
+    Args:
+        inputs: keys and boxes.
+        seed: nothing is random.
+        device: the objects grow on the CPU.
+        similar: patches looked at.
+
+    Raises:
+        ValueError: no image has an object.
+    """
+    del seed, device
+    return locate(inputs, lambda keys, grid: grow(keys, grid=grid, similar=similar).component)
+
+
+BENCHMARK = Benchmark(
+    name="lost",
+    version="1.0",
+    protocol="one box an image, grown from the last block's key that fewest are like, at the "
+    "image's own size, zeros up to whole patches; IoU of at least 0.5 with any object, difficult "
+    "ones too",
+    source="valeoai/LOST@fcedbec",
+    kind="discovery",
+    quick=True,
+    metrics=(CORLOC,),
+    run=lost,
+)

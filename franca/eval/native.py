@@ -6,7 +6,7 @@
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
@@ -23,6 +23,7 @@ from franca.eval.datasets import ImageSet
 from franca.eval.features import (
     FeatureModel,
     PatchDtype,
+    Tokens,
     address_key,
     open_arrays,
     write_progress,
@@ -30,7 +31,7 @@ from franca.eval.features import (
 from franca.eval.transforms import IMAGENET_MEAN, IMAGENET_STD, to_pixels
 
 _FORMAT_VERSION = 1
-TokenKind = Literal["patches", "keys"]
+TokenKind = Literal["patches", "raw", "keys"]
 Size = tuple[int, int]
 
 
@@ -42,6 +43,16 @@ class KeyModel(Protocol):
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch tokens dim"]:
         """Return the keys, heads concatenated; those of the patches last and row-major."""
+
+
+@runtime_checkable
+class RawModel(Protocol):
+    """A model that shows the tokens of its last blocks before the final norm."""
+
+    def forward_intermediate(
+        self, images: Float[Tensor, "batch 3 height width"], blocks: int, *, norm: bool
+    ) -> Sequence[Tokens]:
+        """Return the tokens of the last blocks, first to last."""
 
 
 @runtime_checkable
@@ -106,7 +117,38 @@ class SnapToPatches:
         return nn.functional.interpolate(_scaled(image, self.std)[None], size, mode="bilinear")[0]
 
 
-NativeTransform = PadToPatches | SnapToPatches
+@dataclass(frozen=True)
+class WhiteSquare:
+    """Extend to a square with white, resize it, and surround it with zeros up to whole patches.
+
+    As Probe3D does on SPair-71k: what surrounds the square shifts the patches a little, which
+    nothing undoes.
+
+    Attributes:
+        side: pixels of the square (bicubic with antialiasing).
+        patch_size: pixels of a side of a patch.
+    """
+
+    side: int
+    patch_size: int
+
+    def input_size(self, size: Size) -> Size:
+        """Return height and width of the model's input, whatever the image's."""
+        del size
+        side = -(-self.side // self.patch_size) * self.patch_size
+        return side, side
+
+    def __call__(self, image: Image.Image) -> Float[Tensor, "3 height width"]:
+        """Return the normalised image."""
+        square = Image.new("RGB", (max(image.size), max(image.size)), "white")
+        square.paste(image)
+        resized = square.resize((self.side, self.side), Image.Resampling.BICUBIC)
+        missing = self.input_size(image.size)[0] - self.side
+        before, after = missing // 2, missing - missing // 2
+        return nn.functional.pad(_scaled(resized, IMAGENET_STD), (before, after, before, after))
+
+
+NativeTransform = PadToPatches | SnapToPatches | WhiteSquare
 
 
 @dataclass(frozen=True)
@@ -151,7 +193,7 @@ def extract_native(
     Args:
         model: on `device`, in evaluation mode.
         images: the images; neighbours of one size share a batch.
-        kind: patch tokens after the final norm, or keys of the last block.
+        kind: patch tokens after the final norm or, raw, before it; or keys of the last block.
         transform: from image to input.
         weights_digest: hash that stands for everything the model is.
         dtype: how tokens are stored.
@@ -162,10 +204,15 @@ def extract_native(
     Raises:
         ValueError: keys are wanted of a model that does not show them.
     """
+    if kind == "raw" and not isinstance(model, RawModel):
+        raise ValueError(
+            f"{type(model).__name__} does not show tokens before its final norm: "
+            "remove spair from evaluate.tasks"
+        )
     if kind == "keys" and not isinstance(model, KeyModel):
         raise ValueError(
             f"{type(model).__name__} does not show the keys of its last block: "
-            "remove the discovery benchmark from evaluate.tasks"
+            "remove tokencut and lost from evaluate.tasks"
         )
     grids = patch_grids(images, transform)
     starts = _starts(grids)
@@ -212,5 +259,8 @@ def _batches(grids: tuple[Size, ...], done: int, batch_size: int) -> Iterator[li
 def _forward(model: FeatureModel, pixels: Tensor, *, kind: TokenKind, grid: Size) -> Tensor:
     if kind == "patches":
         return model.forward_features(pixels).patches
+    if kind == "raw":
+        assert isinstance(model, RawModel)  # refused before any work
+        return model.forward_intermediate(pixels, 1, norm=False)[-1].patches
     assert isinstance(model, KeyModel)  # refused before any work
     return model.last_keys(pixels)[:, -grid[0] * grid[1] :]

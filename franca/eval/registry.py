@@ -2,18 +2,20 @@
 
 from franca.eval import (
     depth,
-    discovery,
     in_context,
+    keypoints,
     knn,
     linear,
     linear_segmentation,
     logreg,
+    lost,
     normals,
     ood,
     overclustering,
     position,
     spatial_entropy,
-    video,
+    tokencut,
+    video_segmentation,
 )
 from franca.eval.benchmark import Benchmark
 
@@ -31,7 +33,9 @@ BENCHMARKS: dict[str, Benchmark] = {
         position,
         spatial_entropy,
         ood,
-        discovery,
-        video,
+        keypoints,
+        tokencut,
+        lost,
+        video_segmentation,
     )
-}
+} | {keypoints.SPAIR.name: keypoints.SPAIR}

@@ -1,5 +1,6 @@
 """From images on disk to what benchmarks see, extracting each feature once."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,21 @@ from torch import Tensor
 from franca.eval.benchmark import (
     ClassificationInputs,
     DenseFeatures,
+    DiscoveryImage,
+    DiscoveryInputs,
     ImageFeatures,
+    KeypointPair,
+    PairInputs,
     SegmentationInputs,
+    Video,
+    VideoInputs,
 )
 from franca.eval.datasets import ImageSet, LabelledImages, SegmentationImages
 from franca.eval.features import FeatureArtifact, FeatureModel, PatchDtype, extract
+from franca.eval.inputs.boxes import BoxedImages
+from franca.eval.inputs.pairs import PairImages
+from franca.eval.inputs.videos import VideoFrames
+from franca.eval.lazy import Lazy
 from franca.eval.native import (
     NativeTokens,
     NativeTransform,
@@ -26,6 +37,7 @@ from franca.eval.native import (
     SizedImages,
     SnapToPatches,
     TokenKind,
+    WhiteSquare,
     extract_native,
 )
 from franca.eval.targets import load_targets
@@ -42,6 +54,7 @@ class FeatureStore:
         crop: transform of classification sets.
         square: transform of dense sets.
         frame_side: short side of video frames in pixels; None keeps their own.
+        pair_side: pixels of a side that images of pairs are resized to.
         blocks: CLS tokens of so many last blocks are kept.
         patch_dtype: how patch tokens are stored.
         folder: where features lie.
@@ -55,6 +68,7 @@ class FeatureStore:
     crop: CentreCrop
     square: Square
     frame_side: int | None
+    pair_side: int
     blocks: int
     patch_dtype: PatchDtype
     folder: Path
@@ -77,6 +91,11 @@ class FeatureStore:
         return patches * np.dtype(self.patch_dtype).itemsize * self.model.embed_dim
 
     @property
+    def pair_square(self) -> WhiteSquare:
+        """How images of pairs enter the model."""
+        return WhiteSquare(side=self.pair_side, patch_size=self.model.patch_size)
+
+    @property
     def padded(self) -> PadToPatches:
         """How images of object discovery enter the model."""
         return PadToPatches(self.model.patch_size)
@@ -86,21 +105,14 @@ class FeatureStore:
         """How frames of videos enter the model."""
         return SnapToPatches(self.frame_side, self.model.patch_size)
 
-    def native(
-        self, images: SizedImages, transform: NativeTransform, *, kind: TokenKind
-    ) -> NativeTokens:
-        """Return patch tokens or keys of images that keep their own size."""
-        return extract_native(
-            self.model,
-            images,
-            kind=kind,
-            transform=transform,
-            weights_digest=self.weights_digest,
-            dtype=self.patch_dtype,
-            folder=self.folder,
-            batch_size=self.batch_size,
-            device=self.device,
-        )
+    @torch.inference_mode()
+    def seconds_per_image(self, size: tuple[int, int]) -> float:
+        """Time the model alone on one batch of images of this height and width."""
+        images = torch.zeros(self.batch_size, 3, *size, device=self.device)
+        self.model.forward_features(images[:1])
+        start = time.perf_counter()
+        float(self.model.forward_features(images).cls.sum())  # waits for the device
+        return (time.perf_counter() - start) / self.batch_size
 
     def _extract(
         self, images: ImageSet, transform: Transform, *, store_patches: bool
@@ -175,6 +187,82 @@ class FeatureStore:
             test=self._dense_features(test, ignore_index=ignore_index),
             num_classes=num_classes,
             ignore_index=ignore_index,
+        )
+
+    def pairs(self, images: PairImages, *, raw: bool) -> PairInputs:
+        """Return the features of pairs of images with their points.
+
+        Args:
+            images: the pairs.
+            raw: whether tokens are those before the final norm.
+        """
+        tokens = self._native(images, self.pair_square, kind="raw" if raw else "patches")
+
+        def pair(index: int) -> KeypointPair:
+            row = images.rows[index]
+            sides = [max(images.size(2 * index + which)) for which in (0, 1)]
+            return KeypointPair(
+                source=tokens.rows(2 * index, 2 * index + 1),
+                target=tokens.rows(2 * index + 1, 2 * index + 2),
+                grid=tokens.grids[2 * index],
+                source_points=torch.from_numpy(row.source_points / sides[0]),
+                target_points=torch.from_numpy(row.target_points / sides[1]),
+                target_extent=row.target_extent / sides[1],
+                label=row.label,
+                group=row.group,
+            )
+
+        return PairInputs(Lazy(len(images.rows), pair))
+
+    def discovery(self, images: BoxedImages) -> DiscoveryInputs:
+        """Return the keys of images with the boxes of their objects."""
+        tokens = self._native(images, self.padded, kind="keys")
+
+        def image(index: int) -> DiscoveryImage:
+            return DiscoveryImage(
+                keys=tokens.rows(index, index + 1),
+                grid=tokens.grids[index],
+                size=images.size(index),
+                boxes=images.boxes(index),
+            )
+
+        return DiscoveryInputs(images=Lazy(len(images), image), patch_size=self.model.patch_size)
+
+    def videos(self, frames: VideoFrames) -> VideoInputs:
+        """Return the features of videos with the masks of their objects.
+
+        Raises:
+            ValueError: the frames of a video have several sizes, found when it is asked for.
+        """
+        tokens = self._native(frames, self.frame, kind="patches")
+        names, starts = frames.sequences.names, frames.sequences.starts
+
+        def video(index: int) -> Video:
+            start, stop = starts[index], starts[index + 1]
+            if len(set(tokens.grids[start:stop])) > 1:
+                raise ValueError(f"video {names[index]}: its frames have several sizes")
+            return Video(
+                name=names[index],
+                patches=tokens.rows(start, stop).unflatten(0, (stop - start, -1)),
+                grid=tokens.grids[start],
+                masks=frames.masks(start, stop),
+            )
+
+        return VideoInputs(videos=Lazy(len(names), video), patch_size=self.model.patch_size)
+
+    def _native(
+        self, images: SizedImages, transform: NativeTransform, *, kind: TokenKind
+    ) -> NativeTokens:
+        return extract_native(
+            self.model,
+            images,
+            kind=kind,
+            transform=transform,
+            weights_digest=self.weights_digest,
+            dtype=self.patch_dtype,
+            folder=self.folder,
+            batch_size=self.batch_size,
+            device=self.device,
         )
 
     def samples(self, images: SegmentationImages, chosen: Sequence[int]) -> dict[str, NDArray[Any]]:

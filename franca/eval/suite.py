@@ -88,6 +88,7 @@ class Suite:
             "crop": asdict(store.crop),
             "square": asdict(store.square),
             "frame_side": store.frame_side,
+            "pair_side": store.pair_side,
             "version": BENCHMARKS[task.benchmark].version,
             "parameters": self.parameters[task.benchmark],
             "seed": self.seed,

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import scipy.linalg
+import torch
 from jaxtyping import Bool, Float
 from numpy.typing import NDArray
-from scipy.ndimage import label
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
-Grid = tuple[int, int]
+from franca.eval.benchmark import Benchmark, DiscoveryInputs, Outcome
+from franca.eval.discovery import CORLOC, Grid, component_of, locate
 
 WEAK_EDGE = 1e-5
 _DENSE_PATCHES = 64  # below, all eigenvectors cost less than starting Lanczos
@@ -109,35 +110,33 @@ def cut(keys: Float[np.ndarray, "patches dim"], *, grid: Grid, threshold: float)
     return Cut(vector.reshape(grid), seed, component_of(foreground.reshape(grid), seed))
 
 
-def component_of(foreground: Bool[np.ndarray, "rows columns"], seed: int) -> NDArray[np.bool_]:
-    """Return the 4-connected component that holds the seed; the seed alone if it is background."""
-    numbers, _ = label(foreground)
-    own = numbers.flat[seed]
-    if own == 0:
-        alone = np.zeros(foreground.shape, bool)
-        alone.flat[seed] = True
-        return alone
-    return np.asarray(numbers == own)
-
-
-def component_box(
-    component: Bool[np.ndarray, "rows columns"], *, patch_size: int, size: Grid
-) -> NDArray[np.float64]:
-    """Return the box (x0, y0, x1, y1; the end exclusive) around patches, clipped to the image.
+def tokencut(
+    inputs: DiscoveryInputs, *, seed: int, device: torch.device, threshold: float
+) -> Outcome:
+    """Locate one object in every image that has any.
 
     Args:
-        component: True where a patch belongs to the object.
-        patch_size: pixels of a side of a patch.
-        size: height and width of the image before it was padded to whole patches.
+        inputs: keys and boxes.
+        seed: nothing is random.
+        device: graphs are cut on the CPU.
+        threshold: on the cosine of keys.
+
+    Raises:
+        ValueError: no image has an object.
     """
-    rows, columns = np.nonzero(component)
-    height, width = size
-    return np.array(
-        [
-            columns.min() * patch_size,
-            rows.min() * patch_size,
-            min((columns.max() + 1) * patch_size, width),
-            min((rows.max() + 1) * patch_size, height),
-        ],
-        dtype=np.float64,
-    )
+    del seed, device
+    return locate(inputs, lambda keys, grid: cut(keys, grid=grid, threshold=threshold).component)
+
+
+BENCHMARK = Benchmark(
+    name="tokencut",
+    version="1.0",
+    protocol="one box an image: normalised cut of the last block's keys at the image's own size, "
+    "zeros up to whole patches; 4-connected side that holds the seed; IoU of at least 0.5 with any "
+    "object, difficult ones too",
+    source="YangtaoWANG95/TokenCut@fed52cd, by Lanczos; Franca, Table 3b",
+    kind="discovery",
+    quick=True,
+    metrics=(CORLOC,),
+    run=tokencut,
+)

@@ -19,7 +19,9 @@ from franca.eval.benchmark import (
     DiscoveryImage,
     DiscoveryInputs,
     ImageFeatures,
+    KeypointPair,
     NoveltyInputs,
+    PairInputs,
     SegmentationInputs,
     Video,
     VideoInputs,
@@ -28,7 +30,7 @@ from franca.eval.davis import VOID
 from franca.eval.in_context import patch_labels
 from franca.eval.lazy import lazily
 from franca.eval.position import positions
-from franca.eval.video import grid_labels
+from franca.eval.video_segmentation import grid_labels
 
 
 def _one_hot(labels: Int[Tensor, " images"], *, width: int) -> Float[Tensor, "images width"]:
@@ -137,6 +139,25 @@ def object_patches(inputs: VideoInputs) -> VideoInputs:
     return dataclasses.replace(inputs, videos=lazily(tracked, inputs.videos))
 
 
+def point_places(inputs: PairInputs) -> PairInputs:
+    """Return the same pairs, each patch saying which of the pair's points it holds, if any."""
+
+    def held(points: Tensor, grid: tuple[int, int]) -> Float[Tensor, "patches points"]:
+        rows, columns = grid
+        x, y = (points * torch.tensor([columns, rows])).long().unbind(1)
+        cell = y.clamp(0, rows - 1) * columns + x.clamp(0, columns - 1)
+        return nn.functional.one_hot(cell, rows * columns).T.float()
+
+    def place(pair: KeypointPair) -> KeypointPair:
+        return dataclasses.replace(
+            pair,
+            source=held(pair.source_points, pair.grid),
+            target=held(pair.target_points, pair.grid),
+        )
+
+    return PairInputs(lazily(place, inputs.pairs))
+
+
 TRUTHS: dict[str, Callable[[Any], Any]] = {
     "knn": image_classes,
     "linear_cached": image_classes,
@@ -148,7 +169,10 @@ TRUTHS: dict[str, Callable[[Any], Any]] = {
     "depth": patch_depth,
     "normals": patch_normals,
     "position": patch_places,
-    "discovery": object_keys,
-    "video": object_patches,
+    "keypoints": point_places,
+    "spair": point_places,
+    "tokencut": object_keys,
+    "lost": object_keys,
+    "video_segmentation": object_patches,
 }
 """Perfect features by benchmark; `spatial_entropy` has none, for no entropy is right."""

@@ -22,7 +22,8 @@ class BatchNorm(nn.BatchNorm1d):
     processes: dist.ProcessGroup | None = None
 
     def forward(self, rows: Float[Tensor, "rows dim"]) -> Float[Tensor, "rows dim"]:
-        """Normalise each column."""
+        """Normalise each column, in fp32: a count of rows is no bf16 number above 256."""
+        rows = rows.float()
         if self.processes is None or not self.training:
             normalised: Tensor = super().forward(rows)
             return normalised

@@ -49,7 +49,9 @@ class Prototypes(nn.Module):
 
 
 class ProjectionHead(nn.Module):
-    """DINOv2's head: MLP, bottleneck, prototypes; always computed in fp32.
+    """DINOv2's head: MLP, bottleneck, prototypes.
+
+    The MLP follows autocast, as in DINOv2 and Franca; embeddings, prototypes and logits are fp32.
 
     Args:
         in_dim: width of the feature.
@@ -113,11 +115,12 @@ class ProjectionHead(nn.Module):
         """Project features.
 
         Args:
-            features: of any precision.
+            features: of the parameters' precision, or of any under autocast.
             prototypes: what `last_layer()` returned, to normalise them once for several batches.
         """
+        embeddings = self.mlp(features)
         with torch.autocast(features.device.type, enabled=False):
-            embeddings = self.mlp(features.float())
+            embeddings = embeddings.float()
             if self.normalization == "dinov2":
                 embeddings = normalize(embeddings, dim=1)
             return Projection(embeddings, self.last_layer() if prototypes is None else prototypes)

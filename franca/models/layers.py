@@ -7,10 +7,12 @@ The simple layers are written out: importing timm for them takes longer than imp
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import gelu, scaled_dot_product_attention, silu
 
 from franca.models.archs import FeedForward, swiglu_hidden
@@ -32,6 +34,24 @@ class Subset:
     rows: Int[Tensor, " kept"]
     scale: Float[Tensor, "kept 1"]
     packing: Packing
+
+    def find(
+        self, wanted: Int[Tensor, " wanted"], *, num_rows: int
+    ) -> tuple[Int[Tensor, " wanted"], Float[Tensor, "wanted 1"]]:
+        """Return where each wanted row is among the kept ones, and its scale.
+
+        A row that is not kept has place 0 and scale 0: the number of rows does not depend on the
+        draw, so nothing has to wait for a GPU to count them.
+
+        Args:
+            wanted: rows of the packed tokens.
+            num_rows: number of all packed tokens.
+        """
+        place = self.rows.new_zeros(num_rows)
+        place[self.rows] = torch.arange(len(self.rows), device=place.device)
+        scale = self.scale.new_zeros(num_rows, 1)
+        scale[self.rows] = self.scale
+        return place[wanted], scale[wanted]
 
 
 @dataclass(frozen=True)
@@ -177,15 +197,29 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
 
-    def forward(self, x: Float[Tensor, "rows dim"], packing: Packing) -> Float[Tensor, "rows dim"]:
-        """Attend sequence by sequence; one attention call per crop size."""
+    def forward(
+        self,
+        x: Float[Tensor, "rows dim"],
+        packing: Packing,
+        wanted: Int[Tensor, " wanted"] | None = None,
+    ) -> Float[Tensor, "_ dim"]:
+        """Attend sequence by sequence; one attention call per crop size.
+
+        Args:
+            x: packed tokens.
+            packing: of `x`.
+            wanted: rows to return; None returns all.
+        """
         sizes = [batch * tokens for batch, tokens in packing]
         width = x.shape[1] // self.heads
         outputs = []
         for rows, (batch, tokens) in zip(self.qkv(x).split(sizes), packing, strict=True):
             q, k, v = rows.view(batch, tokens, 3, self.heads, width).permute(2, 0, 3, 1, 4)
             outputs.append(attend(q, k, v).transpose(1, 2).reshape(batch * tokens, x.shape[1]))
-        mixed: Tensor = self.proj(torch.cat(outputs))
+        attended = torch.cat(outputs)
+        if wanted is not None:
+            attended = attended.index_select(0, wanted)
+        mixed: Tensor = self.proj(attended)
         return mixed
 
     def keys(self, x: Float[Tensor, "rows dim"]) -> Float[Tensor, "rows dim"]:
@@ -221,9 +255,35 @@ class SwiGLU(nn.Module):
 
     def forward(self, x: Float[Tensor, "*rows dim"]) -> Float[Tensor, "*rows dim"]:
         """Gate with the first half of `w12`."""
-        gate, value = self.w12(x).chunk(2, dim=-1)
-        out: Tensor = self.w3(silu(gate) * value)
+        out: Tensor = self.w3(gated_silu(self.w12(x)))
         return out
+
+
+def gated_silu(hidden: Float[Tensor, "*rows two_hidden"]) -> Float[Tensor, "*rows hidden"]:
+    """Return silu(first half) * second half; autograd keeps `hidden` and nothing else."""
+    apply = cast("Callable[[Tensor], Tensor]", _GatedSilu.apply)
+    return apply(hidden)
+
+
+class _GatedSilu(torch.autograd.Function):
+    """Both halves of the gradient are written into one matrix, which saves joining them."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor) -> Tensor:
+        ctx.save_for_backward(hidden)
+        gate, value = hidden.chunk(2, dim=-1)
+        return silu(gate).mul_(value)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (hidden,) = ctx.saved_tensors
+        gate, value = hidden.chunk(2, dim=-1)
+        hidden_grad = torch.empty_like(hidden)
+        gate_grad, value_grad = hidden_grad.chunk(2, dim=-1)
+        torch.mul(grad, silu(gate), out=value_grad)
+        torch.ops.aten.silu_backward.grad_input(grad * value, gate, grad_input=gate_grad)
+        return hidden_grad
 
 
 class Block(nn.Module):
@@ -247,11 +307,41 @@ class Block(nn.Module):
         x: Float[Tensor, "rows dim"],
         packing: Packing,
         subsets: Sequence[Subset] | None = None,
-    ) -> Float[Tensor, "rows dim"]:
-        """Apply both branches; with `subsets` (attention's, feed-forward's) only on those rows."""
+        wanted: Int[Tensor, " wanted"] | None = None,
+    ) -> Float[Tensor, "_ dim"]:
+        """Apply both branches.
+
+        Args:
+            x: packed tokens.
+            packing: of `x`.
+            subsets: attention's and the feed-forward's rows; None stands for all.
+            wanted: rows to return; of the others only queries, keys and values are computed.
+        """
         attention_subset, mlp_subset = subsets or (None, None)
+        if wanted is not None:
+            out = self._attend_for(wanted, x, packing, attention_subset)
+            branch = self._mlp_branch(out, ())
+            if mlp_subset is not None:
+                branch = branch * mlp_subset.find(wanted, num_rows=len(x))[1]
+            return out + branch
         x = _add_branch(x, self._attention_branch, packing, attention_subset)
         return _add_branch(x, self._mlp_branch, packing, mlp_subset)
+
+    def _attend_for(
+        self, wanted: Tensor, x: Tensor, packing: Packing, subset: Subset | None
+    ) -> Tensor:
+        """Return the wanted rows with the attention branch added."""
+        if subset is not None and not len(subset.rows):
+            # Another process has the kept sequences; the gradients here are zeros, not missing.
+            return _add_branch(x, self._attention_branch, packing, subset).index_select(0, wanted)
+        out = x.index_select(0, wanted)
+        if subset is None:
+            whole: Tensor = out + self.ls1(self.attn(self.norm1(x), packing, wanted))
+            return whole
+        place, scale = subset.find(wanted, num_rows=len(x))
+        kept = x.index_select(0, subset.rows)
+        partial: Tensor = out + self.ls1(self.attn(self.norm1(kept), subset.packing, place)) * scale
+        return partial
 
     def _attention_branch(self, x: Tensor, packing: Packing) -> Tensor:
         branch: Tensor = self.ls1(self.attn(self.norm1(x), packing))
@@ -271,4 +361,20 @@ def _add_branch(
     if subset is None:
         return x + branch(x, packing)
     residual = branch(x.index_select(0, subset.rows), subset.packing) * subset.scale
-    return x.index_add(0, subset.rows, residual.to(x.dtype))
+    add_rows = cast("Callable[[Tensor, Tensor, Tensor], Tensor]", _AddRows.apply)
+    return add_rows(x, subset.rows, residual.to(x.dtype))
+
+
+class _AddRows(torch.autograd.Function):
+    """x.index_add(0, rows, residual), which itself would keep the residual for its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rows: Tensor, residual: Tensor) -> Tensor:
+        ctx.save_for_backward(rows)
+        return x.index_add(0, rows, residual)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, Tensor]:
+        (rows,) = ctx.saved_tensors
+        return grad, None, grad.index_select(0, rows)

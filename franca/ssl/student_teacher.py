@@ -13,6 +13,7 @@ import torch.distributed as dist
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from franca.data.augment_device import coloured
 from franca.data.collate import MultiCropBatch, normalise
 from franca.heads.matryoshka import MatryoshkaHead
 from franca.heads.projection import Projection
@@ -66,7 +67,7 @@ class Views:
 
 def make_views(batch: MultiCropBatch, masks: BatchMasks, *, device: torch.device) -> Views:
     """Move a batch of 8-bit crops and its masks to the device, and normalise the crops there."""
-    on_device = batch.to(device)
+    on_device = coloured(batch.to(device))
     return Views(
         global_crops=normalise(on_device.global_crops),
         local_crops=normalise(on_device.local_crops),
@@ -139,7 +140,7 @@ class StudentTeacher(nn.Module):
         super().__init__()
         self.student = student
         # In training mode, like the student: BatchNorm of its heads normalises over the teacher's
-        # own batch. Stochastic depth is the student's alone: `forward_features` has none.
+        # own batch. Stochastic depth is the student's alone: the teacher is given no `depth`.
         self.teacher = teacher.requires_grad_(False)
         self.weights = weights
         self.student_temperature = student_temperature
@@ -202,29 +203,31 @@ class StudentTeacher(nn.Module):
 
     def _teacher_logits(self, views: Views) -> list[Float[Tensor, "rows _"]]:
         """Return the logits of every level of the cls tokens, then of the masked patches."""
-        features = self.teacher.backbone.forward_features(views.global_crops)
-        patches = features.patches.flatten(0, 1)[views.masked]
-        with in_fp32(features.cls):
-            cls = self.teacher.dino_head(features.cls.float())
-            masked = self.teacher.ibot_head(patches.float())
-            return _logits([*cls, *masked])
+        features = self.teacher.backbone.forward_multicrop(
+            [views.global_crops], patches=views.masked
+        )
+        cls = self.teacher.dino_head(features.cls[0])
+        masked = self.teacher.ibot_head(features.patches)
+        return _logits([*cls, *masked])
 
     def student_outputs(self, views: Views, *, depth: DepthSource | None) -> Outputs:
         """Embed what the student sees: masked global crops and local crops."""
-        whole, parts = self.student.backbone.forward_multicrop(
-            [views.global_crops, views.local_crops], views.masks, depth
+        features = self.student.backbone.forward_multicrop(
+            [views.global_crops, views.local_crops],
+            patches=views.masked,
+            masks=views.masks,
+            depth=depth,
         )
-        patches = whole.patches.flatten(0, 1)[views.masked]
-        with in_fp32(whole.cls):
-            num_global = len(whole.cls)
-            # One call for all views: BatchNorm, where a head has it, sees them together.
-            cls = self.student.dino_head(torch.cat([whole.cls, parts.cls]).float())
-            return Outputs(
-                global_crops=[(rows[:num_global], prototypes) for rows, prototypes in cls],
-                local_crops=[(rows[num_global:], prototypes) for rows, prototypes in cls],
-                masked_patches=self.student.ibot_head(patches.float()),
-                global_cls=whole.cls.float().unflatten(0, (2, -1)),
-            )
+        whole, parts = features.cls
+        num_global = len(whole)
+        # One call for all views: BatchNorm, where a head has it, sees them together.
+        cls = self.student.dino_head(torch.cat([whole, parts]))
+        return Outputs(
+            global_crops=[(rows[:num_global], prototypes) for rows, prototypes in cls],
+            local_crops=[(rows[num_global:], prototypes) for rows, prototypes in cls],
+            masked_patches=self.student.ibot_head(features.patches),
+            global_cls=whole.float().unflatten(0, (2, -1)),
+        )
 
     def losses(self, outputs: Outputs, targets: Targets, views: Views) -> Losses:
         """Weigh and add the terms.

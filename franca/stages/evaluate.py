@@ -56,10 +56,15 @@ class WithoutPosition:
         """Return the last block's tokens, position removed from the patches."""
         return self._mapped(self._model.forward_features(images))
 
-    def forward_intermediate(self, images: Tensor, blocks: int) -> list[Features]:
-        """Return the last blocks' tokens, position removed from the very last patches."""
-        *earlier, last = self._model.forward_intermediate(images, blocks)
-        return [*earlier, self._mapped(last)]
+    def forward_intermediate(
+        self, images: Tensor, blocks: int, *, norm: bool = True
+    ) -> list[Features]:
+        """Return the last blocks' tokens, position removed from the very last patches.
+
+        The map is of tokens after the final norm: before it, tokens stay as they are.
+        """
+        *earlier, last = self._model.forward_intermediate(images, blocks, norm=norm)
+        return [*earlier, self._mapped(last) if norm else last]
 
     def last_keys(self, images: Tensor) -> Tensor:
         """Return the keys of the last block, which the map does not touch."""
@@ -184,6 +189,7 @@ def build_suite(
         crop=CentreCrop(resize=cfg.resize, crop=cfg.crop_size),
         square=Square(side=cfg.dense_size),
         frame_side=cfg.frame_side,
+        pair_side=cfg.pair_size,
         blocks=max(cfg.linear_cached.blocks),
         patch_dtype=cfg.patch_dtype,
         folder=folder,

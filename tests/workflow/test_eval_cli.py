@@ -119,6 +119,17 @@ def test_comparison_is_paired(franca, results):
     assert f"{ours - theirs:+.3f} [" in line
 
 
+def test_any_model_goes_through_the_same_door(franca, results):
+    models = ["--model", "random:vit_tiny", "--model", "other=random:vit_tiny"]
+    franca("run", *models, "--benchmark", "knn")
+    ours, named = (
+        json.loads((results / name / "metrics.json").read_text())
+        for name in ("random-vit_tiny", "other")
+    )
+    assert ours == named  # always the same random weights
+    assert {row["benchmark"] for row in ours} == {"knn"}
+
+
 @pytest.mark.parametrize(
     ("form", "words"),
     [
@@ -149,6 +160,8 @@ def test_beside_the_paper_nothing_embedded_is_comparable(franca, results):
             ["run", "--model", "highres", "--benchmark", "knn", "--dataset", "pairs"],
             "none of the b",
         ),
+        (["run", "--model", "timmy:vit"], "write FAMILY:NAME, with one of franca, timm"),
+        (["run", "--model", "timm:vit_tiny_patch16_224@no.pth"], "no.pth: no such file"),
         (["show", "kn"], "no benchmark 'kn'; known: knn"),
         (["table", "nowhere"], "nowhere/metrics.json: not there; make it with `franca eval run`"),
         (["table", "evaluations/highres", "--paper", "GPT"], "not one of Franca ViT-B/14"),

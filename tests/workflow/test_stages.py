@@ -44,6 +44,8 @@ def test_run_takes_what_the_table_promises(stage):
     expected = {"seed", "inputs", "output", "work", *stage.shared}
     if stage.fan_out:
         expected.add(stage.fan_out)
+    if stage.trains:
+        expected.add("logs")
     keywords = {
         name
         for name, parameter in inspect.signature(run).parameters.items()

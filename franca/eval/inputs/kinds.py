@@ -1,20 +1,15 @@
 """Kinds of benchmark: which sets each can use, and how a set is prepared for it."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
-from franca.eval.benchmark import (
-    Benchmark,
-    DiscoveryImage,
-    DiscoveryInputs,
-    Kind,
-    NoveltyInputs,
-    Video,
-    VideoInputs,
-)
+from franca.eval.benchmark import Benchmark, Kind, NoveltyInputs
 from franca.eval.inputs.sets import EvaluationSets, Prepared
-from franca.eval.lazy import Lazy
-from franca.eval.native import patch_grids
+from franca.eval.native import NativeTransform, SizedImages, patch_grids
+from franca.eval.store import FeatureStore
 
 
 @dataclass(frozen=True)
@@ -37,6 +32,7 @@ def _classification(sets: EvaluationSets, name: str) -> Prepared:
         load=lambda: sets.store.classification(train, test),
         digest=test.digest,
         images=images,
+        input_size=(sets.store.crop.size,) * 2,
         bytes=sets.store.image_bytes(images),
     )
 
@@ -55,6 +51,7 @@ def _segmentation(sets: EvaluationSets, name: str) -> Prepared:
         ),
         digest=test.digest,
         images=images,
+        input_size=(sets.store.square.size,) * 2,
         bytes=sets.store.dense_bytes(images),
     )
 
@@ -66,64 +63,38 @@ def _novelty(sets: EvaluationSets, name: str) -> Prepared:
         load=lambda: NoveltyInputs(known=known.inputs, novel=sets.store.cls_tokens(novel)),
         digest=known.digest + novel.digest,
         images=known.images + len(novel),
+        input_size=known.input_size,
         bytes=known.bytes + sets.store.image_bytes(len(novel)),
     )
 
 
+def _pairs(sets: EvaluationSets, name: str, *, raw: bool) -> Prepared:
+    images, store = sets.paired(name), sets.store
+    return _native(store, images, store.pair_square, lambda: store.pairs(images, raw=raw))
+
+
 def _discovery(sets: EvaluationSets, name: str) -> Prepared:
-    images = sets.boxed(name)
-    transform = sets.store.padded
-    patches = sum(rows * columns for rows, columns in patch_grids(images, transform))
+    images, store = sets.boxed(name), sets.store
+    return _native(store, images, store.padded, lambda: store.discovery(images))
 
-    def load() -> DiscoveryInputs:
-        tokens = sets.store.native(images, transform, kind="keys")
-        made = Lazy(
-            len(images),
-            lambda index: DiscoveryImage(
-                keys=tokens.rows(index, index + 1),
-                grid=tokens.grids[index],
-                size=images.size(index),
-                boxes=images.boxes(index),
-            ),
-        )
-        return DiscoveryInputs(images=made, patch_size=sets.store.model.patch_size)
 
+def _video(sets: EvaluationSets, name: str) -> Prepared:
+    frames, store = sets.videos(name), sets.store
+    return _native(store, frames, store.frame, lambda: store.videos(frames))
+
+
+def _native(
+    store: FeatureStore, images: SizedImages, transform: NativeTransform, load: Callable[[], Any]
+) -> Prepared:
+    """Prepare images of several sizes; for their cost, the middle one stands for all."""
+    grids = sorted(patch_grids(images, transform), key=math.prod)
+    rows, columns = grids[len(grids) // 2]
     return Prepared(
         load=load,
         digest=images.digest,
         images=len(images),
-        bytes=sets.store.patch_bytes(patches),
-    )
-
-
-def _video(sets: EvaluationSets, name: str) -> Prepared:
-    frames = sets.videos(name)
-    transform = sets.store.frame
-    patches = sum(rows * columns for rows, columns in patch_grids(frames, transform))
-    names, starts = frames.sequences.names, frames.sequences.starts
-
-    def load() -> VideoInputs:
-        tokens = sets.store.native(frames, transform, kind="patches")
-
-        def video(index: int) -> Video:
-            start, stop = starts[index], starts[index + 1]
-            grids = set(tokens.grids[start:stop])
-            if len(grids) > 1:
-                raise ValueError(f"{sets.root(name)}: frames of {names[index]} have several sizes")
-            return Video(
-                name=names[index],
-                patches=tokens.rows(start, stop).unflatten(0, (stop - start, -1)),
-                grid=tokens.grids[start],
-                masks=frames.masks(start, stop),
-            )
-
-        return VideoInputs(videos=Lazy(len(names), video), patch_size=sets.store.model.patch_size)
-
-    return Prepared(
-        load=load,
-        digest=frames.digest,
-        images=len(frames),
-        bytes=sets.store.patch_bytes(patches),
+        input_size=(rows * transform.patch_size, columns * transform.patch_size),
+        bytes=store.patch_bytes(sum(map(math.prod, grids))),
     )
 
 
@@ -131,6 +102,8 @@ KINDS: dict[Kind, KindOfInputs] = {
     "classification": KindOfInputs(("classification",), _classification),
     "segmentation": KindOfInputs(("segmentation",), _segmentation),
     "novelty": KindOfInputs(("novel",), _novelty),
+    "pairs": KindOfInputs(("pairs",), partial(_pairs, raw=False)),
+    "raw_pairs": KindOfInputs(("pairs",), partial(_pairs, raw=True)),
     "discovery": KindOfInputs(("segmentation", "detection"), _discovery),
     "video": KindOfInputs(("video",), _video),
 }

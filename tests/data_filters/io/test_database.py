@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_filters.io.database import connect, stream
-from data_filters.io.processes import MEMORY_VARIABLE
+from data_filters.io.processes import MEMORY_VARIABLE, VARIABLE
 
 
 def test_rows_come_in_batches_and_in_order(tmp_path):
@@ -13,6 +13,17 @@ def test_rows_come_in_batches_and_in_order(tmp_path):
         batches = list(stream(connection, "SELECT i FROM range(200000) t(i) ORDER BY i"))
     assert len(batches) > 1
     assert pa.Table.from_batches(batches)["i"].to_pylist() == list(range(200_000))
+
+
+def test_a_scan_keeps_the_order_of_the_file_on_several_threads(tmp_path, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "4")
+    numbers = pa.table({"row": pa.array(range(600_000))})
+    pq.write_table(numbers, tmp_path / "rows.parquet", row_group_size=10_000)
+    query = f"SELECT row FROM read_parquet('{tmp_path}/rows.parquet') WHERE hash(row) % 3 > 0"
+    with connect(tmp_path) as connection:
+        rows = pa.Table.from_batches(stream(connection, query))["row"].to_pylist()
+    assert 300_000 < len(rows) < 500_000
+    assert rows == sorted(rows)
 
 
 def test_it_spills_to_the_folder_given(tmp_path):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from data_filters.metadata.presets import PRESETS
 from data_filters.metadata.sample import SampleFilter
 
 
@@ -78,3 +79,20 @@ def test_when_nothing_passes_the_worst_filter_is_named(chain, world, stages, tmp
             inputs={"fetch_metadata": chain.folders["fetch_metadata"]},
             filter_metadata={"allowed_schemes": ["gopher"]},
         )
+
+
+def test_lists_and_languages_judge_in_the_same_pass(chain, world, stages, tmp_path, pinned):
+    (tmp_path / "optouts.txt").write_text("http://{origin}/images/good-03.jpg\n")
+    lists = [{**pinned(tmp_path / "optouts.txt"), "matches": "url"}]
+    thresholds = PRESETS["relaion_600m"].model_copy(update={"allowed_languages": ("en",)})
+    run = stages(
+        world,
+        tmp_path,
+        names=["filter_metadata"],
+        inputs={"fetch_metadata": chain.folders["fetch_metadata"]},
+        filter_metadata={"deny_lists": lists, "thresholds": thresholds},
+    )
+    funnel = run.funnel("filter_metadata")
+    assert funnel["deny_lists"] == {"url_listed": 1}
+    assert set(funnel["language"]) <= {"language_not_allowed"}
+    assert run.summaries["filter_metadata"]["kept"] > 0

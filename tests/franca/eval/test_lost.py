@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from franca.eval.discovery import component_box
 from franca.eval.lost import grow
-from franca.eval.tokencut import component_box
 
 
 @pytest.mark.parametrize("name", ["centre", "border", "two_objects", "noisy", "tiny_grid"])

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from franca.eval.tokencut import WEAK_EDGE, component_box, cut, patch_graph, second_eigenvector
+from franca.eval.discovery import component_box
+from franca.eval.tokencut import WEAK_EDGE, cut, patch_graph, second_eigenvector
 
 IMAGES = ["centre", "border", "two_objects", "noisy", "tiny_grid"]
 TAU = 0.2
@@ -49,7 +50,7 @@ def test_eigenvalues_are_those_of_the_reference(oracle, name):
 def random_edges(patches, seed):
     rng = np.random.default_rng(seed)
     place = rng.normal(size=(patches, 3))
-    return patch_graph(place + [1.0, 0, 0], threshold=TAU)
+    return patch_graph(place + np.array([1.0, 0, 0]), threshold=TAU)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -86,10 +87,3 @@ def test_rotation_of_keys_changes_nothing():
     turned = keys @ np.linalg.qr(rng.normal(size=(8, 8))).Q
     before, after = (cut(each, grid=(12, 10), threshold=TAU) for each in (keys, turned))
     np.testing.assert_array_equal(before.component, after.component)
-
-
-def test_boxes_end_with_the_image():
-    component = np.zeros((3, 4), bool)
-    component[1:, 2:] = True
-    box = component_box(component, patch_size=14, size=(40, 50))
-    assert box.tolist() == [28, 14, 50, 40]

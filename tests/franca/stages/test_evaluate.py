@@ -8,6 +8,7 @@ import torch
 
 from franca.config.evaluate import Evaluate
 from franca.config.evaluation_sets import EvaluationSet
+from franca.data.scenes.layouts import write_pairs
 from franca.eval.registry import BENCHMARKS
 from franca.eval.truth import TRUTHS
 from franca.models.vit import build_vit
@@ -17,7 +18,7 @@ from franca.rasa.linear_map import LinearMap, save_map
 from franca.stages.evaluate import gather, load_checkpoint, run
 from tests.franca.config.test_evaluate import EVALUATE
 from tests.franca.config.test_evaluation_sets import SEGMENTATION
-from tests.franca.eval.worlds import write_parquet, write_videos, write_voc
+from tests.franca.eval.worlds import rendered_pair, write_parquet, write_videos, write_voc
 
 CPU = torch.device("cpu")
 LABELS = SEGMENTATION | {"num_classes": None, "ignore_index": None, "format": "parquet"}
@@ -30,11 +31,16 @@ SETS = {
     "novel": EvaluationSet(
         **(LABELS | {"kind": "novel", "root": "{scenes}/novel", "known_set": "objects"})
     ),
+    "pairs": EvaluationSet(
+        **(LABELS | {"kind": "pairs", "format": "pairs", "root": "{scenes}/pairs"})
+    ),
 }
 SET_OF_KIND = {
     "classification": "objects",
     "segmentation": "segmentation",
     "novelty": "novel",
+    "pairs": "pairs",
+    "raw_pairs": "pairs",
     "discovery": "segmentation",
     "video": "videos",
 }
@@ -54,6 +60,7 @@ def inputs(tmp_path_factory):
     write_parquet(root / "scenes/novel", "val", [0] * 5, names=("other", "else"), seed=3)
     write_voc(root / "scenes/segmentation", {"train": 8, "val": 4})
     write_videos(root / "scenes/videos", {"first": 4, "second": 3})
+    write_pairs(root / "scenes/pairs", [rendered_pair(seed) for seed in range(6)])
     stages = {name: root / name for name in ("scenes", "pretrain", "finetune_highres", "rasa")}
     for name in ("pretrain", "finetune_highres"):
         (stages[name] / "checkpoints").mkdir(parents=True)
@@ -106,7 +113,7 @@ def test_every_benchmark_reports_every_metric(published):
     for row in rows:
         low, high = row["ci95"]
         assert low <= high
-        assert row["n"] in (4, 12, 17)
+        assert row["n"] in (3, 4, 6, 12, 17)
 
 
 def test_outputs_are_complete_and_repeat_byte_for_byte(inputs, published, tmp_path):

@@ -8,11 +8,20 @@ import traceback
 from franca.train.distributed import join_world
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.franca.train.recipes", "tensorboardX", "torch.distributed.fsdp", "torch.distributed.tensor", "torch._dynamo"])
+CONTEXT.set_forkserver_preload(
+    [
+        "tests.franca.train.recipes",
+        "tensorboardX",
+        "torch.distributed.fsdp",
+        "torch.distributed.tensor",
+        "torch._dynamo",
+    ]
+)
 
 
 def run_together(function, size, *arguments):
-    """Call `function(world, *arguments)` in `size` processes; return what each returned or raised."""
+    """Call `function(world, *arguments)` in `size` processes; return what each returned or
+    raised."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -41,7 +50,7 @@ def _call(function, rank, size, port, answers, arguments):
     try:
         with join_world() as world:
             result = function(world, *arguments)
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001  what ends a process is its result
         result = f"{type(error).__name__}: {error}"
         if not isinstance(error, (ValueError, SystemExit)):
             result = traceback.format_exc()

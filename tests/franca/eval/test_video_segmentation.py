@@ -10,7 +10,12 @@ from franca.eval.benchmark import Video, VideoInputs
 from franca.eval.davis import VOID
 from franca.eval.inputs.videos import VideoFrames
 from franca.eval.truth import object_patches
-from franca.eval.video import BENCHMARK, grid_labels, segment_video, video
+from franca.eval.video_segmentation import (
+    BENCHMARK,
+    grid_labels,
+    segment_video,
+    video_segmentation,
+)
 
 DAVIS = Path(__file__).parents[4] / "shared/data/davis"
 CPU = torch.device("cpu")
@@ -37,7 +42,7 @@ def inputs(*videos):
 
 
 def run(given):
-    outcome = video(given, seed=0, device=CPU, **SETTINGS)
+    outcome = video_segmentation(given, seed=0, device=CPU, **SETTINGS)
     metrics = BENCHMARK.measure(outcome.evidence, dataset="toy", resamples=20, seed=0)
     return outcome, {metric.metric: metric.value for metric in metrics}
 
@@ -47,7 +52,7 @@ def test_features_that_are_the_objects_follow_them_and_constant_ones_do_not():
     _, perfect = run(object_patches(given))
     _, blind = run(given)
     assert perfect["j_mean"] > 0.8  # corners are rounded: labels are painted from patches
-    assert perfect["jf_mean"] == pytest.approx((perfect["j_mean"] + perfect["f_mean"]) / 2)
+    assert perfect["j_and_f"] == pytest.approx((perfect["j_mean"] + perfect["f_mean"]) / 2)
     assert blind["j_mean"] < 0.5
     assert all(np.isfinite(value) for value in blind.values())
 
