@@ -20,6 +20,7 @@ from franca.eval.benchmark import (
     DiscoveryInputs,
     ImageFeatures,
     KeypointPair,
+    NovelImages,
     NoveltyInputs,
     PairInputs,
     SegmentationInputs,
@@ -57,8 +58,12 @@ def image_classes(inputs: ClassificationInputs, *, spare: int = 0) -> Classifica
 def novelty(inputs: NoveltyInputs) -> NoveltyInputs:
     """Return known images with their classes, and novel ones with a class that no known one has."""
     known = image_classes(inputs.known, spare=1)
-    last = torch.full((len(inputs.novel),), known.num_classes)
-    return NoveltyInputs(known=known, novel=_one_hot(last, width=known.num_classes + 1))
+
+    def unknown(novel: NovelImages) -> NovelImages:
+        last = torch.full((len(novel.cls),), known.num_classes)
+        return dataclasses.replace(novel, cls=_one_hot(last, width=known.num_classes + 1))
+
+    return NoveltyInputs(known=known, novel=tuple(map(unknown, inputs.novel)))
 
 
 def _with_patches(split: DenseFeatures, patches: Tensor) -> DenseFeatures:
