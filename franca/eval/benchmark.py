@@ -15,12 +15,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from franca.eval import resampling
+from franca.eval.crops import Picture
 from franca.eval.detection import delong_interval
 from franca.eval.results import Direction, Metric
 from franca.randomness import numpy_generator
 
 Kind = Literal[
-    "classification", "segmentation", "novelty", "pairs", "raw_pairs", "discovery", "video"
+    "classification",
+    "segmentation",
+    "novelty",
+    "pictures",
+    "pairs",
+    "raw_pairs",
+    "discovery",
+    "video",
+]
+Encoder = Callable[
+    [Float[Tensor, "batch 3 height width"], UInt8[Tensor, "batch height width"]],
+    Float[Tensor, "batch dim rows columns"],
 ]
 IntervalMethod = Literal["wilson", "percentile", "normal", "stratified", "delong"]
 
@@ -91,6 +103,32 @@ class SegmentationInputs:
     test: DenseFeatures
     num_classes: int
     ignore_index: int
+
+
+@dataclass(frozen=True)
+class PictureInputs:
+    """What segmentation benchmarks that augment see: images with masks, and the frozen model.
+
+    Attributes:
+        train: images and masks as stored, read when asked for.
+        test: likewise.
+        encode: from normalised images and the classes of their pixels to maps of patch tokens,
+            [batch, dim, rows, columns]; a model looks at the images, the ground truth at classes.
+        dim: width of a token.
+        patch_size: pixels of a side of a patch.
+        num_classes: background included.
+        ignore_index: the class of void pixels.
+        num_workers: processes that read and augment.
+    """
+
+    train: Sequence[Picture]
+    test: Sequence[Picture]
+    encode: Encoder
+    dim: int
+    patch_size: int
+    num_classes: int
+    ignore_index: int
+    num_workers: int
 
 
 @dataclass(frozen=True)

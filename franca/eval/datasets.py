@@ -19,6 +19,7 @@ from jaxtyping import Int
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from franca.eval.crops import Picture
 from franca.randomness import numpy_generator
 
 IMAGE_SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".webp"})
@@ -326,6 +327,21 @@ class SegmentationImages:
         """Return the classes of the pixels as stored."""
         with Image.open(self._masks[index]) as mask:
             return np.array(mask, dtype=np.uint8)
+
+    def picture(self, index: int) -> Picture:
+        """Return one image with its mask.
+
+        Raises:
+            ValueError: they differ in size.
+        """
+        picture = Picture(self.image(index), self.full_mask(index))
+        height, width = picture.mask.shape
+        if picture.image.size != (width, height):
+            raise ValueError(
+                f"{self._masks[index]}: {height}x{width} pixels, but its image has "
+                f"{picture.image.height}x{picture.image.width}"
+            )
+        return picture
 
     def depth(self, index: int) -> NDArray[np.float32]:
         """Return the depth in metres, [height, width]; invalid where not finite or not positive."""

@@ -23,10 +23,12 @@ from franca.eval.benchmark import (
     NovelImages,
     NoveltyInputs,
     PairInputs,
+    PictureInputs,
     SegmentationInputs,
     Video,
     VideoInputs,
 )
+from franca.eval.crops import pad_to_patches
 from franca.eval.davis import VOID
 from franca.eval.in_context import patch_labels
 from franca.eval.lazy import lazily
@@ -83,6 +85,20 @@ def patch_classes(inputs: SegmentationInputs) -> SegmentationInputs:
         return _with_patches(split, found)
 
     return dataclasses.replace(inputs, train=shares(inputs.train), test=shares(inputs.test))
+
+
+def pixel_classes(inputs: PictureInputs) -> PictureInputs:
+    """Return the same images with an encoder that sees the shares of the classes in a patch."""
+
+    def shares(images: Tensor, masks: Tensor) -> Float[Tensor, "batch classes rows columns"]:
+        del images
+        void, patch_size = inputs.ignore_index, inputs.patch_size
+        padded = pad_to_patches(masks, patch_size=patch_size, value=void)
+        grid = (padded.shape[1] // patch_size, padded.shape[2] // patch_size)
+        found = patch_labels(padded, grid=grid, num_classes=inputs.num_classes, ignore_index=void)
+        return found.mT.unflatten(2, grid)
+
+    return dataclasses.replace(inputs, encode=shares, dim=inputs.num_classes)
 
 
 def patch_depth(inputs: SegmentationInputs) -> SegmentationInputs:
@@ -170,6 +186,8 @@ TRUTHS: dict[str, Callable[[Any], Any]] = {
     "ood": novelty,
     "in_context": patch_classes,
     "linear_segmentation": patch_classes,
+    "linseg_mmseg518": pixel_classes,
+    "linseg_neco100": pixel_classes,
     "overclustering": patch_classes,
     "depth": patch_depth,
     "normals": patch_normals,

@@ -57,6 +57,24 @@ def _segmentation(sets: EvaluationSets, name: str) -> Prepared:
     )
 
 
+def _pictures(sets: EvaluationSets, name: str) -> Prepared:
+    declared, store = sets.declared(name), sets.store
+    train, test = (sets.segmented(name, test=flag) for flag in (False, True))
+    test.check_classes(declared.num_classes)
+    return Prepared(
+        load=lambda: store.pictures(
+            train,
+            test,
+            num_classes=declared.num_classes or 0,
+            ignore_index=declared.ignore_index or 0,
+        ),
+        digest=test.digest,
+        images=len(train) + len(test),
+        input_size=(store.square.size,) * 2,
+        bytes=0,
+    )
+
+
 def _novelty(sets: EvaluationSets, name: str) -> Prepared:
     known = _classification(sets, name)
     novel = {
@@ -115,6 +133,7 @@ def _native(
 KINDS: dict[Kind, KindOfInputs] = {
     "classification": KindOfInputs(("classification",), _classification),
     "segmentation": KindOfInputs(("segmentation",), _segmentation),
+    "pictures": KindOfInputs(("segmentation",), _pictures),
     "novelty": KindOfInputs(("classification",), _novelty),
     "pairs": KindOfInputs(("pairs",), partial(_pairs, raw=False)),
     "raw_pairs": KindOfInputs(("pairs",), partial(_pairs, raw=True)),

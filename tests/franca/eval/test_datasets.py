@@ -106,9 +106,7 @@ def test_missing_sets_say_what_was_expected_and_where(tmp_path):
 
 def test_openood_lists_find_images_in_either_folder(tmp_path):
     listing = tmp_path / "benchmark_imglist/imagenet/test_odd.txt"
-    with pytest.raises(
-        FileNotFoundError, match=r"OpenOOD; .*test_odd.txt does not exist"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"OpenOOD; .*test_odd.txt does not exist"):
         ListedImages(tmp_path, split="odd", limit=None)
     listing.parent.mkdir(parents=True)
     listing.write_text("\n")

@@ -46,6 +46,7 @@ SET_OF_KIND = {
     "classification": "objects",
     "segmentation": "segmentation",
     "novelty": "objects",
+    "pictures": "segmentation",
     "pairs": "pairs",
     "raw_pairs": "pairs",
     "discovery": "segmentation",
