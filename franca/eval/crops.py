@@ -101,7 +101,7 @@ def random_crop(
         return cut(picture, top=top, left=left, height=min(side, height), width=min(side, width))
 
     part = draw()
-    for _ in range(_TRIES):
+    for _ in range(_TRIES if largest_share < 1 else 0):
         classes, counts = np.unique(part.mask, return_counts=True)
         counts = counts[classes != ignore_index]
         if len(counts) > 1 and counts.max() / counts.sum() < largest_share:

@@ -36,10 +36,12 @@ from franca.eval.miou import (
     pixel_accuracy,
 )
 from franca.eval.online import (
+    adamw_update,
     batches_of_views,
     check_masks,
     normal_weights,
     pixel_loss,
+    sgd_update,
     training,
 )
 from franca.randomness import generator
@@ -252,6 +254,11 @@ def linseg_mmseg518(
         num_workers=inputs.num_workers,
     )
     head = _head(inputs, seed=seed).to(device)
+    update = (
+        adamw_update(head, weight_decay=weight_decay)
+        if optimizer == "adamw"
+        else sgd_update(head, momentum=momentum, weight_decay=weight_decay)
+    )
     rates = poly_rates(
         total, learning_rate=learning_rate, warmup_steps=warmup_steps, warmup_ratio=warmup_ratio
     )
@@ -259,7 +266,7 @@ def linseg_mmseg518(
         head,
         batches,
         inputs,
-        optimizer=_optimizer(head, optimizer, momentum=momentum, weight_decay=weight_decay),
+        update=update,
         rates=rates,
         loss=partial(pixel_loss, ignore_index=inputs.ignore_index, over="all"),
         title="linseg_mmseg518",
@@ -288,14 +295,6 @@ def _head(inputs: PictureInputs, *, seed: int) -> nn.Sequential:
     source = generator(seed, f"{_PURPOSE}/weights")
     layer = normal_weights(nn.Conv2d(inputs.dim, inputs.num_classes, 1), source=source)
     return nn.Sequential(nn.BatchNorm2d(inputs.dim), layer)
-
-
-def _optimizer(
-    head: nn.Module, kind: Optimizer, *, momentum: float, weight_decay: float
-) -> torch.optim.Optimizer:
-    if kind == "adamw":
-        return torch.optim.AdamW(head.parameters(), weight_decay=weight_decay)
-    return torch.optim.SGD(head.parameters(), lr=0.0, momentum=momentum, weight_decay=weight_decay)
 
 
 BENCHMARK = Benchmark(

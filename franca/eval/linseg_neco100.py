@@ -24,6 +24,7 @@ from franca.eval.online import (
     check_masks,
     normal_weights,
     pixel_loss,
+    sgd_update,
     training,
 )
 from franca.eval.resampling import point_estimate
@@ -153,9 +154,7 @@ def linseg_neco100(
         head,
         batches,
         inputs,
-        optimizer=torch.optim.SGD(
-            head.parameters(), lr=learning_rate, momentum=momentum, weight_decay=weight_decay
-        ),
+        update=sgd_update(head, momentum=momentum, weight_decay=weight_decay),
         rates=rates,
         loss=partial(_loss, mask_side=mask_side, ignore_index=inputs.ignore_index),
         title="linseg_neco100",

@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
-from torch.optim import Optimizer
+from torch.optim.adamw import adamw
+from torch.optim.sgd import sgd
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
@@ -23,6 +24,7 @@ from franca.randomness import numpy_generator
 
 Crop = Callable[[Picture, np.random.Generator], View]
 Loss = Callable[[Tensor, Tensor], Tensor]
+Update = Callable[[Sequence[Tensor], float], None]  # of gradients and a learning rate
 Batch = tuple[Float[Tensor, "batch 3 height width"], UInt8[Tensor, "batch height width"]]
 
 
@@ -72,7 +74,7 @@ def training(
     batches: DataLoader[View],
     inputs: PictureInputs,
     *,
-    optimizer: Optimizer,
+    update: Update,
     rates: Sequence[float],
     loss: Loss,
     title: str,
@@ -86,20 +88,72 @@ def training(
         head: from a map of tokens to one of logits; it is trained.
         batches: as many as there are rates.
         inputs: whose encoder is used.
-        optimizer: of the head.
+        update: moves the head's parameters; see `sgd_update`.
         rates: learning rate of every step.
         loss: of logits [batch, classes, rows, columns] and classes [batch, height, width].
         title: of the progress bar.
     """
     bar = tqdm(batches, desc=title, total=len(rates), unit="step", leave=False)
     for step, (pixels, masks) in enumerate(bar):
-        for group in optimizer.param_groups:
-            group["lr"] = rates[step]
         tokens = inputs.encode(pixels, masks)
-        optimizer.zero_grad()
-        loss(head.train()(tokens), masks).backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+        value = loss(head.train()(tokens), masks)
+        update(torch.autograd.grad(value, list(head.parameters())), rates[step])
         yield step + 1
+
+
+def sgd_update(head: nn.Module, *, momentum: float, weight_decay: float) -> Update:
+    """Return what moves a head's parameters as `torch.optim.SGD` would.
+
+    By PyTorch's function, because building its class imports the compiler, which takes longer than
+    a short fit.
+    """
+    parameters: list[Tensor] = list(head.parameters())
+    velocities: list[Tensor | None] = [None] * len(parameters)
+
+    @torch.no_grad()
+    def update(gradients: Sequence[Tensor], rate: float) -> None:
+        sgd(
+            parameters,
+            list(gradients),
+            velocities,
+            foreach=False,
+            weight_decay=weight_decay,
+            momentum=momentum,
+            lr=rate,
+            dampening=0.0,
+            nesterov=False,
+            maximize=False,
+        )
+
+    return update
+
+
+def adamw_update(head: nn.Module, *, weight_decay: float) -> Update:
+    """Return what moves a head's parameters as `torch.optim.AdamW` would; see `sgd_update`."""
+    parameters: list[Tensor] = list(head.parameters())
+    means, squares = ([torch.zeros_like(each) for each in parameters] for _ in range(2))
+    counts = [torch.zeros(()) for _ in parameters]
+
+    @torch.no_grad()
+    def update(gradients: Sequence[Tensor], rate: float) -> None:
+        adamw(
+            parameters,
+            list(gradients),
+            means,
+            squares,
+            [],
+            counts,
+            foreach=False,
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=rate,
+            weight_decay=weight_decay,
+            eps=1e-8,
+            maximize=False,
+        )
+
+    return update
 
 
 def pixel_loss(
