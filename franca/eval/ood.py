@@ -16,7 +16,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from franca.eval.benchmark import Benchmark, ImageFeatures, MetricSpec, NoveltyInputs, Outcome
+from franca.eval.benchmark import (
+    Benchmark,
+    ImageFeatures,
+    IntervalMethod,
+    MetricSpec,
+    NoveltyInputs,
+    Outcome,
+)
 from franca.eval.detection import STATISTICS
 from franca.eval.logreg import fit_logreg
 from franca.eval.resampling import mean
@@ -61,7 +68,8 @@ def _unit(x: Tensor) -> Tensor:
 
 
 def _blocks(x: Tensor, bank: Tensor) -> tuple[Tensor, ...]:
-    return x.split(max(1, _BLOCK_ELEMENTS // len(bank)))
+    parts: tuple[Tensor, ...] = x.split(max(1, _BLOCK_ELEMENTS // len(bank)))
+    return parts
 
 
 def kth_neighbour(
@@ -225,7 +233,7 @@ def ood(
 
 
 def _spec(name: str, direction: Direction) -> MetricSpec:
-    interval = "delong" if name == "auroc" else "stratified"
+    interval: IntervalMethod = "delong" if name == "auroc" else "stratified"
     return MetricSpec(name, direction, "fraction", "detection", STATISTICS[name], interval)
 
 

@@ -277,7 +277,9 @@ class FeatureStore:
         del masks
         padded = pad_to_patches(images.to(self.device), patch_size=self.model.patch_size)
         rows, columns = (side // self.model.patch_size for side in padded.shape[2:])
-        return self.model.forward_features(padded).patches.mT.unflatten(2, (rows, columns))
+        tokens = self.model.forward_features(padded).patches
+        maps: Tensor = tokens.mT.unflatten(2, (rows, columns))
+        return maps
 
     def pictures(
         self,

@@ -96,7 +96,8 @@ def pixel_classes(inputs: PictureInputs) -> PictureInputs:
         padded = pad_to_patches(masks, patch_size=patch_size, value=void)
         grid = (padded.shape[1] // patch_size, padded.shape[2] // patch_size)
         found = patch_labels(padded, grid=grid, num_classes=inputs.num_classes, ignore_index=void)
-        return found.mT.unflatten(2, grid)
+        maps: Tensor = found.mT.unflatten(2, grid)
+        return maps
 
     return dataclasses.replace(inputs, encode=shares, dim=inputs.num_classes)
 
