@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from franca.export import FormatName
-from workflow import receipts
+from workflow import data_commands, receipts
 from workflow.execute import Run, run_stage
 from workflow.params import DEFAULT_FILE, ParameterError, read, resolve, select, write_resolved
 from workflow.plan.page import describe
@@ -107,6 +107,9 @@ for _stage in STAGES:
     app.command(_stage.name, help=_stage.summary, rich_help_panel="Stages, in order")(
         _make_command(_stage)
     )
+
+
+app.add_typer(data_commands.app, name="data", rich_help_panel="Tools")
 
 
 @app.command("params", rich_help_panel="Tools")

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import pyarrow.parquet as pq
 
-from data_filters.config import DownloadImages, FetchMetadata, LocalSource
+from data_filters.config import DownloadImages, FetchMetadata, layout_of
 from data_filters.download.copy import copy_shards
 from data_filters.download.fetch import fetch_shards
 from data_filters.download.origin import LoopbackOrigin
@@ -24,6 +24,7 @@ from data_filters.download.raw_shard import FILTER
 from data_filters.io.files import link_or_copy, read_json, write_json
 from data_filters.io.parquet import part_files
 from data_filters.ledger import Tally
+from data_filters.sources.kinds import LocalSource
 
 STAGE: Final = "download_images"
 SOURCE_KEY: Final = "fetch_metadata.source"
@@ -48,7 +49,7 @@ def run(
         ValueError: Fewer rows arrived than `min_success_rate` demands, or the loopback is needed
             and not allowed.
     """
-    source = fetch_metadata.source
+    source = layout_of(fetch_metadata.source)
     del seed  # what the web answers does not depend on it
     plans = plan_shards(
         part_files(inputs["filter_metadata"] / "kept"), rows_per_shard=cfg.rows_per_shard

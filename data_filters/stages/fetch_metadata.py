@@ -6,24 +6,29 @@ fetch_metadata/
     statistics.json              rows per part, values present per column
 """
 
+import sys
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
+from tqdm import tqdm
 
-from data_filters.config import Embedded, FetchMetadata, LocalSource, Relaion
+from data_filters.config import Catalogue, FetchMetadata, layout_of
 from data_filters.io.database import ROWS_PER_BATCH, connect
-from data_filters.io.files import join, list_files, write_json
+from data_filters.io.files import list_files, write_json
 from data_filters.io.parquet import part_files, scan_sql, write_batches
 from data_filters.ledger import Tally
 from data_filters.records import METADATA, content_id
-from data_filters.sources import relaion
+from data_filters.sources.catalogue import Counts
 from data_filters.sources.image import LocalReader
+from data_filters.sources.kinds import Embedded, LocalSource, UrlTable
 from data_filters.sources.local import open_source
+from data_filters.sources.url_table import LAYOUT, read_part
 
 STAGE: Final = "fetch_metadata"
+SOURCE: Final = f"{STAGE}.source"
 
 
 def run(
@@ -37,17 +42,19 @@ def run(
     """
     del seed  # the same rows whatever the seed
     parts = output / "parts"
-    source = cfg.source
+    source = layout_of(cfg.source)
     if isinstance(source, LocalSource):
-        _list_images(open_source(source, key=f"{STAGE}.source"), parts)
+        _list_images(open_source(source, key=SOURCE), parts)
     else:
-        _read_tables(*_tables(source, scenes=inputs["scenes"]), parts=parts, work=work)
+        _read_tables(_table(source, scenes=inputs["scenes"]), parts=parts, work=work)
     statistics = _statistics(part_files(parts), work)
     if statistics["rows"] == 0:
         raise ValueError(
-            f"{STAGE}.source: the {source.kind} source holds no rows; choose another source or, "
+            f"{SOURCE}: the {source.kind} source holds no rows; choose another source or, "
             "for the embedded one, let the stage scenes render some"
         )
+    if isinstance(cfg.source, Catalogue) and cfg.source.expected is not None:
+        _check_counts(statistics, cfg.source.expected, name=cfg.source.name)
     tally = Tally(STAGE, ["read"])
     tally.add(None, None, statistics["rows"])
     write_json(output / "funnel.json", [entry.to_json() for entry in tally.entries()])
@@ -55,22 +62,41 @@ def run(
     return {"rows": statistics["rows"], "parts": len(statistics["rows_per_part"])}
 
 
-def _tables(source: Embedded | Relaion, *, scenes: Path) -> tuple[str, list[str]]:
-    """Return the root and names of the tables of a URL source."""
-    if isinstance(source, Relaion):
-        names = list_files(
-            source.root, source.files, key=f"{STAGE}.source.root", layout=relaion.LAYOUT
-        )
-        return source.root, names
+def _check_counts(statistics: dict[str, Any], expected: Counts, *, name: str) -> None:
+    """Compare with the catalogue.
+
+    Raises:
+        ValueError: The copy is not whole.
+    """
+    found = {"files": len(statistics["rows_per_part"]), "rows": statistics["rows"]}
+    for what, number in (("files", expected.files), ("rows", expected.rows)):
+        if number is not None and found[what] != number:
+            raise ValueError(
+                f"{SOURCE}: {name} has {found[what]:,} {what} here and {number:,} in the "
+                f"catalogue: complete your copy, or set {SOURCE}.partial to true"
+            )
+
+
+def _table(source: Embedded | UrlTable, *, scenes: Path) -> UrlTable:
+    """The table of a source of URLs; the embedded world's is like ReLAION's."""
+    if isinstance(source, UrlTable):
+        return source
     root = str(scenes / "origin")
-    key = f"{STAGE}.source (embedded)"
-    return root, list_files(root, "metadata.parquet", key=key, layout="what the stage scenes wrote")
+    return UrlTable(kind="url_table", root=root, files="metadata.parquet")
 
 
-def _read_tables(root: str, names: list[str], *, parts: Path, work: Path) -> None:
-    with connect(work, root=root) as connection:
-        for part, name in enumerate(names):
-            batches = relaion.read_part(connection, join(root, name), part=part)
+def _read_tables(source: UrlTable, *, parts: Path, work: Path) -> None:
+    names = list_files(source.root, source.files, key=f"{SOURCE}.root", layout=LAYOUT)
+    with connect(work, root=source.root) as connection:
+        for part, name in enumerate(tqdm(names, desc=STAGE, unit="part", file=sys.stderr)):
+            batches = read_part(
+                connection,
+                root=source.root,
+                name=name,
+                part=part,
+                columns=source.columns,
+                key=SOURCE,
+            )
             write_batches(_part_file(parts, part), METADATA, batches)
 
 

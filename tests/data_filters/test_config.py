@@ -6,7 +6,8 @@ import sys
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from data_filters.config import DownloadImages, FilterMetadata, Folder, Source, Thresholds
+from data_filters.config import DownloadImages, FilterMetadata, Source, Thresholds
+from data_filters.sources.kinds import Folder
 
 DOWNLOAD = {
     "rows_per_shard": 10,

@@ -3,7 +3,7 @@
 import pyarrow.parquet as pq
 import pytest
 
-from data_filters.config import Folder, Webdataset
+from data_filters.sources.kinds import Folder, Webdataset
 from data_filters.download.copy import copy_shards
 from data_filters.download.plan import plan_shards
 from data_filters.io.raw_images import images
