@@ -40,9 +40,10 @@ def sources(
 def fetch(name: Name, to: To, dry_run: DryRun = False) -> None:
     """Copy what a data set's publisher offers: tables, or archives to unpack.
 
-    A copy that broke off goes on where it was, with the same command. Sizes and hashes are checked
-    where they are published. What is in the folder already is never replaced or deleted. Credentials
-    come from the environment: HF_TOKEN for the Hugging Face Hub, and what fsspec's file systems read.
+    A copy that broke off goes on where it was, with the same command. Sizes and hashes are
+    checked where they are published. What is in the folder already is never replaced or deleted.
+    Credentials come from the environment: HF_TOKEN for the Hugging Face Hub, and what fsspec's
+    file systems read.
     """
     from data_filters.sources.mirror import list_remote, mirror  # fsspec is slow to import
 

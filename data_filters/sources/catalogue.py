@@ -1,9 +1,9 @@
 """Published data sets, one declarative entry each: layout, columns, counts, licence, access.
 
-`{kind: catalogue, name: voc2012, root: data/VOCdevkit/VOC2012}` in params.yaml names one of them, and
-`franca data sources` lists all. Nothing here is redistributed: an entry says where its publisher has
-the data and on what terms. Counts are those of the publishers or of the paper; where we could not
-learn one, there is none, and nothing is checked.
+`{kind: catalogue, name: voc2012, root: data/VOCdevkit/VOC2012}` in params.yaml names one of them,
+and `franca data sources` lists all. Nothing here is redistributed: an entry says where its
+publisher has the data and on what terms. Counts are those of the publishers or of the paper; where
+we could not learn one, there is none, and nothing is checked.
 """
 
 import difflib

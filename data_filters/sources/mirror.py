@@ -120,8 +120,8 @@ def _copy(file: RemoteFile, target: Path, *, label: str) -> None:
         have = draft.stat().st_size if draft.exists() else 0
         if have == before:
             raise ConnectionError(
-                f"{file.url}: broke off after {have:,} of {file.bytes or 0:,} bytes; run again, and "
-                "it continues there"
+                f"{file.url}: broke off after {have:,} of {file.bytes or 0:,} bytes; run again, "
+                "and it continues there"
             )
         before = have
         finished = _append(file, draft, label=label)

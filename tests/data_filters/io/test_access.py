@@ -50,14 +50,12 @@ def test_a_hub_that_may_not_be_asked():
 
 
 def test_the_status_is_found_below_other_errors_and_others_pass():
-    class Refusal(Exception):
-        response = {"ResponseMetadata": {"HTTPStatusCode": 403}}  # noqa: RUF012  as botocore's
-
-    with pytest.raises(PermissionError, match=r"k: access to 's3://b/x' is refused \(403\)"):
-        with explained("s3://b/x", key="k"):
-            try:
-                raise Refusal
-            except Refusal as error:
-                raise OSError("opaque") from error
+    refusal = RuntimeError("as botocore's")
+    refusal.response = {"ResponseMetadata": {"HTTPStatusCode": 403}}
+    with (
+        pytest.raises(PermissionError, match=r"k: access to 's3://b/x' is refused \(403\)"),
+        explained("s3://b/x", key="k"),
+    ):
+        raise OSError("opaque") from refusal
     with pytest.raises(FileNotFoundError, match="gone"), explained("s3://b/x", key="k"):
         raise FileNotFoundError("gone")
