@@ -34,7 +34,7 @@ def explained(root: str, *, key: str) -> Iterator[None]:
 
 def _problem(error: BaseException, root: str) -> str | None:
     for each in _chain(error):
-        if type(each).__name__ == "OfflineModeIsEnabled":
+        if "OfflineModeIsEnabled" in f"{type(each).__name__} {each}":  # datasets only quotes it
             return f"{root!r} is on the Hugging Face Hub, and HF_HUB_OFFLINE is set: set it to 0"
         status = _status(each)
         if status not in _REFUSED:
