@@ -10,6 +10,7 @@ the same images through each variant, in turn; ratios are medians of the rounds'
     torchvision    our paper-exact backend, 8-bit crops
     opencv         our fast backend, 8-bit crops, each operation within the tested tolerance
     approximate    the same with colour as one matrix
+    device         opencv cuts and resizes only; colours and blur are left to the device that trains
     opencv float   opencv, stacked and normalised on the CPU as the reference's crops are
     decode only    the limit: the image is decoded and nothing else happens
 """
@@ -119,6 +120,7 @@ def variants() -> dict[str, Variant]:
         "torchvision": ours(built()),
         "opencv": ours(built(backend="opencv")),
         "approximate": ours(built(backend="opencv", approximate_colour=True)),
+        "device": ours(built(backend="device")),
         "opencv float": with_float(built(backend="opencv")),
         "decode only": lambda data, number: decode_rgb(data),  # noqa: ARG005
     }

@@ -9,9 +9,11 @@ of the funnel.
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, Generic, NamedTuple, TypeVar
+
+import pyarrow as pa
 
 Record = TypeVar("Record")
 
@@ -91,11 +93,35 @@ class Rule:
     condition: str
 
 
+@dataclass(frozen=True)
+class SqlFunction:
+    """A function of our own that conditions may call.
+
+    Attributes:
+        name: Its name in SQL.
+        function: From an Arrow array of texts to one of texts, of the same length.
+    """
+
+    name: str
+    function: Callable[[pa.Array], pa.Array]
+
+
 class RuleFilter(ABC):
     """A filter whose conditions are SQL, evaluated together with all others in one pass."""
 
     name: str
 
+    def functions(self) -> tuple[SqlFunction, ...]:
+        """The functions that the conditions call; none, as a rule."""
+        return ()
+
     @abstractmethod
     def rules(self) -> tuple[Rule, ...]:
         """The conditions under which a row is dropped, in order; empty when switched off."""
+
+    def surely_kept(self) -> str | None:
+        """A condition, quick to evaluate, under which no rule is broken; none by default.
+
+        Where it is true for most rows, the rules are evaluated for the others only.
+        """
+        return None

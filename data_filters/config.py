@@ -1,12 +1,14 @@
 """Types, bounds and meaning of the data half's parameters; the numbers live in params.yaml."""
 
-from typing import Annotated, Literal, Protocol, Self
+from ipaddress import ip_network
+from typing import Annotated, Final, Literal, Protocol, Self
 
 from pydantic import Field, computed_field, model_validator
 
+from data_filters.catalogue import Counts, lookup
+from data_filters.config_models import Device, PinnedFile, Scorer, Semantic
 from data_filters.section import Section
-from data_filters.sources.catalogue import Counts, lookup
-from data_filters.sources.kinds import (
+from data_filters.source_kinds import (
     Embedded,
     Folder,
     Huggingface,
@@ -40,7 +42,7 @@ class Catalogue(Section):
     """A published data set that `franca data sources` lists: layout, columns, counts and terms."""
 
     kind: Literal["catalogue"]
-    name: str = Field(description="Its name in data_filters/sources/catalogue.py.")
+    name: str = Field(description="Its name in data_filters/catalogue.py.")
     root: str | None = Field(
         default=None,
         description="Where your copy is: a local path or any fsspec URL; null: where its "
@@ -85,6 +87,12 @@ class FetchMetadata(Section):
     """Read the source's tables, or list its images, into parts with one set of columns."""
 
     source: Source = Field(description="Where images come from; download_images reads it too.")
+    groups: int = Field(
+        ge=1,
+        le=1000,
+        description="Equal stretches of the rows that later stages work through independently, a "
+        "job each. How many changes neither the shards nor the verdicts.",
+    )
 
 
 class Thresholds(Section):
@@ -104,11 +112,22 @@ class Thresholds(Section):
     )
     min_caption_characters: int | None = Field(ge=1, description="Characters, ends trimmed.")
     min_caption_words: int | None = Field(ge=1, description="Words between white space.")
+    allowed_languages: tuple[str, ...] | None = Field(
+        description="Languages of the caption that may pass, by fastText: codes such as `en`."
+    )
     allowed_statuses: tuple[str, ...] | None = Field(
         description="Values of the source's own download status that may pass."
     )
     missing: Literal["keep", "drop"] = Field(
         description="What happens to a row that lacks a value for which a threshold is set."
+    )
+
+
+class DenyList(PinnedFile):
+    """One entry a line (`#` begins a comment line), or parquet with a column named `matches`."""
+
+    matches: Literal["domain", "url", "md5"] = Field(
+        description="What the entries are. A domain stands for its subdomains too."
     )
 
 
@@ -126,6 +145,10 @@ class FilterMetadata(Section):
     )
     denied_domains: tuple[str, ...] = Field(
         description="Domains never fetched, with all of their subdomains."
+    )
+    deny_lists: tuple[DenyList, ...] = Field(
+        description="Files of domains, URLs or MD5 sums that must not be fetched: deny-lists, opt-"
+        "outs, removals."
     )
     drop_repeated_urls: bool = Field(description="Whether only one row of each URL passes.")
     sample_fraction: float = Field(
@@ -149,25 +172,55 @@ class Resize(Section):
 class DownloadImages(Section):
     """Fetch the images of the kept rows into raw shards."""
 
+    distributor: Literal["multiprocessing", "pyspark", "ray"] = Field(
+        description="Who runs the processes that download: this machine, or a Spark or Ray cluster "
+        "whose machines see the work folder."
+    )
     rows_per_shard: int = Field(ge=1, le=100_000, description="Rows per raw shard.")
+    shards_per_process: int = Field(
+        ge=1, description="Raw shards after which a process is replaced by a fresh one."
+    )
     threads: int = Field(ge=1, le=1024, description="Connections at a time, per process.")
+    max_per_host: int = Field(ge=1, description="Connections to one host at a time, per process.")
     timeout_seconds: float = Field(gt=0, description="Longest silence on a connection.")
-    total_timeout_seconds: float = Field(gt=0, description="Longest time for one response.")
+    total_timeout_seconds: float = Field(
+        gt=0, description="Longest time for one attempt, redirects and body included."
+    )
+    hang_seconds: float = Field(
+        gt=0, description="A process in which no URL ends for so long is killed and started again."
+    )
+    worker_restarts: int = Field(
+        ge=0, description="Restarts of a process that hung or died with no shard done in between."
+    )
     max_bytes: int = Field(ge=1, description="Largest response accepted.")
     max_pixels: int = Field(ge=1, description="Largest image decoded when resizing, pixels.")
-    retries: int = Field(ge=0, le=10, description="Further attempts after a failure that may pass.")
-    allow_loopback: bool = Field(
-        description="Whether 127.0.0.0/8 may be contacted. Other private addresses never are."
+    retries: int = Field(
+        ge=0,
+        le=10,
+        description="Further attempts after a failure that may pass: 408, 425, 429, 5xx, silence, "
+        "a broken connection, a busy resolver.",
+    )
+    backoff_seconds: float = Field(
+        ge=0, description="Pause before the second attempt; doubles with each one."
+    )
+    max_backoff_seconds: float = Field(
+        ge=0, description="Longest pause. A server that asks for more (Retry-After) is left alone."
+    )
+    dns_cache_seconds: float = Field(ge=0, description="How long addresses of a host are kept.")
+    allowed_networks: tuple[str, ...] = Field(
+        description="Networks that may be contacted though they are not public: `127.0.0.0/8`."
     )
     user_agent: str = Field(
-        min_length=1, description="Token in the User-Agent header and in X-Robots-Tag opt-outs."
+        min_length=1,
+        description="Name in the User-Agent header; opt-outs for it, or for img2dataset, count.",
     )
+    robots_txt: bool = Field(description="Whether robots.txt of each host is asked and obeyed.")
     verify_md5: bool = Field(
         description="Whether bytes must match the source's md5 where it states one."
     )
     resize: Resize | None = Field(description="Null keeps original bytes and never decodes.")
     min_success_rate: float = Field(
-        ge=0, le=1, description="The stage fails when a smaller share of rows arrives."
+        ge=0, le=1, description="The stage fails when a smaller share of a group's rows arrives."
     )
 
     @model_validator(mode="after")
@@ -176,11 +229,30 @@ class DownloadImages(Section):
             raise ValueError(
                 "download_images.total_timeout_seconds is smaller than timeout_seconds: raise it"
             )
+        pauses = self.retries * self.max_backoff_seconds
+        longest = (self.retries + 1) * (self.total_timeout_seconds + self.timeout_seconds) + pauses
+        longest *= 1 + self.robots_txt
+        if self.hang_seconds < longest:
+            raise ValueError(
+                f"download_images.hang_seconds is {self.hang_seconds:g}, but one URL may take "
+                f"{longest:g} s with its retries and pauses: raise it"
+            )
+        for network in self.allowed_networks:
+            try:
+                ip_network(network)
+            except ValueError as error:
+                raise ValueError(f"download_images.allowed_networks: {error}") from error
         return self
 
 
+PIXEL_FILTERS: Final = (
+    "header", "animation", "shape", "decoding", "uniformity", "sharpness",
+)  # fmt: skip
+"""Names of the filters that need no model, in the order they judge."""
+
+
 class FilterImages(Section):
-    """Judge every image by its pixels. Null switches a filter off."""
+    """Judge every image by its pixels, then by models. Null switches a filter off."""
 
     max_pixels: int = Field(ge=1, description="Larger images are refused before decoding.")
     allow_animated: bool = Field(description="Whether images of several frames pass.")
@@ -194,8 +266,25 @@ class FilterImages(Section):
         description="Variance of the Laplacian, squared grey levels: blurred images have little.",
     )
     max_unreadable_rate: float = Field(
-        ge=0, le=1, description="The stage fails when a larger share cannot be decoded."
+        ge=0, le=1, description="The stage fails when more of a group's images cannot be decoded."
     )
+    models: tuple[Scorer, ...] = Field(
+        description="Models that score what the filters above kept, in this order; see "
+        "docs/filters.md. None by default: the user brings the weights."
+    )
+    device: Device = Field(description="Where models run; auto is a GPU where there is one.")
+    batch_size: int = Field(ge=1, le=4096, description="Images that a model sees at a time.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        names = [model.name for model in self.models]
+        taken = {*PIXEL_FILTERS, *(name for name in names if names.count(name) > 1)}
+        for name in names:
+            if name in taken:
+                raise ValueError(
+                    f"filter_images.models: the name {name!r} is taken: choose another"
+                )
+        return self
 
 
 class Deduplicate(Section):
@@ -215,6 +304,13 @@ class Deduplicate(Section):
         le=128,
         description="Images whose 32x32 thumbnail has a smaller standard deviation, "
         "in grey levels, have no perceptual hash worth comparing.",
+    )
+    mirrored: bool = Field(
+        description="Whether an image and its mirror image are duplicates, and leaks, too."
+    )
+    semantic: Semantic | None = Field(
+        description="Duplicates by meaning: close embeddings; see docs/filters.md. Null by "
+        "default: the user brings the weights."
     )
     evaluation_splits: Literal["held_out", "all"] = Field(
         description="Whether the training splits of evaluation sets may stay (held_out), or are "

@@ -3,7 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
+
+from data_filters.io.files import read_json, write_json
+
+FUNNEL: Final = "funnel.json"
+"""File of a published folder that holds its accounts."""
 
 
 class LedgerError(RuntimeError):
@@ -115,6 +121,44 @@ class Tally:
             entries.append(entry)
             entered = entry.kept
         return entries
+
+
+def merge(groups: Iterable[Sequence[Entry]]) -> list[Entry]:
+    """Add up the accounts of groups that the same filters judged.
+
+    Raises:
+        LedgerError: The groups were judged by other filters, or in another order.
+    """
+    first, *others = groups
+    merged = list(first)
+    for entries in others:
+        names = [[(entry.stage, entry.filter) for entry in each] for each in (merged, entries)]
+        if names[0] != names[1]:
+            raise LedgerError(f"groups were judged by {names[0]} and by {names[1]}")
+        merged = [
+            Entry(
+                stage=one.stage,
+                filter=one.filter,
+                entered=one.entered + other.entered,
+                reasons=dict(Counter(one.reasons) + Counter(other.reasons)),
+            )
+            for one, other in zip(merged, entries, strict=True)
+        ]
+    return merged
+
+
+def write_accounts(folder: Path, entries: Iterable[Entry]) -> None:
+    """Write the accounts of a folder about to be published."""
+    write_json(folder / FUNNEL, [entry.to_json() for entry in entries])
+
+
+def read_accounts(folder: Path) -> list[Entry]:
+    """Read the accounts of a published folder.
+
+    Raises:
+        LedgerError: The stored numbers contradict each other.
+    """
+    return [Entry.from_json(account) for account in read_json(folder / FUNNEL)]
 
 
 def enforce(entries: Iterable[Entry]) -> None:

@@ -10,6 +10,11 @@ KEY_LENGTH: Final = 32
 
 ROW_PREFIX: Final = "franca/row/"
 
+FEW_VALUES: Final = frozenset(
+    {"status", "filter", "reason", "stage", "verdict", "extension", "set", "tar"}
+)
+"""Columns of text in which values repeat; only these are stored with a dictionary."""
+
 METADATA: Final = pa.schema(
     [
         ("row_id", pa.string()),  # content id of the URL or path; equal for equal addresses
@@ -39,8 +44,19 @@ VERDICT: Final = pa.schema(
 )
 
 METADATA_VERDICT: Final = pa.schema(
-    [("part", pa.int32()), ("row", pa.int64()), *VERDICT]  # row ids repeat before this stage
+    [
+        ("part", pa.int32()),  # rows go by their position, for row ids repeat before this stage
+        ("row", pa.int64()),
+        ("kept", pa.bool_()),
+        ("filter", pa.string()),  # null when kept
+        ("reason", pa.string()),  # null when kept; that of the first rule broken
+        ("broken", pa.uint64()),  # bit i: the row breaks rule i of filter_metadata/ablation.json
+    ]
 )
+
+DOMAIN: Final = pa.schema([("domain", pa.string()), ("rows", pa.int64())])
+
+REPEATED: Final = pa.schema([("part", pa.int32()), ("row", pa.int64())])
 
 RAW_IMAGE: Final = pa.schema(
     [
@@ -57,12 +73,21 @@ IMAGE_VERDICT: Final = pa.schema(
     [*VERDICT, ("width", pa.int32()), ("height", pa.int32())]  # after EXIF rotation
 )
 
+SCORE: Final = pa.schema(
+    [
+        ("row_id", pa.string()),
+        ("model", pa.string()),  # name of an entry of filter_images.models
+        ("score", pa.float64()),
+    ]
+)
+
 SIGNATURE: Final = pa.schema(
     [
         ("row_id", pa.string()),
         ("sha256", pa.string()),  # of the bytes
         ("pixels", pa.string()),  # SHA-256 of the decoded pixels
         ("perceptual", pa.uint64()),  # DCT hash
+        ("mirrored", pa.uint64()),  # the same of the mirror image
         ("contrast", pa.float32()),  # standard deviation of the hashed thumbnail, grey levels
     ]
 )
@@ -72,6 +97,23 @@ EVALUATION_SIGNATURE: Final = pa.schema(
         ("set", pa.string()),  # key of the set in the parameters
         ("place", pa.string()),  # of the image, below the set's root
         *list(SIGNATURE)[1:],
+    ]
+)
+
+PACKED: Final = pa.schema(
+    [
+        ("key", pa.string()),
+        ("row_id", pa.string()),
+        ("url", pa.string()),  # or the path, for local sources
+        ("caption", pa.string()),
+        ("sha256", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("extension", pa.string()),
+        ("tar", pa.string()),  # raw shard that holds it
+        ("offset", pa.int64()),
+        ("size", pa.int64()),
+        ("shard", pa.int32()),  # that it goes to
     ]
 )
 
@@ -111,6 +153,7 @@ LEDGER: Final = pa.schema(
         ("filter", pa.string()),
         ("reason", pa.string()),
         ("detail", pa.string()),
+        ("broken", pa.uint64()),  # bit i: the row breaks rule i of filter_metadata/ablation.json
         ("shard", pa.int32()),  # of the final shard, when kept
     ]
 )

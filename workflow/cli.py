@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from franca.export import FormatName
-from workflow import data_commands, receipts
+from franca.models.gpus import GPUS
+from workflow import data_cli, eval_cli, receipts
 from workflow.execute import Run, run_stage
 from workflow.params import DEFAULT_FILE, ParameterError, read, resolve, select, write_resolved
 from workflow.plan.page import describe
-from workflow.plan.published import GPUS
 from workflow.stages import ARTIFACTS, LOGS, RECEIPT, STAGES, Stage
 
 app = typer.Typer(
@@ -37,6 +37,10 @@ Settings = Annotated[
 Show = Annotated[bool, typer.Option("--show", help="Show what would run, and stop.")]
 Checkpoint = Annotated[
     str | None, typer.Option(help="Only this checkpoint; default: all, then their summary.")
+]
+Group = Annotated[
+    str | None,
+    typer.Option(help="Only this group of rows, such as group-000; default: all, then the rest."),
 ]
 Gpus = Annotated[int, typer.Option(help="GPUs that train together.", metavar="N")]
 GpuName = Annotated[str, typer.Option("--gpu", help=f"One of {', '.join(GPUS)}.")]
@@ -87,7 +91,20 @@ def _make_command(stage: Stage) -> Callable[..., None]:
             stage, scale=scale, variant=variant, file=params, settings=settings, show=show
         )  # fmt: skip
 
-    def fanned_out(
+    def by_group(
+        group: Group = None,
+        scale: Scale = None,
+        variant: Variant = None,
+        params: Params = DEFAULT_FILE,
+        settings: Settings = None,
+        show: Show = False,
+    ) -> None:
+        _start(
+            stage, scale=scale, variant=variant, file=params, settings=settings, show=show,
+            part=group,
+        )  # fmt: skip
+
+    def by_checkpoint(
         checkpoint: Checkpoint = None,
         scale: Scale = None,
         variant: Variant = None,
@@ -100,7 +117,12 @@ def _make_command(stage: Stage) -> Callable[..., None]:
             part=checkpoint,
         )  # fmt: skip
 
-    return fanned_out if stage.fan_out else plain
+    commands: dict[str | None, Callable[..., None]] = {
+        None: plain,
+        "group": by_group,
+        "checkpoint": by_checkpoint,
+    }
+    return commands[stage.fan_out]
 
 
 for _stage in STAGES:
@@ -109,7 +131,8 @@ for _stage in STAGES:
     )
 
 
-app.add_typer(data_commands.app, name="data", rich_help_panel="Tools")
+app.add_typer(data_cli.app, name="data", rich_help_panel="Tools")
+app.add_typer(eval_cli.app, name="eval", rich_help_panel="Tools")
 
 
 @app.command("params", rich_help_panel="Tools")

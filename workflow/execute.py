@@ -16,8 +16,10 @@ from types import ModuleType
 from typing import Any
 
 from workflow import receipts
-from workflow.params import checkpoint_names, stage_parameters, write_resolved
-from workflow.stages import BY_NAME, Stage, artifact_folder, log_file, work_folder
+from workflow.params import part_names, stage_parameters, write_resolved
+from workflow.stages import BY_NAME, RECEIPT, Stage, artifact_folder, log_file, work_folder
+
+_TORCHRUN = (("RANK", "0"), ("WORLD_SIZE", "1"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +35,13 @@ class Run:
         """Where stage `name` of this scale and variant publishes."""
         return artifact_folder(BY_NAME[name], scale=self.scale, variant=self.variant)
 
-    @property
-    def inputs(self) -> dict[str, Path]:
-        """The published folders that the stage reads, by stage name."""
-        return {name: self.folder(name) for name in self.stage.needs}
+    def inputs(self, part: str | None = None) -> dict[str, Path]:
+        """The published folders that the stage, or one part of it, reads, by stage name."""
+        folders = {name: self.folder(name) for name in self.stage.needs}
+        return {
+            name: folder / part if part and name in self.stage.by_group else folder
+            for name, folder in folders.items()
+        }
 
     @property
     def resolved(self) -> dict[str, Any]:
@@ -52,7 +57,7 @@ class Run:
     def describe(self) -> str:
         """What would run, for `--show`."""
         lines = [f"{self.stage.name}: {self.stage.summary}", "reads:"]
-        lines += [f"  {name}: {folder}" for name, folder in self.inputs.items()] or ["  nothing"]
+        lines += [f"  {name}: {folder}" for name, folder in self.inputs().items()] or ["  nothing"]
         lines += [f"writes:\n  {self.folder(self.stage.name)}", "parameters:"]
         lines.append(json.dumps(self.resolved, indent=1))
         return "\n".join(lines)
@@ -68,11 +73,17 @@ def run_stage(run: Run, *, part: str | None = None) -> None:
         FileNotFoundError: An input has not been published, or a listed file is missing.
         ValueError: What the stage itself says about bad input.
     """
+    rank, processes = (int(os.environ.get(name, default)) for name, default in _TORCHRUN)
+    if processes > 1 and not run.stage.trains:
+        raise ValueError(f"{run.stage.name} runs in one process: start it without torchrun")
+    if rank > 0:
+        _help_training(run)
+        return
     write_resolved(run.parameters, scale=run.scale, variant=run.variant)
     if run.stage.fan_out is None:
         _run_one(run, target=run.folder(run.stage.name), part=None)
         return
-    names = checkpoint_names(run.parameters)
+    names = part_names(run.stage, run.parameters)
     if part is not None and part not in names:
         raise ValueError(f"--{run.stage.fan_out} {part}: not one of {', '.join(names)}")
     folder = run.folder(run.stage.name)
@@ -80,46 +91,75 @@ def run_stage(run: Run, *, part: str | None = None) -> None:
         _run_one(run, target=folder / part, part=part)
         return
     for name in names:
-        if not _is_current(run, folder / name):
+        if not _is_current(run, folder / name, part=name):
             _run_one(run, target=folder / name, part=name)
     _gather(run, {name: folder / name for name in names})
 
 
-def _is_current(run: Run, folder: Path) -> bool:
+def _is_current(run: Run, folder: Path, *, part: str) -> bool:
     try:
         receipt = receipts.read(folder)
     except FileNotFoundError:
         return False
-    hashes = {name: receipts.file_hash(path / "receipt.json") for name, path in run.inputs.items()}
+    hashes = _hashes(run.inputs(part))
     return bool(receipt["parameters"] == run.resolved and receipt["inputs"] == hashes)
 
 
+def _hashes(folders: dict[str, Path]) -> dict[str, str]:
+    return {name: receipts.file_hash(folder / RECEIPT) for name, folder in folders.items()}
+
+
 def _run_one(run: Run, *, target: Path, part: str | None) -> None:
-    for folder in run.inputs.values():
+    inputs = run.inputs(part)
+    for folder in inputs.values():
         receipts.verify(folder)
     work = _work(run, part)
     with _alone(work), _logging(run, part):
         staging = _empty(work / "staging")
-        extra = {} if part is None else {str(run.stage.fan_out): part}
-        summary = _module(run.stage).run(
-            getattr(run.parameters, run.stage.name),
-            **run.sections,
-            **extra,
-            inputs=run.inputs,
-            output=staging,
-            work=_existing(work / "state"),
-        )
-        _publish(run, staging, target, inputs=run.inputs, summary=summary)
+        summary = _call(run, part=part, inputs=inputs, output=staging, work=work)
+        _publish(run, staging, target, inputs=inputs, summary=summary)
     shutil.rmtree(work)
 
 
+def _help_training(run: Run) -> None:
+    """Be one of the processes of `torchrun` that train together, but not the one that publishes."""
+    work = _work(run, None)
+    _call(run, part=None, inputs=run.inputs(), output=work / "staging", work=work)
+
+
+def _call(
+    run: Run, *, part: str | None, inputs: dict[str, Path], output: Path, work: Path
+) -> dict[str, Any]:
+    extra: dict[str, Any] = {} if part is None else {str(run.stage.fan_out): part}
+    if run.stage.trains:
+        file = log_file(run.stage, scale=run.scale, variant=run.variant)
+        extra["logs"] = file.with_suffix("")
+    summary: dict[str, Any] = _module(run.stage).run(
+        getattr(run.parameters, run.stage.name),
+        **run.sections,
+        **extra,
+        inputs=inputs,
+        output=output,
+        work=_existing(work / "state"),
+    )
+    return summary
+
+
 def _gather(run: Run, parts: dict[str, Path]) -> None:
-    for folder in parts.values():
+    inputs = run.inputs()
+    for folder in (*inputs.values(), *parts.values()):
         receipts.verify(folder)
-    work = _work(run, "gather")
+    work = _work(run, None)
     with _alone(work), _logging(run, None):
         staging = _empty(work / "staging")
-        summary = _module(run.stage).gather(parts, output=staging)
+        summary = _module(run.stage).gather(
+            getattr(run.parameters, run.stage.name),
+            **run.sections,
+            parts=parts,
+            inputs=inputs,
+            output=staging,
+            work=_existing(work / "state"),
+        )
         target = run.folder(run.stage.name)
         _publish(run, staging, target, inputs=parts, summary=summary, keep=list(parts))
     shutil.rmtree(work)
@@ -154,8 +194,7 @@ def _module(stage: Stage) -> ModuleType:
 
 def _work(run: Run, part: str | None) -> Path:
     """A folder keyed by parameters and inputs: what it holds can be continued, never stale."""
-    hashes = {name: receipts.file_hash(path / "receipt.json") for name, path in run.inputs.items()}
-    key = json.dumps([run.resolved, hashes, part], sort_keys=True)
+    key = json.dumps([run.resolved, _hashes(run.inputs(part)), part], sort_keys=True)
     digest = hashlib.sha256(key.encode()).hexdigest()[:16]
     return _existing(work_folder(run.stage, scale=run.scale, variant=run.variant) / digest)
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 import data_filters.config
 import franca.config
+from data_filters.groups import group_names
 from workflow.stages import STAGES, Stage, params_file, receipt_file
 
 DEFAULT_FILE = Path("params.yaml")
@@ -224,3 +225,10 @@ def write_resolved(parameters: BaseModel, *, scale: str, variant: str) -> None:
 def checkpoint_names(parameters: Any) -> list[str]:
     """Names that `evaluate` fans out over, known before anything has run."""
     return [*(f"step-{step:07d}" for step in parameters.pretrain.kept_steps), "highres", "rasa"]
+
+
+def part_names(stage: Stage, parameters: Any) -> list[str]:
+    """Names that a stage fans out over; none for a stage that does not."""
+    if stage.fan_out == "checkpoint":
+        return checkpoint_names(parameters)
+    return group_names(parameters.fetch_metadata.groups) if stage.fan_out else []

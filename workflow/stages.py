@@ -20,8 +20,12 @@ class Stage:
         needs: Stages whose published folders it reads.
         per_variant: Whether its result depends on the variant (data stages do not).
         shared: Sections of the parameters it reads besides `seed` and its own.
-        fan_out: What it runs once for each of, before its results are gathered.
+        fan_out: What it runs once for each of, before its results are gathered: every checkpoint,
+            or every group of rows (`data_filters/groups.py`).
+        by_group: Stages in `needs` of which one group reads the same group only.
         resumable: Whether it keeps state in `work/` that a killed run continues from.
+        trains: Whether several processes of `torchrun` may run it together; it then also writes its
+            speed and TensorBoard's files into a folder of `logs/`.
         version: Raised whenever the same parameters and inputs lead to another result, so that
             both engines rerun it.
     """
@@ -32,8 +36,10 @@ class Stage:
     needs: tuple[str, ...] = ()
     per_variant: bool = False
     shared: tuple[str, ...] = ()
-    fan_out: Literal["checkpoint"] | None = None
+    fan_out: Literal["checkpoint", "group"] | None = None
+    by_group: tuple[str, ...] = ()
     resumable: bool = False
+    trains: bool = False
     version: int = 1
 
     @property
@@ -53,12 +59,15 @@ STAGES: tuple[Stage, ...] = (
         package="data_filters",
         summary="Read the source's tables (or list its images) into metadata parts.",
         needs=("scenes",),
+        resumable=True,
     ),
     Stage(
         name="filter_metadata",
         package="data_filters",
         summary="Judge every metadata row in one vectorised pass; keep, or drop with a reason.",
         needs=("fetch_metadata",),
+        shared=("fetch_metadata",),
+        fan_out="group",
     ),
     Stage(
         name="download_images",
@@ -66,13 +75,16 @@ STAGES: tuple[Stage, ...] = (
         summary="Fetch the kept images with img2dataset (or copy local ones) into raw shards.",
         needs=("filter_metadata", "scenes"),
         shared=("fetch_metadata",),
+        fan_out="group",
         resumable=True,
     ),
     Stage(
         name="filter_images",
         package="data_filters",
         summary="Judge every image by its pixels; keep, or drop with a reason.",
-        needs=("download_images",),
+        needs=("download_images", "filter_metadata"),
+        fan_out="group",
+        by_group=("download_images", "filter_metadata"),
     ),
     Stage(
         name="deduplicate",
@@ -80,6 +92,8 @@ STAGES: tuple[Stage, ...] = (
         summary="Remove exact and near duplicates, and every evaluation image.",
         needs=("filter_images", "download_images", "scenes"),
         shared=("evaluation_sets",),
+        fan_out="group",
+        by_group=("filter_images", "download_images"),
     ),
     Stage(
         name="pack_shards",
@@ -96,6 +110,7 @@ STAGES: tuple[Stage, ...] = (
         needs=("pack_shards",),
         per_variant=True,
         resumable=True,
+        trains=True,
     ),
     Stage(
         name="finetune_highres",
@@ -104,6 +119,7 @@ STAGES: tuple[Stage, ...] = (
         needs=("pretrain", "pack_shards"),
         per_variant=True,
         resumable=True,
+        trains=True,
     ),
     Stage(
         name="rasa",

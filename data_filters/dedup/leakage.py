@@ -6,10 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from data_filters.dedup.hamming import pairs_between
+from data_filters.dedup.neighbours import Indices, best_matches
 
-Indices = npt.NDArray[np.int64]
-
-REASONS: Final = ("same_bytes", "same_pixels", "near_duplicate")
+BYTES, PIXELS, LOOKS, MEANING = "same_bytes", "same_pixels", "near_duplicate", "semantic_duplicate"
+REASONS: Final = (BYTES, PIXELS, LOOKS, MEANING)
+"""Why two images are one, strictest first."""
 
 
 class Signatures(NamedTuple):
@@ -19,13 +20,17 @@ class Signatures(NamedTuple):
         sha256: Of the bytes.
         pixels: Of the decoded pixels.
         perceptual: 64-bit hash.
-        contrast: What the hash is worth, grey levels.
+        mirrored: 64-bit hash of the mirror image.
+        contrast: What the hashes are worth, grey levels.
+        embeddings: Of length one, [images, dim]; None where there are none.
     """
 
     sha256: npt.NDArray[np.str_]
     pixels: npt.NDArray[np.str_]
     perceptual: npt.NDArray[np.uint64]
+    mirrored: npt.NDArray[np.uint64]
     contrast: npt.NDArray[np.float32]
+    embeddings: npt.NDArray[np.float16] | None
 
 
 class Leaks(NamedTuple):
@@ -43,7 +48,13 @@ class Leaks(NamedTuple):
 
 
 def find_leaks(
-    training: Signatures, evaluation: Signatures, *, radius: int | None, min_contrast: float
+    training: Signatures,
+    evaluation: Signatures,
+    *,
+    radius: int | None,
+    min_contrast: float,
+    mirrored: bool,
+    min_cosine: float | None,
 ) -> Leaks:
     """Compare every training image with every evaluation image.
 
@@ -52,17 +63,27 @@ def find_leaks(
         evaluation: Signatures of what must not be.
         radius: Bits in which perceptual hashes may differ; None for exact matches only.
         min_contrast: Contrast below which a hash is not compared.
+        mirrored: Whether the mirror image of an evaluation image is a leak too.
+        min_cosine: Cosine of embeddings from which on an image is a leak; None to leave them out.
     """
     num_training = len(training.sha256)
     reasons = np.full(num_training, len(REASONS), np.int64)
     matches = np.full(num_training, len(evaluation.sha256), np.int64)
     found = [
-        _equal(training.sha256, evaluation.sha256),
-        _equal(training.pixels, evaluation.pixels),
+        (BYTES, _equal(training.sha256, evaluation.sha256)),
+        (PIXELS, _equal(training.pixels, evaluation.pixels)),
     ]
     if radius is not None:
-        found.append(_near(training, evaluation, radius=radius, min_contrast=min_contrast))
-    for reason, (left, right) in enumerate(found):
+        for hashes in (evaluation.perceptual, evaluation.mirrored)[: 1 + mirrored]:
+            near = _near(training, hashes, evaluation, radius=radius, min_contrast=min_contrast)
+            found.append((LOOKS, near))
+    if min_cosine is not None:
+        assert training.embeddings is not None
+        assert evaluation.embeddings is not None
+        close = best_matches(training.embeddings, evaluation.embeddings, min_cosine=min_cosine)
+        found.append((MEANING, close))
+    for word, (left, right) in found:
+        reason = REASONS.index(word)
         new = reasons[left] >= reason
         left, right = left[new], right[new]
         reasons[left] = reason
@@ -83,11 +104,14 @@ def _equal(
 
 
 def _near(
-    training: Signatures, evaluation: Signatures, *, radius: int, min_contrast: float
+    training: Signatures,
+    hashes: npt.NDArray[np.uint64],
+    evaluation: Signatures,
+    *,
+    radius: int,
+    min_contrast: float,
 ) -> tuple[Indices, Indices]:
     ours = np.flatnonzero(training.contrast >= min_contrast)
     theirs = np.flatnonzero(evaluation.contrast >= min_contrast)
-    left, right = pairs_between(
-        training.perceptual[ours], evaluation.perceptual[theirs], radius=radius
-    )
+    left, right = pairs_between(training.perceptual[ours], hashes[theirs], radius=radius)
     return ours[left], theirs[right]

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from data_filters.io.pixels import Pixels, decode, grey, open_image
+from data_filters.io.pixels import Pixels, grey
 
 SIDE: Final = 32
 """Side of the thumbnail that is hashed, pixels."""
@@ -22,6 +22,7 @@ class Signature(NamedTuple):
         sha256: Of the bytes.
         pixels: SHA-256 of size and decoded, upright RGB pixels: survives lossless re-encoding.
         perceptual: 64-bit DCT hash: survives lossy re-encoding and resizing, as a rule.
+        mirrored: The same of the image mirrored left to right.
         contrast: Standard deviation of the thumbnail, grey levels. Where it is low, the hash is
             noise: all nearly blank images would be copies of each other.
     """
@@ -29,27 +30,20 @@ class Signature(NamedTuple):
     sha256: str
     pixels: str
     perceptual: int
+    mirrored: int
     contrast: float
 
 
-def sign(data: bytes, *, sha256: str | None = None) -> Signature:
+def sign(data: bytes, pixels: Pixels, *, sha256: str | None = None) -> Signature:
     """Sign an image.
 
     Args:
         data: An encoded image.
+        pixels: The same decoded, [height, width, 3].
         sha256: Of `data`, where it is known.
-
-    Raises:
-        UnreadableImageError: It cannot be decoded.
     """
-    pixels = decode(open_image(data))
-    perceptual, contrast = perceptual_hash(pixels)
-    return Signature(
-        sha256=sha256 or hashlib.sha256(data).hexdigest(),
-        pixels=pixel_hash(pixels),
-        perceptual=perceptual,
-        contrast=contrast,
-    )
+    looks = perceptual_hash(pixels)
+    return Signature(sha256 or hashlib.sha256(data).hexdigest(), pixel_hash(pixels), *looks)
 
 
 def pixel_hash(pixels: Pixels) -> str:
@@ -59,20 +53,33 @@ def pixel_hash(pixels: Pixels) -> str:
     return digest.hexdigest()
 
 
-def perceptual_hash(pixels: Pixels) -> tuple[int, float]:
-    """Return the DCT hash of an image and the contrast of its thumbnail.
+class Looks(NamedTuple):
+    """The last three entries of a `Signature`."""
+
+    perceptual: int
+    mirrored: int
+    contrast: float
+
+
+def perceptual_hash(pixels: Pixels) -> Looks:
+    """Return the DCT hash of an image and of its mirror image, and the thumbnail's contrast.
 
     The 64 lowest frequencies of the 32x32 thumbnail's type-II DCT, the constant left out, each
     compared with their median. (After Zauner, 2010, whose square block keeps the constant, and with
-    it a bit that says nothing.)
+    it a bit that says nothing.) Mirroring changes the sign of every odd horizontal frequency, so
+    the mirror image needs no transform of its own.
     """
     levels = np.clip(np.rint(grey(pixels)), 0, 255).astype(np.uint8)
     thumbnail = Image.fromarray(levels).resize((SIDE, SIDE), Image.Resampling.BOX)
     small = np.asarray(thumbnail, dtype=np.float64)
     spectrum = _COSINES @ small @ _COSINES.T
     lowest = spectrum[_ROWS, _COLUMNS]
-    bits = lowest > np.median(lowest)
-    return int.from_bytes(np.packbits(bits).tobytes(), "big"), float(small.std())
+    mirrored = np.where(_COLUMNS % 2 == 1, -lowest, lowest)
+    return Looks(_bits(lowest), _bits(mirrored), float(small.std()))
+
+
+def _bits(spectrum: npt.NDArray[np.float64]) -> int:
+    return int.from_bytes(np.packbits(spectrum > np.median(spectrum)).tobytes(), "big")
 
 
 def _cosines() -> npt.NDArray[np.float64]:

@@ -1,21 +1,23 @@
-"""Run the download workers over the planned shards, and resume where a killed run stopped."""
+"""Download the planned shards, and resume where a killed run stopped."""
 
-import subprocess
+import math
+import shutil
 import sys
-import time
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from tqdm import tqdm
 
 from data_filters.config import DownloadImages
+from data_filters.download.distribute import DISTRIBUTORS
+from data_filters.download.job import Job
 from data_filters.download.plan import ShardPlan
-from data_filters.download.worker import Job
-from data_filters.io.files import write_text
 from data_filters.io.processes import num_workers
 
-_POLL_SECONDS: Final = 0.05
+_POLL_SECONDS: Final = 0.2
 _ERROR_LINES: Final = 3
 
 
@@ -31,73 +33,55 @@ def fetch_shards(
         origin: `host:port` put in place of `{origin}` in URLs, for the embedded world.
 
     Raises:
-        RuntimeError: A worker failed; the message names its log.
+        RuntimeError: Shards are missing when all is tried; the message names a worker's log.
+        ValueError: The distributor is not installed.
     """
     todo = [plan for plan in plans if not plan.is_done(folder)]
     if not todo:
         return
-    workers = min(num_workers(), len(todo))
-    processes = [
-        _start(_job(cfg, todo[index::workers], folder, origin), folder / f"worker-{index}")
-        for index in range(workers)
+    for scratch in folder.glob(".shard-*"):  # of a run that was killed
+        shutil.rmtree(scratch) if scratch.is_dir() else scratch.unlink()
+    workers = num_workers()
+    size = min(cfg.shards_per_process, math.ceil(len(todo) / workers))
+    jobs = [
+        Job(shards=tuple(todo[start : start + size]), cfg=cfg, output=folder, origin=origin)
+        for start in range(0, len(todo), size)
     ]
+    with _progress(todo, folder):
+        DISTRIBUTORS[cfg.distributor](jobs, workers=workers)
+    failed = [job for job in jobs if job.left()]
+    if failed:
+        raise RuntimeError(_failure(failed))
+
+
+@contextmanager
+def _progress(todo: Sequence[ShardPlan], folder: Path) -> Iterator[None]:
+    """Show how many shards are there, whoever makes them, while the block runs."""
+    over = threading.Event()
+    missing = list(todo)
+
+    def watch() -> None:
+        with tqdm(total=len(todo), desc="download", unit="shard", file=sys.stderr) as bar:
+            last = False
+            while not last:
+                last = over.wait(_POLL_SECONDS)
+                missing[:] = [plan for plan in missing if not plan.is_done(folder)]
+                bar.update(len(todo) - len(missing) - bar.n)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
     try:
-        _wait(processes, todo, folder)
+        yield
     finally:
-        for process in processes:
-            process.kill()
-            process.wait()
-            assert process.stdin is not None
-            process.stdin.close()
+        over.set()
+        watcher.join()
 
 
-def _job(cfg: DownloadImages, plans: Sequence[ShardPlan], folder: Path, origin: str | None) -> Job:
-    return Job(
-        shards=tuple(plans),
-        output=folder,
-        origin=origin,
-        threads=cfg.threads,
-        timeout_seconds=cfg.timeout_seconds,
-        total_timeout_seconds=cfg.total_timeout_seconds,
-        max_bytes=cfg.max_bytes,
-        max_pixels=cfg.max_pixels,
-        retries=cfg.retries,
-        allow_loopback=cfg.allow_loopback,
-        user_agent=cfg.user_agent,
-        verify_md5=cfg.verify_md5,
-        resize=cfg.resize,
+def _failure(failed: Sequence[Job]) -> str:
+    log = failed[0].file(".log")
+    text = log.read_text(errors="replace") if log.exists() else ""
+    lines = [line for line in text.splitlines() if line.strip()][-_ERROR_LINES:]
+    shards = sum(len(job.left()) for job in failed)
+    return (
+        f"download worker failed, {shards} shards missing: {' | '.join(lines)} (whole log: {log})"
     )
-
-
-def _start(job: Job, place: Path) -> subprocess.Popen[bytes]:
-    """Start a worker; its standard input stays open so that it notices our death."""
-    order = place.with_suffix(".json")
-    write_text(order, job.model_dump_json())
-    with place.with_suffix(".log").open("wb") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "data_filters.download.worker", str(order)],
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-        )
-
-
-def _wait(
-    processes: Sequence[subprocess.Popen[bytes]], todo: Sequence[ShardPlan], folder: Path
-) -> None:
-    with tqdm(total=len(todo), desc="download", unit="shard", file=sys.stderr) as bar:
-        running = True
-        while running:
-            running = any(process.poll() is None for process in processes)
-            for index, process in enumerate(processes):
-                if process.returncode not in (None, 0):
-                    raise RuntimeError(_failure(folder / f"worker-{index}.log"))
-            done = sum(plan.is_done(folder) for plan in todo)
-            if done != bar.n:
-                bar.update(done - bar.n)
-            time.sleep(_POLL_SECONDS)
-
-
-def _failure(log: Path) -> str:
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return f"download worker failed: {' | '.join(lines[-_ERROR_LINES:])} (whole log: {log})"

@@ -5,6 +5,9 @@ opt-outs, redirects to where nobody should go. The downloader cannot tell the di
 """
 
 import mimetypes
+import socket
+import ssl
+import struct
 import threading
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -15,14 +18,36 @@ from typing import Final, Self
 from urllib.parse import unquote, urlsplit
 
 _REFUSALS: Final = MappingProxyType(
-    {"not_found": HTTPStatus.NOT_FOUND, "gone": HTTPStatus.GONE, "forbidden": HTTPStatus.FORBIDDEN}
+    {
+        "not_found": (HTTPStatus.NOT_FOUND, {}),
+        "gone": (HTTPStatus.GONE, {}),
+        "forbidden": (HTTPStatus.FORBIDDEN, {}),
+        "broken": (HTTPStatus.INTERNAL_SERVER_ERROR, {}),
+        "busy": (HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": "3600"}),
+        "redirect_private": (HTTPStatus.FOUND, {"Location": "http://169.254.169.254/latest/x.jpg"}),
+        "redirect_file": (HTTPStatus.FOUND, {"Location": "file:///etc/hostname"}),
+    }
+)
+_REFUSALS_AT_FIRST: Final = MappingProxyType(
+    {
+        "flaky": (HTTPStatus.SERVICE_UNAVAILABLE, {}),
+        "busy_once": (HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": "1"}),
+    }
+)
+_HEADERS: Final = MappingProxyType(
+    {
+        "opt_out": {"X-Robots-Tag": "noai"},
+        "opt_out_named": {"X-Robots-Tag": "otherbot: all, img2dataset: nofollow, noimageai"},
+        "opt_out_other": {"X-Robots-Tag": "otherbot: noai"},
+        "opt_out_tdm": {"TDM-Reservation": "1"},
+        "mistyped": {"Content-Type": "text/html"},
+    }
 )
 FAULTS: Final = frozenset(
-    {*_REFUSALS, "timeout", "slow", "flaky", "html", "opt_out", "redirect_private", "incomplete",
-     "endless"}
+    {*_REFUSALS, *_REFUSALS_AT_FIRST, *_HEADERS, "timeout", "slow", "endless", "reset", "html",
+     "redirect_loop", "moved", "incomplete"}
 )  # fmt: skip
 _PAGE: Final = b"<!doctype html><title>Not here</title><p>This image has moved."
-_PRIVATE: Final = "http://169.254.169.254/latest/x.jpg"
 _DRIP_SECONDS: Final = 0.2
 _ENDLESS: Final = bytes(1 << 16)
 
@@ -32,17 +57,25 @@ class LoopbackOrigin:
 
     Args:
         folder: What `/` stands for.
-        faults: URL path to what happens there instead of the file: `not_found` (404), `gone` (410),
-            `forbidden` (403), `timeout` (accepts, never answers), `slow` (drips for ever), `flaky`
-            (503 once, then right), `html` (a page where an image was), `opt_out` (a header says
-            noai), `redirect_private` (leads to a private address), `incomplete` (half of the bytes
-            it announced), `endless` (never stops sending).
+        faults: URL path to what happens there instead of the file, or with it. No file comes of
+            `not_found` (404), `gone` (410), `forbidden` (403), `broken` (500), `busy` (429, come
+            back in an hour), `timeout` (accepts, never answers), `slow` (drips for ever),
+            `endless` (never stops sending), `incomplete` (half of the bytes it announced), `reset`
+            (breaks the connection), `html` (a page where an image was), `redirect_loop`,
+            `redirect_private` (leads to a private address), `redirect_file`. Somebody patient gets
+            the file from `flaky` (503 once), `busy_once` (429, come back in a second) and `moved`
+            (a redirect). The file comes with a header for `opt_out` (noai), `opt_out_named` (for
+            img2dataset), `opt_out_other` (for somebody else), `opt_out_tdm` (TDM-Reservation) and
+            `mistyped` (says that it is a page).
+        tls: Serve https with this context.
 
     Raises:
         ValueError: A fault of another name.
     """
 
-    def __init__(self, folder: Path, faults: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, faults: Mapping[str, str], *, tls: ssl.SSLContext | None = None
+    ) -> None:
         for path, fault in faults.items():
             if fault not in FAULTS:
                 raise ValueError(
@@ -50,6 +83,10 @@ class LoopbackOrigin:
                     f"{', '.join(sorted(FAULTS))}"
                 )
         self._server = _Server(folder, faults)
+        if tls is not None:  # hands are shaken in the request's thread, not where all are accepted
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
 
     @property
     def address(self) -> str:
@@ -109,76 +146,72 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        path = unquote(urlsplit(self.path).path)
-        fault = self.server.faults.get(path)
+        address = urlsplit(self.path)
+        path = unquote(address.path)
+        fault = self.server.faults.get(path, "")
         first = not self.server.asked_before(path)
-        refusal = _REFUSALS.get(fault or "")
+        refusal = _REFUSALS.get(fault) or (_REFUSALS_AT_FIRST.get(fault) if first else None)
         if refusal is not None:
-            self._answer(_PAGE, "text/html", status=refusal)
+            self._answer(_PAGE, {"Content-Type": "text/html", **refusal[1]}, status=refusal[0])
         elif fault == "timeout":
             self.server.closing.wait()
         elif fault == "slow":
             self._drip()
         elif fault == "endless":
             self._send_for_ever()
-        elif fault == "flaky" and first:
-            self._answer(_PAGE, "text/html", status=HTTPStatus.SERVICE_UNAVAILABLE)
+        elif fault == "reset":
+            self._reset()
         elif fault == "html":
-            self._answer(_PAGE, "text/html")
-        elif fault == "redirect_private":
-            self._answer(b"", "text/html", status=HTTPStatus.FOUND, headers={"Location": _PRIVATE})
+            self._answer(_PAGE, {"Content-Type": "text/html"})
+        elif fault == "redirect_loop" or (fault == "moved" and not address.query):
+            self._answer(b"", {"Location": f"{address.path}?again"}, status=HTTPStatus.FOUND)
         else:
             self._serve_file(path, fault)
 
-    def _serve_file(self, path: str, fault: str | None) -> None:
+    def _serve_file(self, path: str, fault: str) -> None:
         file = (self.server.folder / path.lstrip("/")).resolve()
         if not file.is_relative_to(self.server.folder) or not file.is_file():
-            self._answer(_PAGE, "text/html", status=HTTPStatus.NOT_FOUND)
+            self._answer(_PAGE, {"Content-Type": "text/html"}, status=HTTPStatus.NOT_FOUND)
             return
         data = file.read_bytes()
         kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+        headers = {"Content-Type": kind, **_HEADERS.get(fault, {})}
         if fault == "incomplete":
-            self._answer(data[: len(data) // 2], kind, length=len(data))
-        elif fault == "opt_out":
-            self._answer(data, kind, headers={"X-Robots-Tag": "noai"})
+            self._answer(data[: len(data) // 2], headers, length=len(data))
         else:
-            self._answer(data, kind)
+            self._answer(data, headers)
 
     def _drip(self) -> None:
-        self._head("image/jpeg", 1 << 20)
+        self._head({"Content-Type": "image/jpeg", "Content-Length": "4096"})
         while not self.server.closing.wait(_DRIP_SECONDS):
             self.wfile.write(b"\xff")
 
     def _send_for_ever(self) -> None:
-        self._head("image/jpeg", None)
+        self._head({"Content-Type": "image/jpeg"})
         while not self.server.closing.is_set():
             self.wfile.write(_ENDLESS)
+
+    def _reset(self) -> None:
+        """Close so that the other side sees a reset rather than an end."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
+        self.server.close_request(self.request)
 
     def _answer(
         self,
         body: bytes,
-        kind: str,
+        headers: Mapping[str, str],
         *,
         status: HTTPStatus = HTTPStatus.OK,
         length: int | None = None,
-        headers: Mapping[str, str] | None = None,
     ) -> None:
-        self._head(kind, len(body) if length is None else length, status=status, headers=headers)
+        length = len(body) if length is None else length
+        self._head({**headers, "Content-Length": str(length)}, status=status)
         self.wfile.write(body)
 
-    def _head(
-        self,
-        kind: str,
-        length: int | None,
-        *,
-        status: HTTPStatus = HTTPStatus.OK,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
+    def _head(self, headers: Mapping[str, str], *, status: HTTPStatus = HTTPStatus.OK) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", kind)
-        if length is not None:
-            self.send_header("Content-Length", str(length))
-        for name, value in (headers or {}).items():
+        for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
 

@@ -1,31 +1,111 @@
-"""One word for each way in which a download fails, from img2dataset's messages."""
+"""One word for each way in which a download fails, and whether another attempt can help."""
 
+import email.utils
+import http.client
 import re
+import socket
+import ssl
+import time
+import urllib.error
+import urllib.request
 from typing import Final
 
-_WORDS: Final = tuple(
-    (re.compile(pattern, re.IGNORECASE), word)
-    for pattern, word in (
-        (r"X-Robots-Tag", "opted_out"),
-        (r"private address", "private_address"),
-        (r"scheme not allowed|unknown url type", "scheme_not_allowed"),
-        (r"too many bytes", "too_many_bytes"),
-        (r"timed out", "timeout"),
-        (r"certificate|SSL", "tls"),
-        (r"Name or service|name resolution|No address associated|getaddrinfo", "dns"),
-        (r"IncompleteRead", "incomplete"),
-        (r"redirect", "redirect_loop"),
-        (r"refused|reset|closed connection|unreachable|Broken pipe|BadStatus", "connection"),
-        (r"decoding error|OpenCV|imdecode|resize|pixels", "undecodable"),
-        (r"no host|URL can't contain|label|codec|Invalid|port", "bad_url"),
+_PASSING_STATUS: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""HTTP answers that may be another one soon; every other status is final."""
+
+_TEXT: Final = re.compile(r"([a-z]+(?:_[a-z0-9]+)*)(?:: (.*))?", re.DOTALL)
+
+
+class FetchError(OSError):
+    """A fetch that failed, or was refused.
+
+    Its text, `reason: detail`, is all of it that img2dataset passes on; see `parse_failure`.
+
+    Attributes:
+        reason: One word.
+        detail: What the reason refers to; the same from run to run.
+        passing: Whether another attempt can help.
+        retry_after: Seconds that the server asks to wait; None where it does not say.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        detail: str = "",
+        *,
+        passing: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+        self.passing = passing
+        self.retry_after = retry_after
+
+
+def parse_failure(message: str) -> tuple[str, str | None]:
+    """Split the text of a `FetchError` into reason and detail.
+
+    What img2dataset says of its own accord is `other`, with the whole text as detail.
+    """
+    if message.startswith("unknown url type"):  # urllib's own, before anything of ours is asked
+        return "scheme_not_allowed", message
+    found = _TEXT.fullmatch(message)
+    return (found.group(1), found.group(2)) if found else ("other", message)
+
+
+def explain(error: Exception) -> FetchError:  # noqa: C901  a table of phrases
+    """Say in one word why a fetch failed, whichever library noticed."""
+    if isinstance(error, FetchError):
+        return error
+    if isinstance(error, urllib.error.HTTPError):
+        return _status(error)
+    if isinstance(error, urllib.error.URLError):
+        inner = error.reason
+        return explain(inner) if isinstance(inner, Exception) else FetchError("bad_url", str(inner))
+    if isinstance(error, TimeoutError):
+        return FetchError("timeout", passing=True)
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return FetchError("connection", "closed during TLS", passing=True)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return FetchError("tls", error.verify_message)
+    if isinstance(error, ssl.SSLError):
+        return FetchError("tls", str(error.strerror))
+    if isinstance(error, socket.gaierror):
+        return FetchError("dns", str(error.strerror), passing=error.errno == socket.EAI_AGAIN)
+    if isinstance(error, http.client.IncompleteRead):
+        return FetchError("incomplete", passing=True)
+    if isinstance(error, OSError):
+        return FetchError("connection", error.strerror or "closed without an answer", passing=True)
+    if isinstance(error, http.client.InvalidURL | ValueError):
+        return FetchError("bad_url", str(error))
+    if isinstance(error, http.client.HTTPException):
+        return FetchError("bad_response", type(error).__name__)
+    return FetchError("other", f"{type(error).__name__}: {error}")
+
+
+def _status(error: urllib.error.HTTPError) -> FetchError:
+    error.close()  # it holds the connection
+    if str(error.msg).startswith(urllib.request.HTTPRedirectHandler.inf_msg):
+        return FetchError("redirect_loop")
+    if "Redirection to url" in str(error.msg):  # urllib follows to http, https and ftp only
+        return FetchError("scheme_not_allowed", "in a redirect")
+    return FetchError(
+        f"http_{error.code}",
+        error.msg,
+        passing=error.code in _PASSING_STATUS,
+        retry_after=_retry_after(error.headers.get("Retry-After")),
     )
-)
-_HTTP: Final = re.compile(r"HTTP Error (\d{3})")
 
 
-def failure_reason(message: str) -> str:
-    """Return the reason for a message; `other` for one never seen, whose text is kept as detail."""
-    http = _HTTP.search(message)
-    if http:
-        return f"http_{http.group(1)}"
-    return next((word for pattern, word in _WORDS if pattern.search(message)), "other")
+def _retry_after(value: str | None) -> float | None:
+    """Seconds from now of a Retry-After header (RFC 9110, 10.2.3); None without a sensible one."""
+    if value is None:
+        return None
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        moment = email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, moment.timestamp() - time.time())

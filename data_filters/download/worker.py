@@ -7,27 +7,32 @@ does the work, is called shard by shard instead. Its tars differ from run to run
 order of arrival), so each is rewritten in canonical form and only that is kept.
 """
 
+import faulthandler
+import importlib
+import importlib.util
 import os
 import shutil
+import signal
 import socket
 import sys
 import threading
+import time
 import types
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict
 
 from data_filters.base import drop
-from data_filters.config import Resize
-from data_filters.download.guard import Guard, build_opener
+from data_filters.config import DownloadImages
+from data_filters.download.job import Job
+from data_filters.download.opener import PoliteOpener
 from data_filters.download.plan import ShardPlan
 from data_filters.download.raw_shard import Fetched, accept, write_raw_shard
-from data_filters.download.reasons import failure_reason
+from data_filters.download.reasons import parse_failure
 from data_filters.io.parquet import read_slice
 from data_filters.io.tar import read_tar
 
@@ -35,57 +40,57 @@ ORIGIN: Final = "{origin}"
 """Placeholder in URLs of the embedded world: its port changes from run to run, its bytes do not."""
 
 _MAX_DETAIL: Final = 200
-_OPT_OUTS: Final = ("noai", "noimageai", "noindex", "noimageindex", "noml")
-
-
-class Job(BaseModel):
-    """What a worker is told: its shards and the limits."""
-
-    model_config = ConfigDict(frozen=True)
-
-    shards: tuple[ShardPlan, ...]
-    output: Path
-    origin: str | None
-    threads: int
-    timeout_seconds: float
-    total_timeout_seconds: float
-    max_bytes: int
-    max_pixels: int
-    retries: int
-    allow_loopback: bool
-    user_agent: str
-    verify_md5: bool
-    resize: Resize | None
+_BEAT_SECONDS: Final = 0.2
 
 
 def main() -> None:
     """Download every shard of the job named on the command line that is not there yet."""
     job = Job.model_validate_json(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    faulthandler.register(signal.SIGUSR1, all_threads=True)  # whoever finds us hanging asks where
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    _prepare_imports(job)
-    guard = Guard(
-        max_bytes=job.max_bytes,
-        total_timeout=job.total_timeout_seconds,
-        allow_loopback=job.allow_loopback,
-    )
-    urllib.request.install_opener(build_opener(guard))
-    socket.setdefaulttimeout(job.timeout_seconds)
-    for plan in job.shards:
-        if not plan.is_done(job.output):
-            _download(job, plan)
+    _import_img2dataset(job.cfg)
+    beat = _beat(job.file(".beat"))
+    beat()
+    urllib.request.install_opener(PoliteOpener(job.cfg, beat=beat))
+    socket.setdefaulttimeout(job.cfg.timeout_seconds)
+    for plan in job.left():
+        _download(job, plan)
 
 
-def _prepare_imports(job: Job) -> None:
-    """Set what img2dataset's dependencies read when they are imported, and spare what it can spare.
+def _beat(file: Path) -> Callable[[], None]:
+    """Return what touches `file`, though not at every call."""
+    last = -_BEAT_SECONDS
 
-    webdataset does without torch where there is none, and img2dataset uses only its tar writer;
-    wandb is only called with `enable_wandb`. Together they are most of the start-up time.
+    def beat() -> None:
+        nonlocal last
+        if time.monotonic() - last > _BEAT_SECONDS:
+            last = time.monotonic()
+            file.touch()
+
+    return beat
+
+
+def _import_img2dataset(cfg: DownloadImages) -> None:
+    """Import the two modules that do the work, without what they can spare: most of the start-up.
+
+    Importing the package itself would run its command line and with it pandas; webdataset does
+    without torch where there is none, and only its tar writer is used; wandb is only called with
+    `enable_wandb`, albumentations only to resize.
     """
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # albumentations phones home otherwise
-    os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(job.max_pixels)
+    os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(cfg.max_pixels)
+    package = types.ModuleType("img2dataset")
+    found = importlib.util.find_spec(package.__name__)
+    assert found is not None
+    package.__path__ = list(found.submodule_search_locations or ())
     modules: dict[str, Any] = sys.modules
+    modules[package.__name__] = package
     modules["torch"] = None  # the import system's way to say: not installed
     modules["wandb"] = types.ModuleType("wandb")
+    if cfg.resize is None:
+        modules["albumentations"] = types.ModuleType("albumentations")
+    importlib.import_module("img2dataset.downloader")
+    importlib.import_module("img2dataset.resizer")
 
 
 def _die_with_parent() -> None:
@@ -111,7 +116,7 @@ def _download(job: Job, plan: ShardPlan) -> None:
 def _fetch(job: Job, rows: pa.Table, scratch: Path) -> Iterator[Fetched]:
     """Run img2dataset over some rows and yield what became of each."""
     urls = [_substitute(url, job.origin) for url in rows["url"].to_pylist()]
-    stated = rows["md5"] if job.verify_md5 else pa.nulls(rows.num_rows, pa.string())
+    stated = rows["md5"] if job.cfg.verify_md5 else pa.nulls(rows.num_rows, pa.string())
     table = pa.table({"row_id": rows["row_id"], "stated_md5": stated, "url": urls})
     feather = scratch / "rows.feather"
     with pa.ipc.new_file(feather, table.schema) as writer:
@@ -141,10 +146,13 @@ def _outcome(row: dict[str, Any], images: dict[str, bytes], *, origin: str | Non
         if verdict.kept and row["stated_md5"] not in (None, row["md5"]):
             verdict = drop("md5_mismatch", row["md5"])
         return Fetched(row["row_id"], data, verdict)
-    message = row["error_message"] or row["status"]
-    if origin is not None:
-        message = message.replace(origin, ORIGIN)
-    return Fetched(row["row_id"], b"", drop(failure_reason(message), message[:_MAX_DETAIL]))
+    if row["status"] == "failed_to_resize":
+        reason, detail = "undecodable", row["error_message"]
+    else:
+        reason, detail = parse_failure(row["error_message"])
+    if detail is not None and origin is not None:
+        detail = detail.replace(origin, ORIGIN)
+    return Fetched(row["row_id"], b"", drop(reason, detail and detail[:_MAX_DETAIL]))
 
 
 def _downloader(job: Job, rows: pa.Table, scratch: Path) -> Any:
@@ -152,7 +160,7 @@ def _downloader(job: Job, rows: pa.Table, scratch: Path) -> Any:
     from img2dataset.resizer import Resizer
     from img2dataset.writer import WebDatasetSampleWriter
 
-    resize = job.resize
+    resize = job.cfg.resize
     resizer = Resizer(
         image_size=resize.size if resize else 0,
         resize_mode=resize.mode if resize else "no",
@@ -165,20 +173,20 @@ def _downloader(job: Job, rows: pa.Table, scratch: Path) -> Any:
     return Downloader(
         sample_writer_class=WebDatasetSampleWriter,
         resizer=resizer,
-        thread_count=job.threads,
+        thread_count=job.cfg.threads,
         save_caption=False,
         extract_exif=False,
         output_folder=str(scratch),
         column_list=list(rows.column_names),
-        timeout=job.timeout_seconds,
+        timeout=job.cfg.timeout_seconds,
         number_sample_per_shard=max(rows.num_rows, 2),
         oom_shard_count=5,
         compute_hash="md5",
         verify_hash_type=None,
         encode_format="jpg",
-        retries=job.retries,
-        user_agent_token=job.user_agent,
-        disallowed_header_directives=list(_OPT_OUTS),
+        retries=0,  # these, the name and the opt-outs are the opener's business
+        user_agent_token=None,
+        disallowed_header_directives=None,
     )
 
 

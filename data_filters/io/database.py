@@ -1,4 +1,4 @@
-"""DuckDB, out of core: connections that spill to the stage's work folder."""
+"""DuckDB, out of core: connections of bounded memory that spill to the stage's work folder."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +11,13 @@ import fsspec
 import pyarrow as pa
 
 from data_filters.io.files import file_system, is_remote
-from data_filters.io.processes import num_workers
+from data_filters.io.processes import memory_megabytes, num_workers
 
-ROWS_PER_BATCH = 65_536
+ROWS_PER_BATCH: Final = 65_536
+
+_SHARE: Final = 0.6
+"""Of the stage's memory that DuckDB may use; the rest is for Python, Arrow and the writers."""
+
 _SOME_DAY: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -25,6 +29,8 @@ def connect(work: Path, *, root: str | None = None) -> Iterator[duckdb.DuckDBPyC
     settings: dict[str, str | bool | int | float | list[str]] = {
         "temp_directory": str(spill),
         "threads": num_workers(),
+        "preserve_insertion_order": True,  # a scan yields rows in the order of the file: no sorting
+        "memory_limit": f"{int(_SHARE * memory_megabytes())}MB",
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
     }

@@ -1,6 +1,7 @@
 """Files: atomic writes, JSON, and listing of local or remote folders through fsspec."""
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import fsspec
+import numpy as np
+import numpy.typing as npt
 
 from data_filters.io.access import explained
 
@@ -31,6 +34,12 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_array(path: Path, array: npt.NDArray[Any]) -> None:
+    """Write a .npy file atomically."""
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON atomically, in the order given, ending in a newline."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
@@ -39,6 +48,30 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def check_digest(path: Path, sha256: str, *, key: str) -> Path:
+    """Return `path` if it is the very file that the parameters name.
+
+    Args:
+        path: A file that the user brings.
+        sha256: Its digest.
+        key: Name of the parameter, for the error message.
+
+    Raises:
+        FileNotFoundError: It is not there.
+        ValueError: It is another file.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{key}: no file {str(path)!r}; set it to where your copy is")
+    with path.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != sha256:
+        raise ValueError(
+            f"{key}: {str(path)!r} has the digest {found}, not {sha256}: restore the file, or set "
+            "sha256 to what it is"
+        )
+    return path
 
 
 def link_or_copy(source: Path, target: Path) -> None:

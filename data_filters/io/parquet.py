@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_filters.io.files import atomic_path
+from data_filters.records import FEW_VALUES
 
 ROWS_PER_GROUP: Final = 65_536
 
@@ -31,7 +32,12 @@ class ParquetWriter:
     def __enter__(self) -> Self:
         """Open the temporary file."""
         temporary = self._atomic.__enter__()
-        self._writer = pq.ParquetWriter(temporary, self._schema, compression="zstd")
+        self._writer = pq.ParquetWriter(
+            temporary,
+            self._schema,
+            compression="zstd",
+            use_dictionary=[name for name in self._schema.names if name in FEW_VALUES],
+        )
         return self
 
     def write(self, rows: pa.Table | pa.RecordBatch) -> None:

@@ -95,7 +95,7 @@ def decode(image: Image.Image) -> Pixels:
         try:
             image.load()
             turn = _TURNS.get(_orientation(image))
-            upright = image if turn is None else image.transpose(turn)
+            upright = _eight_bits(image if turn is None else image.transpose(turn))
             if upright.has_transparency_data:
                 layer = upright.convert("RGBA")
                 white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
@@ -104,6 +104,15 @@ def decode(image: Image.Image) -> Pixels:
         except (OSError, EOFError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             reason = "truncated" if "truncated" in str(error) else "undecodable"
             raise UnreadableImageError(reason, type(error).__name__) from error
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Scale grey pixels of 16 bits: Pillow's own conversion cuts everything above 255 to white."""
+    if image.mode in ("I", "F"):
+        raise ValueError(f"pixels of mode {image.mode} have no known range")
+    if not image.mode.startswith("I;16"):
+        return image
+    return Image.fromarray(np.round(np.asarray(image) / 257).astype(np.uint8))
 
 
 def grey(pixels: Pixels) -> npt.NDArray[np.float32]:

@@ -1,4 +1,7 @@
-"""Independent jobs on several cores; how many cores changes nothing but the time."""
+"""Independent jobs on several cores, and what of the machine a stage may use.
+
+How many cores and how much memory there are changes nothing but the time.
+"""
 
 import multiprocessing
 import os
@@ -15,7 +18,10 @@ Result = TypeVar("Result")
 VARIABLE: Final = "FRANCA_WORKERS"
 """Environment variable that caps the processes: a fact of the machine, never a parameter."""
 
+MEMORY_VARIABLE: Final = "FRANCA_MEMORY_MB"
+"""Environment variable with the memory that a stage may use, MB; the rules set it."""
 
+_DEFAULT_MEMORY: Final = 4000
 _MIN_JOBS_PER_WORKER: Final = 4
 
 
@@ -25,12 +31,23 @@ def num_workers() -> int:
     Raises:
         ValueError: The variable is set to something else than a positive number.
     """
-    setting = os.environ.get(VARIABLE)
-    if setting is None:
-        return len(os.sched_getaffinity(0))
-    if not setting.isdecimal() or int(setting) < 1:
-        raise ValueError(f"{VARIABLE}={setting!r}: expected a number of processes, 1 or more")
-    return int(setting)
+    return _setting(VARIABLE, of="processes") or len(os.sched_getaffinity(0))
+
+
+def memory_megabytes() -> int:
+    """Memory that this stage may use, MB: what `FRANCA_MEMORY_MB` says, or 4000.
+
+    Raises:
+        ValueError: The variable is set to something else than a positive number.
+    """
+    return _setting(MEMORY_VARIABLE, of="megabytes") or _DEFAULT_MEMORY
+
+
+def _setting(variable: str, *, of: str) -> int | None:
+    setting = os.environ.get(variable)
+    if setting is not None and (not setting.isdecimal() or int(setting) < 1):
+        raise ValueError(f"{variable}={setting!r}: expected a number of {of}, 1 or more")
+    return None if setting is None else int(setting)
 
 
 def run_jobs(

@@ -7,9 +7,13 @@ from typing import Final
 from data_filters.base import Rule, RuleFilter
 from data_filters.io.parquet import sql_text
 
+_PLAIN: Final = "://[A-Za-z0-9][^/?#@:]*/"
+"""What follows the scheme of nearly every URL: a host without user and port, and a path."""
+
 HOST_SQL: Final = (
-    "lower(regexp_extract(url, "
-    r"'^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(\[[^\]]*\]|[^/?#:]*)', 1))"
+    f"CASE WHEN regexp_matches(url, '^[a-z]+{_PLAIN}') THEN lower(split_part(url, '/', 3)) "
+    "ELSE lower(regexp_extract(url, "
+    r"'^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(\[[^\]]*\]|[^/?#:]*)', 1)) END"
 )
 """DuckDB expression for the host of a URL, without user and port; empty where there is none."""
 
@@ -43,3 +47,10 @@ class AddressFilter(RuleFilter):
             pattern = sql_text(rf"(^|\.)({either})\.?$")
             rules.append(Rule("domain_denied", f"regexp_matches({HOST_SQL}, {pattern})"))
         return tuple(rules)
+
+    def surely_kept(self) -> str | None:
+        """A URL with an allowed scheme and a plain host; domains need a closer look."""
+        if self._domains:
+            return None
+        schemes = "|".join(map(re.escape, self._schemes))
+        return f"regexp_matches(url, {sql_text(f'^({schemes}){_PLAIN}')})"

@@ -21,10 +21,17 @@ class AspectFilter(RuleFilter):
         """Return the condition; a side of zero has no ratio and is too elongated for any."""
         if self._max_ratio is None:
             return ()
-        condition = f"greatest(width, height) > {self._max_ratio!r} * least(width, height)"
+        ratio = f"CAST({self._max_ratio!r} AS DOUBLE)"
+        condition = f"width > {ratio} * height OR height > {ratio} * width"
         return bounded(
             needs=("width", "height"),
             missing=self._missing,
             word="size_missing",
             rules=(Rule("too_elongated", condition),),
         )
+
+    def surely_kept(self) -> str | None:
+        """The opposite of the rule; false where a side is missing."""
+        ratio = f"CAST({self._max_ratio!r} AS DOUBLE)"
+        condition = f"width <= {ratio} * height AND height <= {ratio} * width"
+        return None if self._max_ratio is None else condition

@@ -1,67 +1,94 @@
-"""All metadata filters as one SQL expression, and the choice among rows with the same URL."""
+"""All metadata filters as one SQL expression: every rule that a row breaks is a bit of a number."""
 
-# ruff: noqa: S608  the SQL is made of our own words; texts go through sql_text
+# ruff: noqa: S608  the SQL is made of our own words
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Final
+from itertools import groupby
+from typing import Final, NamedTuple
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
 from data_filters.base import RuleFilter
-from data_filters.io.parquet import scan_sql, sql_text
+from data_filters.records import METADATA_VERDICT
 
-REPEATED: Final = ("repeated_url", "url_seen_before")
-"""Filter and reason of rows whose URL another kept row has."""
+MAX_RULES: Final = 64
 
-COPY_ORDER: Final = "struct_pack(text := coalesce(caption, ''), part := part, row := row)"
-"""What decides among rows with one URL: the smallest caption, then the position. Shuffling the
-source changes nothing unless two rows agree in URL and caption."""
-
-_VERDICT_TYPE: Final = "STRUCT(filter VARCHAR, reason VARCHAR)"
+Masks = npt.NDArray[np.uint64]
 
 
-def judged_sql(files: Sequence[Path], filters: Sequence[RuleFilter]) -> str:
-    """Return a query for the rows of metadata parts with a column `verdict`.
+class NamedRule(NamedTuple):
+    """A rule of the pass, with its filter's name and what surely satisfies the filter."""
 
-    The verdict is a struct (filter, reason) of the first rule that the row breaks, or null.
-    """
-    branches = " ".join(
-        f"WHEN {rule.condition} THEN {_verdict(each.name, rule.reason)}"
+    filter: str
+    reason: str
+    condition: str
+    surely_kept: str | None = None
+
+
+def named_rules(filters: Sequence[RuleFilter]) -> list[NamedRule]:
+    """List the rules of all filters in the order in which they judge: bit i is rule i."""
+    rules = [
+        NamedRule(each.name, rule.reason, rule.condition, each.surely_kept())
         for each in filters
         for rule in each.rules()
-    )
-    verdict = f"CASE {branches} END" if branches else "NULL"
-    return f"SELECT *, CAST({verdict} AS {_VERDICT_TYPE}) AS verdict FROM {scan_sql(files)}"
+    ]
+    assert len(rules) <= MAX_RULES, [rule.reason for rule in rules]
+    return rules
 
 
-def first_copies_sql(judged: str) -> str:
-    """Return a query for the row to keep of every URL that several passing rows share.
-
-    Args:
-        judged: What `judged_sql` returned.
-
-    Returns:
-        SQL yielding (row_id, first), where `first` compares with `COPY_ORDER`.
-    """
-    return (
-        f"SELECT row_id, min({COPY_ORDER}) AS first FROM ({judged}) WHERE verdict IS NULL "
-        "GROUP BY row_id HAVING count(*) > 1"
-    )
+def declare_functions(connection: duckdb.DuckDBPyConnection, filters: Sequence[RuleFilter]) -> None:
+    """Make the functions that filters call known to a database; they see columns, not rows."""
+    for function in (function for each in filters for function in each.functions()):
+        connection.create_function(
+            function.name,
+            function.function,
+            ["VARCHAR"],
+            "VARCHAR",
+            type="arrow",
+            null_handling="special",
+        )
 
 
-def without_repeats_sql(judged: str, copies: str) -> str:
-    """Return a query like `judged` in which all but the first copies are dropped.
+def judged_sql(rows: str, rules: Sequence[NamedRule]) -> str:
+    """Return a query for rows of metadata with a column `broken`, whose bit i is rule i.
 
     Args:
-        judged: What `judged_sql` returned.
-        copies: A table made by `first_copies_sql`.
+        rows: A query that yields the columns of `records.METADATA`.
+        rules: What `named_rules` returned.
     """
-    repeated = f"verdict IS NULL AND first IS NOT NULL AND first <> {COPY_ORDER}"
-    verdict = f"CASE WHEN {repeated} THEN {_verdict(*REPEATED)} ELSE verdict END"
-    return (
-        f"SELECT * EXCLUDE (first) REPLACE ({verdict} AS verdict) "
-        f"FROM ({judged}) LEFT JOIN {copies} USING (row_id)"
-    )
+    terms = []
+    for (_, surely), each in groupby(
+        enumerate(rules), key=lambda r: (r[1].filter, r[1].surely_kept)
+    ):
+        bits = " + ".join(
+            f"CASE WHEN {rule.condition} THEN {1 << bit}::UBIGINT ELSE 0::UBIGINT END"
+            for bit, rule in each
+        )
+        terms.append(f"CASE WHEN {surely} THEN 0::UBIGINT ELSE {bits} END" if surely else bits)
+    return f"SELECT *, {' + '.join(terms) or '0::UBIGINT'} AS broken FROM ({rows})"
 
 
-def _verdict(name: str, reason: str) -> str:
-    return f"struct_pack(filter := {sql_text(name)}, reason := {sql_text(reason)})"
+def verdicts(judged: pa.RecordBatch, rules: Sequence[NamedRule]) -> pa.Table:
+    """Turn judged rows into verdicts: the first rule that a row breaks gives filter and reason."""
+    masks = judged["broken"].to_numpy()
+    first = pa.array(first_broken(masks), mask=masks == 0)
+    filters = pa.array([rule.filter for rule in rules], pa.string())
+    reasons = pa.array([rule.reason for rule in rules], pa.string())
+    columns = {
+        "part": judged["part"],
+        "row": judged["row"],
+        "kept": pa.array(masks == 0),
+        "filter": filters.take(first),
+        "reason": reasons.take(first),
+        "broken": judged["broken"],
+    }
+    return pa.table(columns, schema=METADATA_VERDICT)
+
+
+def first_broken(masks: Masks) -> npt.NDArray[np.int64]:
+    """Return the number of each mask's lowest bit; meaningless where no bit is set."""
+    lowest = masks & (~masks + np.uint64(1))
+    return np.bitwise_count(lowest - np.uint64(1)).astype(np.int64) % MAX_RULES

@@ -14,6 +14,7 @@ _OFF: Final = Thresholds(
     min_similarity=None,
     min_caption_characters=None,
     min_caption_words=None,
+    allowed_languages=None,
     allowed_statuses=None,
     missing="keep",
 )
@@ -35,18 +36,20 @@ PRESETS: Final = MappingProxyType[PresetName, Thresholds](
             }
         ),
         # DataComp (arXiv 2304.14108), "basic": min side 200, aspect 3, more than 2 words and more
-        # than 5 characters. Its English filter needs a language model and is not part of this.
+        # than 5 characters, English by fastText (there lid.176.bin, here its compressed form).
         "datacomp_basic": _OFF.model_copy(
             update={
                 "min_side": 200,
                 "max_aspect_ratio": 3.0,
                 "min_caption_words": 3,
                 "min_caption_characters": 6,
+                "allowed_languages": ("en",),
                 "missing": "drop",
             }
         ),
         # LAION-Aesthetics (img2dataset, dataset_examples/laion-aesthetic.md): pwatermark < 0.8 and
-        # punsafe < 0.5. Its aesthetic score is not a column of ReLAION and is not part of this.
+        # punsafe < 0.5. Its aesthetic score is not a column of ReLAION: add the model to
+        # filter_images.models (docs/filters.md).
         "laion_aesthetic": _OFF.model_copy(
             update={"max_punsafe": 0.5, "max_pwatermark": 0.8, "missing": "drop"}
         ),

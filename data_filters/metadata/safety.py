@@ -35,6 +35,11 @@ class ProbabilityFilter(RuleFilter):
             rules=(Rule(self._reason, condition),),
         )
 
+    def surely_kept(self) -> str | None:
+        """The opposite of the rule; false where the probability is missing."""
+        condition = f"{self._column} < CAST({self._limit!r} AS FLOAT)"
+        return None if self._limit is None else condition
+
 
 def unsafe(*, limit: float | None, missing: Missing) -> ProbabilityFilter:
     """Drop rows that are probably not safe for work."""

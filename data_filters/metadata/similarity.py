@@ -27,3 +27,7 @@ class SimilarityFilter(RuleFilter):
             word="similarity_missing",
             rules=(Rule("caption_unrelated", f"similarity < {self._minimum!r}"),),
         )
+
+    def surely_kept(self) -> str | None:
+        """The opposite of the rule; false where the similarity is missing."""
+        return None if self._minimum is None else f"similarity >= {self._minimum!r}"

@@ -22,7 +22,8 @@ class SizeFilter(RuleFilter):
         """Return the conditions under which a row is too small."""
         rules = []
         if self._min_side is not None:
-            rules.append(Rule("side_too_short", f"least(width, height) < {self._min_side}"))
+            condition = f"width < {self._min_side} OR height < {self._min_side}"
+            rules.append(Rule("side_too_short", condition))
         if self._min_area is not None:
             area = "CAST(width AS BIGINT) * height"
             rules.append(Rule("area_too_small", f"{area} < {self._min_area}"))
@@ -32,3 +33,12 @@ class SizeFilter(RuleFilter):
             word="size_missing",
             rules=tuple(rules),
         )
+
+    def surely_kept(self) -> str | None:
+        """The opposite of the rules; false where a side is missing."""
+        limits = []
+        if self._min_side is not None:
+            limits += [f"width >= {self._min_side}", f"height >= {self._min_side}"]
+        if self._min_area is not None:
+            limits.append(f"CAST(width AS BIGINT) * height >= {self._min_area}")
+        return " AND ".join(limits) or None

@@ -1,10 +1,10 @@
 """Local collections of every kind through one door."""
 
+from data_filters.source_kinds import Folder, Huggingface, HuggingfaceParquet, LocalSource
 from data_filters.sources.folder import FolderReader
 from data_filters.sources.huggingface import HuggingfaceReader
 from data_filters.sources.huggingface_parquet import HuggingfaceParquetReader
 from data_filters.sources.image import LocalReader
-from data_filters.sources.kinds import Folder, Huggingface, HuggingfaceParquet, LocalSource
 from data_filters.sources.webdataset import WebdatasetReader
 
 

@@ -12,9 +12,9 @@ from typing import Any, Final
 import fsspec
 from tqdm import tqdm
 
+from data_filters.catalogue import Entry
 from data_filters.io.access import explained, http_status
 from data_filters.io.files import join, list_files
-from data_filters.sources.catalogue import Entry
 
 _CHUNK: Final = 1 << 20
 _BLOCK: Final = 8 << 20

@@ -14,7 +14,7 @@ from data_filters.io.database import stream
 from data_filters.io.files import join, open_binary
 from data_filters.io.parquet import sql_text
 from data_filters.records import METADATA, content_id_sql
-from data_filters.sources.kinds import Column
+from data_filters.source_kinds import Column
 
 ALIASES: Final = MappingProxyType[str, tuple[str, ...]](
     {
@@ -128,10 +128,7 @@ def _query(scan: str, chosen: Mapping[str, str | None], *, part: int) -> str:
     select = ", ".join(
         f"{values[name]} AS {name}" if name in values else name for name in METADATA.names
     )
-    return (
-        f"SELECT {select} FROM (SELECT {read}, file_row_number AS position FROM {scan}) "
-        "ORDER BY position"
-    )
+    return f"SELECT {select} FROM (SELECT {read}, file_row_number AS position FROM {scan})"
 
 
 _SQL_TYPES: Final = {

@@ -3,17 +3,19 @@
 Written:
 
     deduplicate/
-        signatures/shard-000000.parquet …  of what filter_images kept (`records.SIGNATURE`)
-        evaluation_index.parquet           signatures of every evaluation image
-        verdicts/shard-000000.parquet …    kept, or dropped for the sake of which image
-        funnel.json                        the accounts
+        group-000/
+            signatures/shard-000000.parquet …  of what filter_images kept (`records.SIGNATURE`)
+            embeddings/shard-000000.npy …      of the same images, if `semantic` asks for them
+        evaluation_index.parquet               signatures of every evaluation image
+        evaluation_index.npy                   their embeddings
+        verdicts/group-000.parquet …           kept, or dropped for the sake of which image
+        funnel.json                            the accounts
 """
 
-import logging
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -22,35 +24,27 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from data_filters.config import Deduplicate, EvaluationSet
-from data_filters.dedup.clusters import components, edges_of_equal
-from data_filters.dedup.evaluation import Splits, evaluation_images
-from data_filters.dedup.hamming import pairs_within
-from data_filters.dedup.leakage import REASONS, Leaks, Signatures, find_leaks
-from data_filters.dedup.selection import Quality, select
-from data_filters.dedup.signatures import sign
-from data_filters.io.files import write_json
-from data_filters.io.parquet import part_files, write_rows
+from data_filters.config_models import Semantic
+from data_filters.dedup.decision import DUPLICATE, LEAK, Decision
+from data_filters.dedup.describe import Describer, Embeddings, stacked
+from data_filters.dedup.evaluation import evaluation_images
+from data_filters.dedup.leakage import MEANING, Signatures, find_leaks
+from data_filters.dedup.levels import group_copies
+from data_filters.dedup.neighbours import Search, close_pairs
+from data_filters.dedup.selection import Dropped, Quality
+from data_filters.dedup.semdedup import semdedup
+from data_filters.io.files import write_array
+from data_filters.io.parquet import ParquetWriter, part_files, write_rows
 from data_filters.io.pixels import UnreadableImageError
 from data_filters.io.processes import run_jobs
 from data_filters.io.raw_images import images
-from data_filters.ledger import Tally
+from data_filters.ledger import Tally, write_accounts
+from data_filters.models.build import build_network
 from data_filters.records import EVALUATION_SIGNATURE, SIGNATURE, VERDICT
 
 STAGE: Final = "deduplicate"
-LEAK, DUPLICATE = "evaluation_sets", "duplicates"
-LINKED: Final = "copy_of_leak"
-"""Reason of an image that matches no evaluation image itself, but a training image that does."""
 
 Indices = npt.NDArray[np.int64]
-_LOG = logging.getLogger(__name__)
-
-
-class Decision(NamedTuple):
-    """Verdicts on all images, one entry each; empty strings where an image is kept."""
-
-    filter: npt.NDArray[np.object_]
-    reason: npt.NDArray[np.object_]
-    detail: npt.NDArray[np.object_]
 
 
 def run(
@@ -60,37 +54,44 @@ def run(
     inputs: Mapping[str, Path],
     output: Path,
     work: Path,
+    group: str,
     evaluation_sets: Mapping[str, EvaluationSet],
 ) -> dict[str, Any]:
-    """Write signatures and verdicts; see the module's docstring for the layout.
+    """Sign the images of one group; see the module's docstring for the layout."""
+    del seed, group, work, evaluation_sets  # a signature depends on the image alone
+    raw = part_files(inputs["download_images"] / "raw")
+    verdicts = inputs["filter_images"] / "verdicts"
+    job = partial(_describe_shard, cfg=cfg.semantic, verdicts=verdicts, output=output)
+    return {"images": sum(run_jobs(job, raw, label="signatures"))}
+
+
+def gather(
+    cfg: Deduplicate,
+    *,
+    seed: int,
+    parts: Mapping[str, Path],
+    inputs: Mapping[str, Path],
+    output: Path,
+    work: Path,
+    evaluation_sets: Mapping[str, EvaluationSet],
+) -> dict[str, Any]:
+    """Compare the signatures of all groups, and write verdicts.
 
     Raises:
         FileNotFoundError: An evaluation set is not where the parameters say.
         ValueError: An evaluation set cannot be indexed; nothing is published without it.
     """
-    del seed, work  # nothing is drawn, and a killed run starts again
-    raw = part_files(inputs["download_images"] / "raw")
-    folder = output / "signatures"
-    job = partial(_sign_shard, verdicts=inputs["filter_images"] / "verdicts", folder=folder)
-    for _ in run_jobs(job, raw, label="signatures"):
-        pass
-    index = partial(_index_set, scenes=inputs["scenes"], splits=cfg.evaluation_splits)
-    sets = list(run_jobs(index, sorted(evaluation_sets.items()), label="evaluation sets"))
-    write_rows(
-        output / "evaluation_index.parquet",
-        EVALUATION_SIGNATURE,
-        [row for rows in sets for row in rows],
-    )
-    training = _read(folder, inputs)
-    evaluation = pq.read_table(output / "evaluation_index.parquet")
-    decision = _decide(cfg, training, evaluation)
-    tally = _write_verdicts(training, decision, raw, output)
+    del work  # a killed run starts again
+    training, signatures = _read(cfg, parts, inputs)
+    evaluation, evaluated = _index(cfg, evaluation_sets, scenes=inputs["scenes"], output=output)
+    decision = _decide(cfg, training, signatures, evaluation, evaluated, seed=seed)
+    tally = _write_verdicts(training, decision, list(parts), output)
     if tally.kept == 0:
         raise ValueError(
             f"{STAGE}: nothing is left of {tally.total} images; see evaluation_index.parquet and "
             f"{STAGE}.evaluation_splits"
         )
-    write_json(output / "funnel.json", [entry.to_json() for entry in tally.entries()])
+    write_accounts(output, tally.entries())
     return {
         "images": tally.total,
         "kept": tally.kept,
@@ -99,132 +100,179 @@ def run(
     }
 
 
-def _sign_shard(table: Path, *, verdicts: Path, folder: Path) -> None:
+def _describe_shard(table: Path, *, cfg: Semantic | None, verdicts: Path, output: Path) -> int:
+    """Sign, and embed if asked for, the images of one raw shard that filter_images kept."""
     kept = pq.read_table(verdicts / table.name, columns=["row_id", "kept"])
     only = set(kept.filter(pc.field("kept"))["row_id"].to_pylist())
+    describer = _describer(cfg)
     rows = [
-        {"row_id": row_id, **sign(data, sha256=sha256)._asdict()}
+        {"row_id": row_id, **describer.add(data, sha256=sha256)._asdict()}
         for row_id, sha256, data in images(table, only=only)
     ]
-    write_rows(folder / table.name, SIGNATURE, rows)
+    write_rows(output / "signatures" / table.name, SIGNATURE, rows)
+    if cfg is not None:
+        write_array(output / "embeddings" / f"{table.stem}.npy", describer.embeddings())
+    return len(rows)
+
+
+def _describer(cfg: Semantic | None) -> Describer:
+    if cfg is None:
+        return Describer(None, batch_size=1)
+    key = f"{STAGE}.semantic.network"
+    network = build_network(cfg.network, device=cfg.device, batch_size=cfg.batch_size, key=key)
+    return Describer(network, batch_size=cfg.batch_size)
+
+
+def _index(
+    cfg: Deduplicate, sets: Mapping[str, EvaluationSet], *, scenes: Path, output: Path
+) -> tuple[pa.Table, Signatures]:
+    """Describe and write down the images of all evaluation sets."""
+    index = partial(_index_set, cfg=cfg, scenes=scenes)
+    found = list(run_jobs(index, sorted(sets.items()), label="evaluation sets"))
+    file = output / "evaluation_index.parquet"
+    write_rows(file, EVALUATION_SIGNATURE, [row for rows, _ in found for row in rows])
+    table = pq.read_table(file)
+    if cfg.semantic is None:
+        return table, _signatures(table, None)
+    embeddings = stacked([each for _, each in found])
+    write_array(output / "evaluation_index.npy", embeddings)
+    return table, _signatures(table, embeddings)
 
 
 def _index_set(
-    item: tuple[str, EvaluationSet], *, scenes: Path, splits: Splits
-) -> list[dict[str, Any]]:
-    """Sign every image of one evaluation set.
+    item: tuple[str, EvaluationSet], *, cfg: Deduplicate, scenes: Path
+) -> tuple[list[dict[str, Any]], Embeddings]:
+    """Describe every image of one evaluation set.
 
     Raises:
         ValueError: One of them cannot be decoded, so nothing could be compared with it.
     """
     name, declared = item
-    rows = []
-    for image in evaluation_images(name, declared, scenes=scenes, splits=splits):
+    describer, rows = _describer(cfg.semantic), []
+    for image in evaluation_images(name, declared, scenes=scenes, splits=cfg.evaluation_splits):
         try:
-            rows.append({"set": name, "place": image.place, **sign(image.data)._asdict()})
+            signature = describer.add(image.data)
         except UnreadableImageError as error:
             raise ValueError(
                 f"evaluation_sets.{name}: {image.place} is {error}; restore the file, or the set "
                 "cannot be kept out of the training data"
             ) from error
-    return rows
+        rows.append({"set": name, "place": image.place, **signature._asdict()})
+    return rows, describer.embeddings()
 
 
-def _read(folder: Path, inputs: Mapping[str, Path]) -> pa.Table:
-    """Join signatures with what images are ranked by; in the order of shards and rows."""
-    tables = []
-    for file in part_files(folder):
+def _read(
+    cfg: Deduplicate, parts: Mapping[str, Path], inputs: Mapping[str, Path]
+) -> tuple[pa.Table, Signatures]:
+    """Join signatures with what images are ranked by; in the order of groups, shards and rows."""
+    tables, embedded = [], []
+    for group, file in (
+        (group, f) for group, p in parts.items() for f in part_files(p / "signatures")
+    ):
         signatures = pq.read_table(file)
-        sizes = pq.read_table(
-            inputs["download_images"] / "raw" / file.name, columns=["row_id", "size"]
-        )
-        shapes = pq.read_table(
-            inputs["filter_images"] / "verdicts" / file.name, columns=["row_id", "width", "height"]
-        )
-        joined = signatures.join(sizes, "row_id").join(shapes, "row_id").sort_by("row_id")
-        names = pa.array([file.name] * joined.num_rows, pa.string())
-        tables.append(joined.append_column("file", names))
-    return pa.concat_tables(tables).combine_chunks()
+        places = pa.array(np.arange(signatures.num_rows))
+        raw = inputs["download_images"] / group / "raw" / file.name
+        sizes = pq.read_table(raw, columns=["row_id", "size"])
+        judged = inputs["filter_images"] / group / "verdicts" / file.name
+        shapes = pq.read_table(judged, columns=["row_id", "width", "height"])
+        joined = signatures.append_column("place", places).join(sizes, "row_id")
+        joined = joined.join(shapes, "row_id").sort_by("row_id")
+        names = pa.array([group] * joined.num_rows, pa.string())
+        tables.append(joined.append_column("group", names))
+        if cfg.semantic is not None:
+            vectors = np.load(parts[group] / "embeddings" / f"{file.stem}.npy")
+            embedded.append(vectors[joined["place"].to_numpy()])
+    table = pa.concat_tables(tables).combine_chunks()
+    return table, _signatures(table, None if cfg.semantic is None else stacked(embedded))
 
 
-def _signatures(table: pa.Table) -> Signatures:
+def _signatures(table: pa.Table, embeddings: Embeddings | None) -> Signatures:
     return Signatures(
         sha256=np.asarray(table["sha256"].to_pylist(), dtype=np.str_),
         pixels=np.asarray(table["pixels"].to_pylist(), dtype=np.str_),
         perceptual=table["perceptual"].to_numpy(),
+        mirrored=table["mirrored"].to_numpy(),
         contrast=table["contrast"].to_numpy(),
+        embeddings=embeddings,
     )
 
 
-def _decide(cfg: Deduplicate, table: pa.Table, evaluation: pa.Table) -> Decision:
-    """Judge all images at once: leaks with their whole groups first, then duplicates."""
-    signatures = _signatures(table)
-    levels = _levels(cfg, signatures)
-    leaks = find_leaks(
-        signatures,
-        _signatures(evaluation),
-        radius=cfg.evaluation_radius,
-        min_contrast=cfg.min_contrast,
-    )
+def _decide(
+    cfg: Deduplicate,
+    table: pa.Table,
+    signatures: Signatures,
+    evaluation: pa.Table,
+    evaluated: Signatures,
+    *,
+    seed: int,
+) -> Decision:
+    """Judge all images at once: duplicates, then leaks with their whole groups."""
     row_ids = np.asarray(table["row_id"].to_pylist(), dtype=np.str_)
     area = table["width"].to_numpy().astype(np.int64) * table["height"].to_numpy()
     quality = Quality(area, table["size"].to_numpy(), signatures.sha256, row_ids)
-    decision = Decision(*(np.full(len(row_ids), None, np.object_) for _ in range(3)))
-    for reason, dropped in zip(REASONS, select(levels, quality.ranks()), strict=False):
-        _set(decision, dropped.images, DUPLICATE, reason, row_ids[dropped.kept])
-    _drop_leaks(decision, leaks, levels[-1], evaluation, row_ids)
+    levels = group_copies(
+        signatures,
+        radius=cfg.near_duplicate_radius,
+        min_contrast=cfg.min_contrast,
+        mirrored=cfg.mirrored,
+        similar=_similar(cfg.semantic, signatures, row_ids, seed=seed),
+    )
+    decision = Decision.keep_all(len(row_ids))
+    decision.drop_copies(levels, quality.ranks(), row_ids)
+    _thin_out(cfg.semantic, signatures, row_ids, decision, seed=seed)
+    leaks = find_leaks(
+        signatures,
+        evaluated,
+        radius=cfg.evaluation_radius,
+        min_contrast=cfg.min_contrast,
+        mirrored=cfg.mirrored,
+        min_cosine=None if cfg.semantic is None else cfg.semantic.evaluation_min_cosine,
+    )
+    pairs = zip(evaluation["set"].to_pylist(), evaluation["place"].to_pylist(), strict=True)
+    places = [f"{name}: {place}" for name, place in pairs]
+    *_, loosest = levels.values()
+    decision.drop_leaks(leaks, loosest, row_ids=row_ids, places=places)
     return decision
 
 
-def _levels(cfg: Deduplicate, signatures: Signatures) -> list[Indices]:
-    """Group by bytes, then also by pixels, then also by looks."""
-    size = len(signatures.sha256)
-    edges = [edges_of_equal(signatures.sha256)]
-    levels = [components(size, edges)]
-    edges.append(edges_of_equal(signatures.pixels))
-    levels.append(components(size, edges))
-    if cfg.near_duplicate_radius is not None:
-        worth = np.flatnonzero(signatures.contrast >= cfg.min_contrast)
-        hashes, first, inverse = np.unique(
-            signatures.perceptual[worth], return_index=True, return_inverse=True
-        )
-        left, right = pairs_within(hashes, radius=cfg.near_duplicate_radius)
-        edges += [(worth[first[inverse]], worth), (worth[first[left]], worth[first[right]])]
-        levels.append(components(size, edges))
-    return levels
+def _similar(
+    cfg: Semantic | None, signatures: Signatures, row_ids: npt.NDArray[np.str_], *, seed: int
+) -> tuple[Indices, Indices] | None:
+    """Return the pairs of images with close embeddings, if components are asked for."""
+    if cfg is None or cfg.selection.kind != "components":
+        return None
+    assert signatures.embeddings is not None
+    order = np.lexsort((row_ids, signatures.sha256))  # by content, whatever shards they lie in
+    how = Search(cfg.selection.neighbours, cfg.selection.lists, cfg.selection.probes, seed)
+    ordered = signatures.embeddings[order]
+    left, right = close_pairs(ordered, min_cosine=cfg.min_cosine, search=how)
+    return order[left], order[right]
 
 
-def _drop_leaks(
-    decision: Decision,
-    leaks: Leaks,
-    groups: Indices,
-    evaluation: pa.Table,
+def _thin_out(
+    cfg: Semantic | None,
+    signatures: Signatures,
     row_ids: npt.NDArray[np.str_],
-) -> None:
-    """Drop the whole group of every leak: its other members look like it, hence like the leak."""
-    leaked = np.full(len(groups), len(groups), np.int64)
-    np.minimum.at(leaked, groups[leaks.images], leaks.images)
-    linked = np.flatnonzero(leaked[groups] < len(groups))
-    _set(decision, linked, LEAK, LINKED, row_ids[leaked[groups[linked]]])
-    names, places = evaluation["set"].to_pylist(), evaluation["place"].to_pylist()
-    for image, reason, match in zip(*leaks, strict=True):
-        where = f"{names[match]}: {places[match]}"
-        decision.filter[image], decision.reason[image] = LEAK, REASONS[reason]
-        decision.detail[image] = where
-
-
-def _set(
     decision: Decision,
-    members: Indices,
-    name: str,
-    reason: str,
-    details: npt.NDArray[np.str_],
+    *,
+    seed: int,
 ) -> None:
-    decision.filter[members], decision.reason[members] = name, reason
-    decision.detail[members] = details
+    """Apply SemDeDup to what is left, if it is asked for."""
+    if cfg is None or cfg.selection.kind != "semdedup":
+        return
+    assert signatures.embeddings is not None
+    left = decision.left()
+    order = left[np.lexsort((row_ids[left], signatures.sha256[left]))]
+    dropped = semdedup(
+        signatures.embeddings[order],
+        clusters=cfg.selection.clusters,
+        min_cosine=cfg.min_cosine,
+        seed=seed,
+    )
+    decision.drop(Dropped(order[dropped.images], order[dropped.kept]), MEANING, row_ids)
 
 
-def _write_verdicts(table: pa.Table, decision: Decision, raw: list[Path], output: Path) -> Tally:
+def _write_verdicts(table: pa.Table, decision: Decision, groups: list[str], output: Path) -> Tally:
     tally = Tally(STAGE, [LEAK, DUPLICATE])
     verdicts = pa.table(
         {
@@ -237,7 +285,8 @@ def _write_verdicts(table: pa.Table, decision: Decision, raw: list[Path], output
     )
     for name, reason in zip(decision.filter, decision.reason, strict=True):
         tally.add(name, reason)
-    for shard in raw:
-        rows = verdicts.filter(pc.equal(table["file"], shard.name))
-        write_rows(output / "verdicts" / shard.name, VERDICT, rows.to_pylist())
+    for group in groups:
+        rows = verdicts.filter(pc.equal(table["group"], group))
+        with ParquetWriter(output / "verdicts" / f"{group}.parquet", VERDICT) as writer:
+            writer.write(rows)
     return tally

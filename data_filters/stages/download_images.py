@@ -3,13 +3,16 @@
 Written:
 
     download_images/
-        raw/shard-000000.tar …      images as they came (`<row id>.<jpg|png|webp>`), sorted
-        raw/shard-000000.parquet …  one row per row of the kept metadata (`records.RAW_IMAGE`)
-        funnel.json                 the account: arrived, or lost for which reason
+        group-000/
+            raw/shard-000000.tar …      images as they came (`<row id>.<jpg|png|webp>`), sorted
+            raw/shard-000000.parquet …  one row per row of the kept metadata (`records.RAW_IMAGE`)
+            funnel.json                 the account of the group
+        funnel.json                     the account: arrived, or lost for which reason
 """
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,13 +24,16 @@ from data_filters.download.fetch import fetch_shards
 from data_filters.download.origin import LoopbackOrigin
 from data_filters.download.plan import plan_shards
 from data_filters.download.raw_shard import FILTER
-from data_filters.io.files import link_or_copy, read_json, write_json
-from data_filters.io.parquet import part_files
-from data_filters.ledger import Tally
-from data_filters.sources.kinds import LocalSource
+from data_filters.io.files import link_or_copy, read_json
+from data_filters.io.parquet import part_files, write_batches
+from data_filters.ledger import Tally, merge, read_accounts, write_accounts
+from data_filters.metadata.repeats import without_repeats
+from data_filters.records import METADATA
+from data_filters.source_kinds import LocalSource
 
 STAGE: Final = "download_images"
 SOURCE_KEY: Final = "fetch_metadata.source"
+_LOOPBACK: Final = ip_address("127.0.0.1")
 
 
 def run(
@@ -35,11 +41,12 @@ def run(
     *,
     seed: int,
     fetch_metadata: FetchMetadata,
+    group: str,
     inputs: Mapping[str, Path],
     output: Path,
     work: Path,
 ) -> dict[str, Any]:
-    """Write the raw shards of `fetch_metadata.source`; see the module's docstring for the layout.
+    """Write the raw shards of one group of rows; see the module's docstring for the layout.
 
     A killed run continues with the shards that `work` lacks.
 
@@ -52,7 +59,7 @@ def run(
     source = layout_of(fetch_metadata.source)
     del seed  # what the web answers does not depend on it
     plans = plan_shards(
-        part_files(inputs["filter_metadata"] / "kept"), rows_per_shard=cfg.rows_per_shard
+        _kept(inputs["filter_metadata"], group, work / "kept"), rows_per_shard=cfg.rows_per_shard
     )
     raw = work / "raw"
     raw.mkdir(parents=True, exist_ok=True)
@@ -70,15 +77,41 @@ def run(
             link_or_copy(raw / f"{plan.stem}{suffix}", output / "raw" / f"{plan.stem}{suffix}")
     tally = _count(part_files(output / "raw"))
     _check_rate(tally, minimum=cfg.min_success_rate)
-    write_json(output / "funnel.json", [entry.to_json() for entry in tally.entries()])
+    write_accounts(output, tally.entries())
     return {"rows": tally.total, "arrived": tally.kept, "shards": len(plans)}
 
 
+def gather(
+    cfg: DownloadImages,
+    *,
+    seed: int,
+    fetch_metadata: FetchMetadata,
+    parts: Mapping[str, Path],
+    inputs: Mapping[str, Path],
+    output: Path,
+    work: Path,
+) -> dict[str, Any]:
+    """Add up the accounts of all groups."""
+    del cfg, seed, fetch_metadata, inputs, work  # the groups say all
+    (entry,) = merge(read_accounts(folder) for folder in parts.values())
+    write_accounts(output, [entry])
+    return {"rows": entry.entered, "arrived": entry.kept}
+
+
+def _kept(filtered: Path, group: str, folder: Path) -> list[Path]:
+    """Write the group's rows that are to be fetched, part by part."""
+    for file in part_files(filtered / group / "kept"):
+        if not (folder / file.name).exists():
+            rows = without_repeats(file, filtered / "repeated.parquet")
+            write_batches(folder / file.name, METADATA, rows)
+    return part_files(folder)
+
+
 def _require_loopback(cfg: DownloadImages) -> None:
-    if not cfg.allow_loopback:
+    if not any(_LOOPBACK in ip_network(network) for network in cfg.allowed_networks):
         raise ValueError(
-            f"{SOURCE_KEY}.kind is embedded, which is served on 127.0.0.1: set "
-            f"{STAGE}.allow_loopback to true"
+            f"{SOURCE_KEY}.kind is embedded, which is served on {_LOOPBACK}: add 127.0.0.0/8 to "
+            f"{STAGE}.allowed_networks"
         )
 
 
@@ -99,8 +132,8 @@ def _count(tables: list[Path]) -> Tally:
 
 
 def _check_rate(tally: Tally, *, minimum: float) -> None:
-    rate = tally.kept / tally.total
-    if rate < minimum:
+    rate = tally.kept / max(tally.total, 1)
+    if tally.total and rate < minimum:
         (entry,) = tally.entries()
         worst = sorted(entry.reasons.items(), key=lambda item: (-item[1], item[0]))[:3]
         causes = ", ".join(f"{reason} {count}" for reason, count in worst)

@@ -6,24 +6,24 @@ fetch_metadata/
     statistics.json              rows per part, values present per column
 """
 
-import sys
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
-from tqdm import tqdm
 
+from data_filters.catalogue import Counts
 from data_filters.config import Catalogue, FetchMetadata, layout_of
 from data_filters.io.database import ROWS_PER_BATCH, connect
-from data_filters.io.files import list_files, write_json
+from data_filters.io.files import link_or_copy, list_files, write_json
 from data_filters.io.parquet import part_files, scan_sql, write_batches
-from data_filters.ledger import Tally
+from data_filters.io.processes import run_jobs
+from data_filters.ledger import Tally, write_accounts
 from data_filters.records import METADATA, content_id
-from data_filters.sources.catalogue import Counts
+from data_filters.source_kinds import Embedded, LocalSource, UrlTable
 from data_filters.sources.image import LocalReader
-from data_filters.sources.kinds import Embedded, LocalSource, UrlTable
 from data_filters.sources.local import open_source
 from data_filters.sources.url_table import LAYOUT, read_part
 
@@ -36,17 +36,24 @@ def run(
 ) -> dict[str, Any]:
     """Write the parts; see the module's docstring for the layout.
 
+    A killed run continues with the parts that `work` lacks.
+
     Raises:
         FileNotFoundError: The source is not where the parameters say.
         ValueError: A file of the source cannot be read, or there are no rows.
     """
     del seed  # the same rows whatever the seed
-    parts = output / "parts"
-    source = layout_of(cfg.source)
+    parts, source = work / "parts", layout_of(cfg.source)
     if isinstance(source, LocalSource):
         _list_images(open_source(source, key=SOURCE), parts)
     else:
-        _read_tables(_table(source, scenes=inputs["scenes"]), parts=parts, work=work)
+        table = _table(source, scenes=inputs["scenes"])
+        names = list_files(table.root, table.files, key=f"{SOURCE}.root", layout=LAYOUT)
+        read = partial(_read_table, table=table, parts=parts, work=work)
+        for _ in run_jobs(read, list(enumerate(names)), label="metadata"):
+            pass
+    for file in part_files(parts):
+        link_or_copy(file, output / "parts" / file.name)
     statistics = _statistics(part_files(parts), work)
     if statistics["rows"] == 0:
         raise ValueError(
@@ -57,7 +64,7 @@ def run(
         _check_counts(statistics, cfg.source.expected, name=cfg.source.name)
     tally = Tally(STAGE, ["read"])
     tally.add(None, None, statistics["rows"])
-    write_json(output / "funnel.json", [entry.to_json() for entry in tally.entries()])
+    write_accounts(output, tally.entries())
     write_json(output / "statistics.json", statistics)
     return {"rows": statistics["rows"], "parts": len(statistics["rows_per_part"])}
 
@@ -85,24 +92,27 @@ def _table(source: Embedded | UrlTable, *, scenes: Path) -> UrlTable:
     return UrlTable(kind="url_table", root=root, files="metadata.parquet")
 
 
-def _read_tables(source: UrlTable, *, parts: Path, work: Path) -> None:
-    names = list_files(source.root, source.files, key=f"{SOURCE}.root", layout=LAYOUT)
-    with connect(work, root=source.root) as connection:
-        for part, name in enumerate(tqdm(names, desc=STAGE, unit="part", file=sys.stderr)):
+def _read_table(item: tuple[int, str], *, table: UrlTable, parts: Path, work: Path) -> None:
+    part, name = item
+    file = _part_file(parts, part)
+    if not file.exists():
+        with connect(work / file.stem, root=table.root) as connection:
             batches = read_part(
                 connection,
-                root=source.root,
+                root=table.root,
                 name=name,
                 part=part,
-                columns=source.columns,
+                columns=table.columns,
                 key=SOURCE,
             )
-            write_batches(_part_file(parts, part), METADATA, batches)
+            write_batches(file, METADATA, batches)
 
 
 def _list_images(reader: LocalReader, parts: Path) -> None:
     for part in range(reader.num_parts()):
-        write_batches(_part_file(parts, part), METADATA, _listing(reader, part))
+        file = _part_file(parts, part)
+        if not file.exists():
+            write_batches(file, METADATA, _listing(reader, part))
 
 
 def _part_file(parts: Path, part: int) -> Path:
@@ -126,7 +136,7 @@ def _listing(reader: LocalReader, part: int) -> Iterator[pa.RecordBatch]:
 
 
 def _statistics(files: list[Path], work: Path) -> dict[str, Any]:
-    """Count rows per part, and how many rows have each value."""
+    """Count rows per part, and how many rows have each value; repeats show in the funnel."""
     columns = [name for name in METADATA.names if name not in ("part", "row", "row_id")]
     counts = ", ".join(f"count({name})" for name in columns)
     with connect(work) as connection:
@@ -134,11 +144,9 @@ def _statistics(files: list[Path], work: Path) -> dict[str, Any]:
         per_part = connection.sql(
             f"SELECT part, count(*) {scan} GROUP BY part ORDER BY part"
         ).fetchall()
-        total = connection.sql(f"SELECT count(*), count(DISTINCT row_id), {counts} {scan}")
-        rows, distinct, *present = total.fetchall()[0]
+        rows, *present = connection.sql(f"SELECT count(*), {counts} {scan}").fetchall()[0]
     return {
         "rows": rows,
-        "distinct_addresses": distinct,
         "rows_per_part": [number for _, number in per_part],
         "values_present": dict(zip(columns, present, strict=True)),
     }

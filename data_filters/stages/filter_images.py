@@ -3,26 +3,29 @@
 Written:
 
     filter_images/
-        verdicts/shard-000000.parquet …  one row per image that arrived (`records.IMAGE_VERDICT`)
-        funnel.json                      the accounts, filter by filter
+        group-000/
+            verdicts/shard-000000.parquet …  a row per image that arrived (`records.IMAGE_VERDICT`)
+            scores/shard-000000.parquet …    what models gave images (`records.SCORE`), if any
+            funnel.json                      the accounts of the group
+        funnel.json                          the accounts, filter by filter
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from data_filters.base import first_objection
 from data_filters.config import FilterImages
 from data_filters.images.build import build_filters
-from data_filters.images.candidate import Candidate
-from data_filters.io.files import write_json
+from data_filters.images.build_scorers import build_scorers
+from data_filters.images.judge import Judged, judge_images
+from data_filters.io.captions import captions_of
 from data_filters.io.parquet import part_files, write_rows
 from data_filters.io.processes import run_jobs
 from data_filters.io.raw_images import images
-from data_filters.ledger import Tally
-from data_filters.records import IMAGE_VERDICT
+from data_filters.ledger import Tally, merge, read_accounts, write_accounts
+from data_filters.records import IMAGE_VERDICT, SCORE
 
 STAGE: Final = "filter_images"
 UNREADABLE: Final = frozenset({"not_an_image", "truncated", "undecodable"})
@@ -31,18 +34,26 @@ _LOG = logging.getLogger(__name__)
 
 
 def run(
-    cfg: FilterImages, *, seed: int, inputs: Mapping[str, Path], output: Path, work: Path
+    cfg: FilterImages,
+    *,
+    seed: int,
+    group: str,
+    inputs: Mapping[str, Path],
+    output: Path,
+    work: Path,
 ) -> dict[str, Any]:
-    """Write the verdicts; see the module's docstring for the layout.
+    """Write the verdicts of one group of images; see the module's docstring for the layout.
 
     Raises:
-        ValueError: More images are unreadable than `max_unreadable_rate` allows, or none passes.
+        ValueError: More images are unreadable than `max_unreadable_rate` allows.
     """
-    del seed, work  # a verdict depends on the image alone, and is quickly made again
+    del seed, group, work  # a verdict depends on the image alone, and is quickly made again
     shards = part_files(inputs["download_images"] / "raw")
     names = [each.name for each in build_filters(cfg)]
-    tally, seconds = Tally(STAGE, names), dict.fromkeys(names, 0.0)
-    judge = partial(_judge_shard, cfg=cfg, folder=output / "verdicts")
+    tally = Tally(STAGE, [*names, *(model.name for model in cfg.models)])
+    seconds = dict.fromkeys(names, 0.0)
+    kept = part_files(inputs["filter_metadata"] / "kept")
+    judge = partial(_judge_shard, cfg=cfg, kept=kept, output=output)
     for verdicts, spent in run_jobs(judge, shards, label="filter images"):
         for name, reason in verdicts:
             tally.add(name, reason)
@@ -50,41 +61,77 @@ def run(
             seconds[name] += time
     _LOG.info("seconds by filter: %s", {name: round(time, 2) for name, time in seconds.items()})
     _check(tally, max_unreadable_rate=cfg.max_unreadable_rate)
-    write_json(output / "funnel.json", [entry.to_json() for entry in tally.entries()])
+    write_accounts(output, tally.entries())
     return {"images": tally.total, "kept": tally.kept}
 
 
+def gather(
+    cfg: FilterImages,
+    *,
+    seed: int,
+    parts: Mapping[str, Path],
+    inputs: Mapping[str, Path],
+    output: Path,
+    work: Path,
+) -> dict[str, Any]:
+    """Add up the accounts of all groups.
+
+    Raises:
+        ValueError: No image passes.
+    """
+    del cfg, seed, inputs, work  # the groups say all
+    entries = merge(read_accounts(folder) for folder in parts.values())
+    total, kept = entries[0].entered, entries[-1].kept
+    if kept == 0:
+        worst = max(entries, key=lambda entry: entry.dropped).filter
+        raise ValueError(
+            f"{STAGE}: none of {total} images passes; most are dropped by {worst}: loosen {STAGE}"
+        )
+    write_accounts(output, entries)
+    return {"images": total, "kept": kept}
+
+
 def _judge_shard(
-    table: Path, *, cfg: FilterImages, folder: Path
+    table: Path, *, cfg: FilterImages, kept: Sequence[Path], output: Path
 ) -> tuple[list[tuple[str | None, str | None]], dict[str, float]]:
     """Judge one raw shard, write its verdicts, and return them with the seconds per filter."""
     filters = build_filters(cfg)
-    rows: list[dict[str, Any]] = []
-    for row_id, _, data in images(table):
-        candidate = Candidate(data)
-        name, verdict = first_objection(filters, candidate)
-        height, width = candidate.pixels.shape[:2] if verdict.kept else (None, None)
-        rows.append(
-            {
-                "row_id": row_id,
-                "kept": verdict.kept,
-                "filter": name,
-                "reason": verdict.reason,
-                "detail": verdict.detail,
-                "width": width,
-                "height": height,
-            }
+    scorers = build_scorers(cfg.models, device=cfg.device, batch_size=cfg.batch_size)
+    needed = any(each.scorer.needs_captions for each in scorers)
+    judged = list(
+        judge_images(
+            ((row_id, data) for row_id, _, data in images(table)),
+            filters,
+            scorers,
+            captions=captions_of(table, kept) if needed else {},
+            batch_size=cfg.batch_size,
         )
-    write_rows(folder / table.name, IMAGE_VERDICT, rows)
-    verdicts = [(row["filter"], row["reason"]) for row in rows]
+    )
+    write_rows(output / "verdicts" / table.name, IMAGE_VERDICT, map(_row, judged))
+    if scorers:
+        scores = [score._asdict() for each in judged for score in each.scores]
+        write_rows(output / "scores" / table.name, SCORE, scores)
+    verdicts = [(each.filter, each.verdict.reason) for each in judged]
     return verdicts, {each.name: each.seconds for each in filters}
 
 
+def _row(judged: Judged) -> dict[str, Any]:
+    height, width = judged.size or (None, None)
+    return {
+        "row_id": judged.row_id,
+        "kept": judged.verdict.kept,
+        "filter": judged.filter,
+        "reason": judged.verdict.reason,
+        "detail": judged.verdict.detail,
+        "width": width,
+        "height": height,
+    }
+
+
 def _check(tally: Tally, *, max_unreadable_rate: float) -> None:
-    entries = tally.entries()
     unreadable = sum(
         count
-        for entry in entries
+        for entry in tally.entries()
         for reason, count in entry.reasons.items()
         if reason in UNREADABLE
     )
@@ -93,10 +140,4 @@ def _check(tally: Tally, *, max_unreadable_rate: float) -> None:
             f"{STAGE}: {unreadable} of {tally.total} images cannot be decoded, more than "
             f"max_unreadable_rate {max_unreadable_rate:.1%} allows: look at the reasons in the "
             f"verdicts, mend the source, or raise {STAGE}.max_unreadable_rate"
-        )
-    if tally.kept == 0:
-        worst = max(entries, key=lambda entry: entry.dropped).filter
-        raise ValueError(
-            f"{STAGE}: none of {tally.total} images passes; most are dropped by {worst}: "
-            f"loosen {STAGE}"
         )

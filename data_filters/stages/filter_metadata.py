@@ -1,111 +1,180 @@
 """Judge every metadata row in one vectorised pass; keep, or drop with a reason.
 
 filter_metadata/
-    verdicts/part-00000.parquet …   every row's verdict (`records.METADATA_VERDICT`)
-    kept/part-00000.parquet …       the kept rows with all columns, in the source's order
-    funnel.json                     the accounts, filter by filter
-    statistics.json                 most frequent domains, what each rule alone would drop
+    group-000/
+        verdicts/part-00000.parquet …   every row's verdict (`records.METADATA_VERDICT`)
+        kept/part-00000.parquet …       rows that break no rule, with all columns, in order
+        domains.parquet                 rows by domain
+        broken.json                     rows by the set of rules they break
+        funnel.json                     the accounts of the group
+    repeated.parquet                    rows of `kept` dropped for another with the same URL
+    funnel.json                         the accounts, filter by filter
+    ablation.json                       what each filter drops alone, in sequence and on its own
+    statistics.json                     most frequent domains
 """
 
 # ruff: noqa: S608  the SQL is made of our own words; texts go through sql_text
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import duckdb
+import numpy as np
+import pyarrow as pa
 
-from data_filters.base import RuleFilter
-from data_filters.config import FilterMetadata
+from data_filters.ablation import Objector, ablation
+from data_filters.config import FetchMetadata, FilterMetadata
+from data_filters.groups import group_number
 from data_filters.io.database import connect, stream
-from data_filters.io.files import write_json
-from data_filters.io.parquet import part_files, scan_sql, write_batches
-from data_filters.ledger import Tally
+from data_filters.io.files import read_json, write_json
+from data_filters.io.parquet import ParquetWriter, part_files, scan_sql, write_batches
+from data_filters.io.processes import memory_megabytes
+from data_filters.io.stretches import Stretch, stretch_sql, stretches
+from data_filters.ledger import Entry, Tally, merge, read_accounts, write_accounts
 from data_filters.metadata.address import HOST_SQL
 from data_filters.metadata.build import build_filters
-from data_filters.metadata.judge import REPEATED, first_copies_sql, judged_sql, without_repeats_sql
-from data_filters.records import METADATA, METADATA_VERDICT
+from data_filters.metadata.judge import (
+    NamedRule,
+    declare_functions,
+    first_broken,
+    judged_sql,
+    named_rules,
+    verdicts,
+)
+from data_filters.metadata.repeats import REPEATED as REPEATED_URL
+from data_filters.metadata.repeats import repeats
+from data_filters.records import DOMAIN, METADATA, METADATA_VERDICT, REPEATED
 
 STAGE: Final = "filter_metadata"
 NUM_DOMAINS: Final = 20
+_SHARE_FOR_HASHES: Final = 0.25
+"""Of the stage's memory; DuckDB has its own share."""
 
 
 def run(
-    cfg: FilterMetadata, *, seed: int, inputs: Mapping[str, Path], output: Path, work: Path
+    cfg: FilterMetadata,
+    *,
+    seed: int,
+    fetch_metadata: FetchMetadata,
+    group: str,
+    inputs: Mapping[str, Path],
+    output: Path,
+    work: Path,
 ) -> dict[str, Any]:
-    """Write verdicts and kept rows; see the module's docstring for the layout.
+    """Judge the rows of one group; see the module's docstring for the layout."""
+    filters = build_filters(cfg, seed=seed)
+    rules = named_rules(filters)
+    rows = stretches(
+        part_files(inputs["fetch_metadata"] / "parts"),
+        group=group_number(group),
+        count=fetch_metadata.groups,
+    )
+    combinations: Counter[int] = Counter()
+    for folder in ("verdicts", "kept"):
+        (output / folder).mkdir()
+    with connect(work) as connection:
+        declare_functions(connection, filters)
+        for stretch in rows:
+            combinations += _judge(connection, stretch, rules, output)
+        _write_domains(connection, rows, output / "domains.parquet")
+    write_json(output / "broken.json", {str(m): n for m, n in sorted(combinations.items())})
+    tally = Tally(STAGE, [each.name for each in filters])
+    for mask, count in combinations.items():
+        first = int(first_broken(np.array([mask], np.uint64))[0])
+        name, reason = (rules[first].filter, rules[first].reason) if mask else (None, None)
+        tally.add(name, reason, count)
+    write_accounts(output, tally.entries())
+    return {"rows": tally.total, "kept": tally.kept}
+
+
+def _judge(
+    connection: duckdb.DuckDBPyConnection,
+    stretch: Stretch,
+    rules: Sequence[NamedRule],
+    output: Path,
+) -> Counter[int]:
+    """Judge a stretch of one part in one pass, and write its two tables."""
+    combinations: Counter[int] = Counter()
+    name = stretch.file.name
+    with (
+        ParquetWriter(output / "verdicts" / name, METADATA_VERDICT) as judged,
+        ParquetWriter(output / "kept" / name, METADATA) as kept,
+    ):
+        for batch in stream(connection, judged_sql(stretch_sql(stretch), rules)):
+            masks, counts = np.unique(batch["broken"].to_numpy(), return_counts=True)
+            combinations.update(dict(zip(masks.tolist(), counts.tolist(), strict=True)))
+            judged.write(verdicts(batch, rules))
+            kept.write(batch.filter(pa.array(batch["broken"].to_numpy() == 0)))
+    return combinations
+
+
+def _write_domains(
+    connection: duckdb.DuckDBPyConnection, rows: Sequence[Stretch], path: Path
+) -> None:
+    everything = " UNION ALL ".join(map(stretch_sql, rows)) or "SELECT NULL AS url LIMIT 0"
+    query = (
+        f"SELECT {HOST_SQL} AS domain, count(*) AS rows FROM ({everything}) "
+        "WHERE url IS NOT NULL GROUP BY domain ORDER BY domain"
+    )
+    write_batches(path, DOMAIN, stream(connection, query))
+
+
+def gather(
+    cfg: FilterMetadata,
+    *,
+    seed: int,
+    fetch_metadata: FetchMetadata,
+    parts: Mapping[str, Path],
+    inputs: Mapping[str, Path],
+    output: Path,
+    work: Path,
+) -> dict[str, Any]:
+    """Find repeated URLs in all groups, and add up their accounts.
 
     Raises:
         ValueError: No row passes.
     """
-    files = part_files(inputs["fetch_metadata"] / "parts")
+    del fetch_metadata, inputs  # the groups have read what there is to read
     filters = build_filters(cfg, seed=seed)
-    tally = Tally(STAGE, [*(each.name for each in filters), REPEATED[0]])
+    rules = [Objector(rule.filter, rule.reason) for rule in named_rules(filters)]
+    combinations: Counter[int] = Counter()
+    for folder in parts.values():
+        counts = read_json(folder / "broken.json")
+        combinations.update({int(mask): count for mask, count in counts.items()})
+    files = [file for folder in parts.values() for file in part_files(folder / "kept")]
     with connect(work) as connection:
-        nothing = "" if cfg.drop_repeated_urls else " LIMIT 0"
-        copies = first_copies_sql(judged_sql(files, filters)) + nothing
-        connection.execute(f"CREATE TEMP TABLE copies AS {copies}")
-        for file in files:
-            _write_part(connection, file, filters, output)
-        _count(connection, part_files(output / "verdicts"), tally)
-        statistics = _statistics(connection, files, filters)
-    if tally.kept == 0:
+        max_bytes = int(_SHARE_FOR_HASHES * 1e6 * memory_megabytes())
+        found = repeats(connection, files, max_bytes=max_bytes) if cfg.drop_repeated_urls else ()
+        repeated = write_batches(output / "repeated.parquet", REPEATED, found)
+        statistics = _statistics(connection, [path / "domains.parquet" for path in parts.values()])
+    entries = merge(read_accounts(folder) for folder in parts.values())
+    name, reason = REPEATED_URL
+    passing = entries[-1].kept
+    reasons = {reason: repeated} if repeated else {}
+    entries.append(Entry(stage=STAGE, filter=name, entered=passing, reasons=reasons))
+    if passing == 0:
+        worst = max(entries, key=lambda entry: entry.dropped).filter
         raise ValueError(
-            f"{STAGE}: none of {tally.total} rows passes; most are dropped by "
-            f"{max(tally.entries(), key=lambda entry: entry.dropped).filter}: loosen {STAGE}"
+            f"{STAGE}: none of {entries[0].entered} rows passes; most are dropped by {worst}: "
+            f"loosen {STAGE}"
         )
-    write_json(output / "funnel.json", [entry.to_json() for entry in tally.entries()])
+    write_accounts(output, entries)
+    names = [each.name for each in filters]
+    write_json(output / "ablation.json", ablation(rules, combinations, filters=names))
     write_json(output / "statistics.json", statistics)
-    return {"rows": tally.total, "kept": tally.kept}
+    return {"rows": entries[0].entered, "kept": entries[-1].kept}
 
 
-def _write_part(
-    connection: duckdb.DuckDBPyConnection,
-    file: Path,
-    filters: Sequence[RuleFilter],
-    output: Path,
-) -> None:
-    """Judge one part and write its two tables."""
-    rows = without_repeats_sql(judged_sql([file], filters), "copies")
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE judged AS {rows}")
-    verdict = (
-        "SELECT part, row, row_id, verdict IS NULL AS kept, verdict.filter AS filter, "
-        "verdict.reason AS reason, NULL AS detail FROM judged ORDER BY row"
+def _statistics(connection: duckdb.DuckDBPyConnection, domains: Sequence[Path]) -> dict[str, Any]:
+    """Count domains over all groups, and name the most frequent ones."""
+    connection.execute(
+        "CREATE TEMP TABLE domains AS SELECT domain, CAST(sum(rows) AS BIGINT) AS rows "
+        f"FROM {scan_sql(domains)} GROUP BY domain"
     )
-    write_batches(output / "verdicts" / file.name, METADATA_VERDICT, stream(connection, verdict))
-    kept = f"SELECT {', '.join(METADATA.names)} FROM judged WHERE verdict IS NULL ORDER BY row"
-    write_batches(output / "kept" / file.name, METADATA, stream(connection, kept))
-
-
-def _count(connection: duckdb.DuckDBPyConnection, verdicts: Sequence[Path], tally: Tally) -> None:
-    rows = connection.sql(
-        f"SELECT filter, reason, count(*) FROM {scan_sql(verdicts)} "
-        "GROUP BY filter, reason ORDER BY filter, reason"
+    most = connection.sql(
+        f"SELECT domain, rows FROM domains ORDER BY rows DESC, domain LIMIT {NUM_DOMAINS}"
     ).fetchall()
-    for name, reason, count in rows:
-        tally.add(name, reason, count)
-
-
-def _statistics(
-    connection: duckdb.DuckDBPyConnection, files: Sequence[Path], filters: Sequence[RuleFilter]
-) -> dict[str, Any]:
-    """Count domains, and what each rule would drop if it were the only one."""
-    scan = f"FROM {scan_sql(files)}"
-    domains = connection.sql(
-        f"SELECT {HOST_SQL} AS host, count(*) AS n {scan} WHERE url IS NOT NULL "
-        f"GROUP BY host ORDER BY n DESC, host LIMIT {NUM_DOMAINS}"
-    ).fetchall()
-    num_domains = connection.sql(f"SELECT count(DISTINCT {HOST_SQL}) {scan} WHERE url IS NOT NULL")
-    rules = [(each.name, rule) for each in filters for rule in each.rules()]
-    alone = connection.sql(
-        f"SELECT {', '.join(f'count(*) FILTER (WHERE {rule.condition})' for _, rule in rules)} "
-        f"{scan}"
-    ).fetchall()[0]
-    return {
-        "num_domains": num_domains.fetchall()[0][0],
-        "domains": dict(domains),
-        "dropped_if_alone": [
-            {"filter": name, "reason": rule.reason, "rows": count}
-            for (name, rule), count in zip(rules, alone, strict=True)
-        ],
-    }
+    number = connection.sql("SELECT count(*) FROM domains").fetchall()[0][0]
+    return {"num_domains": number, "domains": dict(most)}

@@ -16,18 +16,23 @@ neither the order of the source nor that of the downloads leaves a trace.
 
 # ruff: noqa: S608  the SQL is made of our own words; file names go through sql_text
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from data_filters.config import PackShards
-from data_filters.io.database import connect
-from data_filters.io.files import write_json, write_text
-from data_filters.io.parquet import write_rows
+from data_filters.groups import groups_in
+from data_filters.io.database import connect, stream
+from data_filters.io.files import link_or_copy, write_text
+from data_filters.io.parquet import ParquetWriter, read_slice, scan_sql, write_rows
 from data_filters.io.processes import run_jobs
+from data_filters.ledger import write_accounts
 from data_filters.pack.books import (
     PACK,
     check_ledger,
@@ -38,7 +43,7 @@ from data_filters.pack.books import (
 )
 from data_filters.pack.card import write_card
 from data_filters.pack.shard import Sample, shard_name, write_shard
-from data_filters.records import INDEX, KEY_LENGTH, MANIFEST
+from data_filters.records import INDEX, KEY_LENGTH, MANIFEST, PACKED
 
 QUANTILES: Final = (0, 0.05, 0.5, 0.95, 1)
 
@@ -48,84 +53,103 @@ def run(
 ) -> dict[str, Any]:
     """Write the shards and their books; see the module's docstring for the layout.
 
+    A killed run continues with the shards that `work` lacks.
+
     Raises:
         LedgerError: The accounts of the stages do not add up.
         ValueError: Fewer images are left than `min_samples`.
     """
     del seed  # the order is that of the content
-    funnel = read_funnel(inputs)
+    funnel, packed = read_funnel(inputs), work / "packed.parquet"
     with connect(work) as connection:
-        declare_views(connection, inputs)
-        _order_samples(connection, per_shard=cfg.samples_per_shard)
-        samples = _samples(connection, inputs["download_images"] / "raw")
-        num_samples = sum(map(len, samples))
+        starts = _order_samples(connection, inputs, packed, per_shard=cfg.samples_per_shard)
+        statistics = _statistics(connection, packed)
+        num_samples = statistics["samples"]
         if num_samples < cfg.min_samples:
             raise ValueError(
                 f"{PACK}: {num_samples} images are left, fewer than min_samples {cfg.min_samples}: "
                 f"see the funnel of the stages before, loosen them, or lower {PACK}.min_samples"
             )
         funnel += pack_entry(num_samples)
-        write_ledger(connection, output / "ledger.parquet")
+        write_ledger(connection, output / "ledger.parquet", inputs=inputs, starts=starts)
         check_ledger(connection, output / "ledger.parquet", funnel)
-        statistics = _statistics(connection)
-    _write_shards(samples, output)
-    statistics["shards"] = len(samples)
-    write_json(output / "funnel.json", [entry.to_json() for entry in funnel])
+    _write_shards(packed, len(starts), per_shard=cfg.samples_per_shard, work=work, output=output)
+    statistics["shards"] = len(starts)
+    write_accounts(output, funnel)
     write_text(output / "card.md", write_card(funnel, statistics))
-    return {"samples": num_samples, "shards": len(samples), "bytes": statistics["bytes"]}
+    return {"samples": num_samples, "shards": len(starts), "bytes": statistics["bytes"]}
 
 
-def _order_samples(connection: duckdb.DuckDBPyConnection, *, per_shard: int) -> None:
-    """Make the table `packed`: every sample that is left, in order, with its shard."""
+def _order_samples(
+    connection: duckdb.DuckDBPyConnection,
+    inputs: Mapping[str, Path],
+    packed: Path,
+    *,
+    per_shard: int,
+) -> list[str]:
+    """Write every sample that is left, in order, with its shard; return where shards begin."""
     connection.execute(
-        f"""CREATE TEMP TABLE packed AS
-        SELECT left(sha256, {KEY_LENGTH}) AS key, row_id, coalesce(url, path) AS url, caption,
-            sha256, judged_2.width AS width, judged_2.height AS height, extension,
-            judged_1.shard AS raw_shard, "offset", size,
-            CAST((row_number() OVER (ORDER BY sha256) - 1) // {per_shard} AS INTEGER) AS shard
-        FROM judged_3 JOIN judged_2 USING (row_id) JOIN judged_1 USING (row_id)
-            JOIN kept USING (row_id)
-        WHERE judged_3.kept ORDER BY sha256"""
+        "CREATE TEMP TABLE chosen (key VARCHAR, row_id VARCHAR, url VARCHAR, caption VARCHAR, "
+        "sha256 VARCHAR, width INTEGER, height INTEGER, extension VARCHAR, tar VARCHAR, "
+        '"offset" BIGINT, size BIGINT)'
     )
+    for group in groups_in(inputs["filter_metadata"]):
+        declare_views(connection, inputs, group)
+        connection.execute(
+            f"""INSERT INTO chosen
+            SELECT left(sha256, {KEY_LENGTH}), row_id, coalesce(url, path), caption, sha256,
+                judged_2.width, judged_2.height, extension,
+                replace(judged_1.filename, '.parquet', '.tar'), "offset", size
+            FROM judged_3 JOIN judged_2 USING (row_id) JOIN judged_1 USING (row_id)
+                JOIN (SELECT * FROM rows JOIN judged_0 USING (part, row) WHERE kept) USING (row_id)
+            WHERE judged_3.kept"""
+        )
+    starts: list[str] = []
+    with ParquetWriter(packed, PACKED) as writer:
+        for batch in stream(connection, "SELECT * FROM chosen ORDER BY sha256"):
+            places = np.arange(writer.num_rows, writer.num_rows + batch.num_rows)
+            begins = np.flatnonzero(places % per_shard == 0)
+            starts += batch["sha256"].take(pa.array(begins)).to_pylist()
+            writer.write(batch.append_column("shard", pa.array(places // per_shard)))
+    connection.execute("DROP TABLE chosen")
+    return starts
 
 
-def _samples(connection: duckdb.DuckDBPyConnection, raw: Path) -> list[list[Sample]]:
-    """Read the samples of each shard."""
-    rows = connection.sql(
-        "SELECT shard, key, row_id, url, caption, sha256, width, height, extension, raw_shard, "
-        '"offset", size FROM packed ORDER BY sha256'
-    ).fetchall()
-    shards: list[list[Sample]] = []
-    for shard, *fields, raw_shard, offset, size in rows:
-        if shard == len(shards):
-            shards.append([])
-        tar = raw / shard_name(raw_shard)
-        shards[shard].append(Sample._make((*fields, tar, offset, size)))
-    return shards
+def _write_shards(
+    packed: Path, num_shards: int, *, per_shard: int, work: Path, output: Path
+) -> None:
+    """Write tars, index and manifest; several shards at a time, and each remembered in `work`."""
+    write = partial(_write_shard, packed=packed, per_shard=per_shard, folder=work / "shards")
+    with ParquetWriter(output / "index.parquet", INDEX) as index:
+        for tar in run_jobs(write, range(num_shards), label="shards"):
+            link_or_copy(tar, output / tar.name)
+            index.write(pq.read_table(tar.with_suffix(".parquet")))
+    with ParquetWriter(output / "manifest.parquet", MANIFEST) as manifest:
+        for batch in pq.ParquetFile(packed).iter_batches(columns=MANIFEST.names):
+            manifest.write(batch)
 
 
-def _write_shards(shards: Sequence[Sequence[Sample]], output: Path) -> None:
-    """Write tars, index and manifest."""
-    index, manifest = [], []
-    write = partial(_write_numbered, output=output)
-    offsets = run_jobs(write, list(enumerate(shards)), label="shards")
-    for shard, (samples, places) in enumerate(zip(shards, offsets, strict=True)):
-        for sample, offset in zip(samples, places, strict=True):
-            record = {**sample._asdict(), "shard": shard, "offset": offset}
-            index.append({name: record[name] for name in INDEX.names})
-            manifest.append({name: record[name] for name in MANIFEST.names})
-    write_rows(output / "index.parquet", INDEX, index)
-    write_rows(output / "manifest.parquet", MANIFEST, manifest)
+def _write_shard(shard: int, *, packed: Path, per_shard: int, folder: Path) -> Path:
+    """Write one shard and, last, its rows of the index, unless both are there; return the tar."""
+    tar = folder / shard_name(shard)
+    index = tar.with_suffix(".parquet")
+    if not index.exists():
+        start = shard * per_shard
+        rows = read_slice(packed, PACKED.names, start=start, stop=start + per_shard).to_pylist()
+        samples = [
+            Sample._make(Path(row[n]) if n == "tar" else row[n] for n in Sample._fields)
+            for row in rows
+        ]
+        offsets = write_shard(samples, tar)
+        entries = [{**row, "offset": place} for row, place in zip(rows, offsets, strict=True)]
+        write_rows(index, INDEX, [{n: row[n] for n in INDEX.names} for row in entries])
+    return tar
 
 
-def _write_numbered(item: tuple[int, Sequence[Sample]], *, output: Path) -> list[int]:
-    shard, samples = item
-    return write_shard(samples, output / shard_name(shard))
-
-
-def _statistics(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+def _statistics(connection: duckdb.DuckDBPyConnection, packed: Path) -> dict[str, Any]:
+    scan = scan_sql([packed])
     samples, size, captions = connection.sql(
-        "SELECT count(*), sum(size), count(caption) FROM packed"
+        f"SELECT count(*), sum(size), count(caption) FROM {scan}"
     ).fetchall()[0]
     measures = {
         "width, pixels": "width",
@@ -134,12 +158,12 @@ def _statistics(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     }
     quantiles = {
         name: connection.sql(
-            f"SELECT quantile_disc({column}, {list(QUANTILES)}) FROM packed"
+            f"SELECT quantile_disc({column}, {list(QUANTILES)}) FROM {scan}"
         ).fetchall()[0][0]
         for name, column in measures.items()
     }
     formats = connection.sql(
-        "SELECT extension, count(*) FROM packed GROUP BY extension ORDER BY extension"
+        f"SELECT extension, count(*) FROM {scan} GROUP BY extension ORDER BY extension"
     ).fetchall()
     return {
         "samples": samples,

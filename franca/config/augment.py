@@ -78,8 +78,9 @@ class Augment(Section):
     grayscale: Probability = Field(description="share of crops that lose their colour")
     blur: Blur
     solarize: Solarize
-    backend: Literal["torchvision", "opencv"] = Field(
-        description="torchvision: the paper's operations; opencv: the same within about a level"
+    backend: Literal["torchvision", "opencv", "device"] = Field(
+        description="torchvision: the paper's operations; opencv: the same within about a level; "
+        "device: opencv cuts and resizes, colours and blur are left to the device that trains"
     )
     approximate_colour: bool = Field(
         description="opencv only: jitter and grayscale as one linear map, clipped once at the end"

@@ -18,6 +18,8 @@ BenchmarkName = Literal[
     "position",
     "spatial_entropy",
     "ood",
+    "keypoints",
+    "spair",
 ]
 
 
@@ -137,6 +139,15 @@ class Ood(Section):
     tolerance: float = Field(gt=0, description="of its lbfgs")
 
 
+class Keypoints(Section):
+    """Keypoints of one image found in another."""
+
+    thresholds: tuple[float, ...] = Field(
+        min_length=1,
+        description="distances in longer sides of the object's box; the first is the headline",
+    )
+
+
 class Evaluate(Section):
     """The stage evaluate."""
 
@@ -146,6 +157,7 @@ class Evaluate(Section):
     resize: int = Field(ge=1, description="short side before the centre crop, classification")
     crop_size: int = Field(ge=1, description="side of the centre crop, classification")
     dense_size: int = Field(ge=1, description="side of the square that dense sets are resized to")
+    pair_size: int = Field(ge=1, description="side that images of pairs are resized to")
     patch_dtype: Literal["float16", "float32"] = Field(description="how patch tokens are stored")
     resamples: int = Field(ge=2, description="bootstrap draws behind each interval")
     num_samples: int = Field(ge=0, description="images whose patch tokens the report gets")
@@ -161,6 +173,8 @@ class Evaluate(Section):
     position: Position
     spatial_entropy: SpatialEntropy
     ood: Ood
+    keypoints: Keypoints
+    spair: Keypoints
 
     @model_validator(mode="after")
     def _consistent(self) -> "Evaluate":

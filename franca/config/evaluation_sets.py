@@ -13,9 +13,9 @@ class EvaluationSet(Section):
     kind: Literal["classification", "segmentation", "novel", "video", "pairs"] = Field(
         description="what it is labelled with; novel: images of none of the known classes"
     )
-    format: Literal["parquet", "folder", "voc", "davis", "pairs"] = Field(
+    format: Literal["parquet", "folder", "voc", "davis", "pairs", "spair"] = Field(
         description="layout: Hugging Face parquet, <split>/<class>/<image> folders, PASCAL VOC, "
-        "DAVIS 2017, or correspondence pairs"
+        "DAVIS 2017, the rendered pairs, or SPair-71k"
     )
     root: str = Field(
         min_length=1,
@@ -58,7 +58,7 @@ class EvaluationSet(Section):
             "novel": {"parquet", "folder"},
             "segmentation": {"voc"},
             "video": {"davis"},
-            "pairs": {"pairs"},
+            "pairs": {"pairs", "spair"},
         }[self.kind]
         if self.format not in formats:
             raise ValueError(

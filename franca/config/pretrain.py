@@ -141,7 +141,9 @@ class Schedule(Section):
 class Run(Section):
     """Arithmetic, and how often something is written."""
 
-    precision: Literal["fp32", "bf16"] = Field(description="arithmetic of the backbones")
+    precision: Literal["fp32", "bf16"] = Field(
+        description="arithmetic of the backbones and of the heads' MLPs"
+    )
     cpu_threads: int = Field(
         ge=1,
         description="threads of arithmetic on a CPU; another number changes the last bits of sums",
@@ -165,6 +167,20 @@ class Recipe(Section):
     run: Run
     steps: int = Field(ge=1, description="updates")
     global_batch_size: int = Field(ge=2, description="images per update over all devices")
+    images_per_group: int | None = Field(
+        ge=2,
+        description="images among which KoLeo looks for neighbours and of whose crops stochastic "
+        "depth leaves out its share; null: the whole batch. Elsewhere those of one GPU",
+    )
+
+    @model_validator(mode="after")
+    def _groups_fill_the_batch(self) -> "Recipe":
+        if self.images_per_group and self.global_batch_size % self.images_per_group:
+            raise ValueError(
+                f"global_batch_size {self.global_batch_size} is no multiple of images_per_group "
+                f"{self.images_per_group}: change one of them"
+            )
+        return self
 
     @model_validator(mode="after")
     def _crops_divide_into_patches(self) -> "Recipe":

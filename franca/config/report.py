@@ -12,6 +12,9 @@ class Report(Section):
     max_dropped_images: int = Field(
         ge=0, le=100, description="dropped images shown for each reason"
     )
+    max_dropped_rows: int = Field(
+        ge=0, le=20, description="rows without an image shown for each reason"
+    )
     max_sample_images: int = Field(
         ge=1, le=32, description="images shown with their crops, masks, features and positions"
     )

@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 
 from franca.config.augment import Augment, GlobalCrops
 from franca.data.augment_draws import CropParams, View, draw_multicrop
-from franca.data.augment_opencv import apply_opencv
+from franca.data.augment_opencv import apply_opencv, cut
 
 NUM_GLOBAL_CROPS = 2
 Backend = Callable[[np.ndarray, Sequence[CropParams]], list[np.ndarray]]
@@ -24,33 +24,47 @@ class MultiCrop:
 
     Attributes:
         views: the two global crops, then the local ones.
-        backend: `apply_torchvision`, or `apply_opencv` with its option bound.
+        backend: `apply_torchvision`, `apply_opencv` with its option bound, or one that only cuts.
+        colours_later: whether colours and blur are left to `franca.data.augment_device`.
     """
 
     views: tuple[View, ...]
     backend: Backend
+    colours_later: bool = False
 
     @property
     def num_local_crops(self) -> int:
         """Number of local crops an image."""
         return len(self.views) - NUM_GLOBAL_CROPS
 
+    def draw(
+        self, image: UInt8[np.ndarray, "height width 3"], *, rng: np.random.Generator
+    ) -> list[CropParams]:
+        """Draw what happens to each crop; equal generators draw the same for every backend."""
+        height, width, _ = image.shape
+        return draw_multicrop(rng, height=height, width=width, views=self.views)
+
     def __call__(
         self, image: UInt8[np.ndarray, "height width 3"], *, rng: np.random.Generator
     ) -> list[UInt8[np.ndarray, "_ _ 3"]]:
-        """Return one RGB array a view; equal generators draw equal crops whatever the backend."""
-        height, width, _ = image.shape
-        return self.backend(
-            image, draw_multicrop(rng, height=height, width=width, views=self.views)
-        )
+        """Return one RGB array a view."""
+        return self.backend(image, self.draw(image, rng=rng))
 
 
 def build_augmentation(cfg: Augment) -> MultiCrop:
     """Build the augmentation that a section of the parameters describes."""
-    return MultiCrop(views=_views(cfg), backend=_backend(cfg))
+    return MultiCrop(
+        views=_views(cfg), backend=_backend(cfg), colours_later=cfg.backend == "device"
+    )
+
+
+def _cut_all(image: np.ndarray, crops: Sequence[CropParams]) -> list[np.ndarray]:
+    return [cut(image, crop) for crop in crops]
 
 
 def _backend(cfg: Augment) -> Backend:
+    if cfg.backend == "device":
+        return _cut_all
     if cfg.backend == "opencv":
         return partial(apply_opencv, approximate_colour=cfg.approximate_colour)
     # Here, because importing torchvision takes ten seconds that the other backend need not wait.

@@ -47,13 +47,19 @@ def apply_opencv(
     return [_apply(image, crop, colour) for crop in crops]
 
 
+def cut(
+    image: UInt8[np.ndarray, "height width 3"], crop: CropParams
+) -> UInt8[np.ndarray, "size size 3"]:
+    """Cut, resize and mirror one crop; its colours stay."""
+    top, left, height, width = crop.box
+    pixels = resize(image[top : top + height, left : left + width], size=crop.size)
+    return cv2.flip(pixels, 1) if crop.flip else pixels
+
+
 def _apply(
     image: Pixels, crop: CropParams, colour: Callable[[Pixels, CropParams], Pixels]
 ) -> Pixels:
-    top, left, height, width = crop.box
-    pixels = resize(image[top : top + height, left : left + width], size=crop.size)
-    if crop.flip:
-        pixels = cv2.flip(pixels, 1)
+    pixels = cut(image, crop)
     if crop.jitter or crop.grayscale:
         pixels = colour(pixels, crop)
     if crop.blur_sigma is not None:
@@ -109,12 +115,18 @@ def _blend(pixels: Pixels, other: Pixels, factor: float, rest: float, level: flo
 
 
 def _hue(pixels: Pixels, turns: float) -> Pixels:
-    """Shift the hue as Pillow's 8-bit HSV does: hue and saturation are truncated to 256 steps."""
+    """Shift the hue as Pillow's 8-bit HSV does: hue and saturation are truncated to 256 steps.
+
+    One buffer of floats is rewritten throughout: fresh ones of this size come from the operating
+    system, page by page, which costs three times the arithmetic.
+    """
     hsv = cv2.cvtColor(pixels.astype(np.float32), cv2.COLOR_RGB2HSV)
-    steps = cv2.transform(hsv, _HSV_TO_STEPS).astype(np.uint8)
+    cv2.transform(hsv, _HSV_TO_STEPS, dst=hsv)
+    steps = hsv.astype(np.uint8)
     steps[..., 0] += np.uint8(int(turns * 255) % 256)  # wraps around
-    hsv = cv2.transform(steps.astype(np.float32), _STEPS_TO_HSV)
-    shifted: Pixels = cv2.convertScaleAbs(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB))
+    np.copyto(hsv, steps)
+    cv2.transform(hsv, _STEPS_TO_HSV, dst=hsv)
+    shifted: Pixels = cv2.convertScaleAbs(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB, dst=hsv))
     return shifted
 
 

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from franca.data.augment_draws import CropParams
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -22,11 +24,14 @@ class MultiCropBatch:
         global_crops: RGB of 2B crops.
         local_crops: RGB of B crops a local view; no rows when there are no local views.
         keys: the images, in order.
+        colours: for each image, what is still to be done to the colours of its crops, view by view;
+            empty when nothing is.
     """
 
     global_crops: UInt8[Tensor, "global_rows 3 size size"]
     local_crops: UInt8[Tensor, "local_rows 3 local_size local_size"]
     keys: tuple[str, ...]
+    colours: tuple[tuple[CropParams, ...], ...] = ()
 
     def to(self, device: torch.device) -> "MultiCropBatch":
         """Return the batch on another device; copies from pinned memory do not block."""
@@ -36,6 +41,15 @@ class MultiCropBatch:
             local_crops=self.local_crops.to(device, non_blocking=True),
         )
 
+    def of_images(self, images: range) -> "MultiCropBatch":
+        """Return the crops of some of the images, which are numbered from zero."""
+        return MultiCropBatch(
+            global_crops=_rows_of(self.global_crops, images, num_images=len(self.keys)),
+            local_crops=_rows_of(self.local_crops, images, num_images=len(self.keys)),
+            keys=self.keys[images.start : images.stop],
+            colours=self.colours[images.start : images.stop],
+        )
+
     def pin_memory(self) -> "MultiCropBatch":
         """Return the batch in memory from which devices copy fast."""
         return replace(
@@ -43,6 +57,11 @@ class MultiCropBatch:
             global_crops=self.global_crops.pin_memory(),
             local_crops=self.local_crops.pin_memory(),
         )
+
+
+def _rows_of(crops: Tensor, images: range, *, num_images: int) -> Tensor:
+    views: Tensor = crops.unflatten(0, (len(crops) // num_images, num_images))
+    return views[:, images.start : images.stop].flatten(0, 1)
 
 
 def stack_views(

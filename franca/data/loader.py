@@ -21,7 +21,7 @@ from franca.data.datasets import ImageSource
 from franca.data.decode import UndecodableImageError
 from franca.data.order import EpochOrder
 from franca.data.shards import DamagedShardError, Location
-from franca.data.worker import BatchMaker, Made, Place, use_one_thread
+from franca.data.worker import BatchMaker, Cropped, Made, Place, use_one_thread
 
 _FEWEST_JUDGED = 10_000  # images before which one bad file says nothing about the share of them
 
@@ -142,23 +142,24 @@ class MultiCropBatches:
         """Replace what could not be decoded, in place; refuse when there is too much of it."""
         if made.damage is not None:
             raise DamagedShardError(made.damage)
-        keys = list(made.batch.keys)
+        keys, colours = list(made.batch.keys), list(made.batch.colours)
         for row, reason in made.undecodable.items():
             self._record(made.places[row].location, reason)
-            keys[row] = self._replace(made.places[row], row, made.batch)
+            keys[row], image = self._substitute(made.places[row])
+            write_image(made.batch, image.pixels, image=row)
+            if image.colours:
+                colours[row] = image.colours
         self._num_met += len(keys)
-        return replace(made.batch, keys=tuple(keys))
+        return replace(made.batch, keys=tuple(keys), colours=tuple(colours))
 
-    def _replace(self, place: Place, row: int, batch: MultiCropBatch) -> str:
+    def _substitute(self, place: Place) -> tuple[str, Cropped]:
+        """Return the next image that can be decoded, cropped as the one at the place would be."""
         for position in range(place.position + 1, place.position + 2 * len(self._source)):
             location = self._source.locate(self._order.sample_at(position))
             try:
-                crops = self._maker.crops(Place(place.position, location))
+                return location.key, self._maker.crops(Place(place.position, location))
             except UndecodableImageError as error:
                 self._record(location, str(error))
-                continue
-            write_image(batch, crops, image=row)
-            return location.key
         raise UndecodableImageError(f"{location.path}: no image of the data set can be decoded")
 
     def _record(self, location: Location, reason: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ from jaxtyping import UInt8
 from torch.utils.data import Dataset
 
 from franca.data.augment import NUM_GLOBAL_CROPS, MultiCrop
+from franca.data.augment_draws import CropParams
 from franca.data.collate import MultiCropBatch, stack_views
 from franca.data.decode import UndecodableImageError, decode_rgb
 from franca.data.shards import DamagedShardError, Location, Reader
@@ -22,6 +24,13 @@ class Place:
 
     position: int
     location: Location
+
+
+class Cropped(NamedTuple):
+    """The crops of one image, and what is left to do to their colours (see `MultiCropBatch`)."""
+
+    pixels: list[UInt8[np.ndarray, "_ _ 3"]]
+    colours: tuple[CropParams, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +85,7 @@ class BatchMaker(Dataset[Made]):
         self._reader = Reader()
 
     def __getitem__(self, places: list[Place]) -> Made:
-        images: list[list[UInt8[np.ndarray, "_ _ 3"]]] = []
+        images: list[Cropped] = []
         undecodable: dict[int, str] = {}
         damage = None
         for row, place in enumerate(places):
@@ -87,19 +96,31 @@ class BatchMaker(Dataset[Made]):
                 undecodable[row] = str(error)
             except DamagedShardError as error:
                 damage = str(error)
-            sizes = [view.size for view in self._augment.views]
-            images.append([np.zeros((size, size, 3), dtype=np.uint8) for size in sizes])
+            images.append(self._blank())
         return Made(self._batch(images, places), places, undecodable, damage)
 
-    def crops(self, place: Place) -> list[UInt8[np.ndarray, "_ _ 3"]]:
+    def crops(self, place: Place) -> Cropped:
         """Read, decode and crop the image at a place.
 
         Raises:
             DamagedShardError: its bytes are not those on record.
             UndecodableImageError: its bytes are no image.
         """
-        rng = numpy_generator(self._seed, "augment", place.position)
-        return self._augment(self._image(place.location), rng=rng)
+        image = self._image(place.location)
+        drawn = self._augment.draw(
+            image, rng=numpy_generator(self._seed, "augment", place.position)
+        )
+        return Cropped(self._augment.backend(image, drawn), self._later(drawn))
+
+    def _later(self, drawn: Sequence[CropParams]) -> tuple[CropParams, ...]:
+        return tuple(drawn) if self._augment.colours_later else ()
+
+    def _blank(self) -> Cropped:
+        rng = np.random.default_rng(0)  # what is drawn for a blank image is replaced with it
+        blank = np.zeros((1, 1, 3), dtype=np.uint8)
+        sizes = [view.size for view in self._augment.views]
+        pixels = [np.zeros((size, size, 3), dtype=np.uint8) for size in sizes]
+        return Cropped(pixels, self._later(self._augment.draw(blank, rng=rng)))
 
     def _image(self, location: Location) -> UInt8[np.ndarray, "height width 3"]:
         cached = self._cache.images.get(location.key)
@@ -109,16 +130,15 @@ class BatchMaker(Dataset[Made]):
         self._cache.keep(location.key, image)
         return image
 
-    def _batch(
-        self, images: Sequence[Sequence[UInt8[np.ndarray, "_ _ 3"]]], places: Sequence[Place]
-    ) -> MultiCropBatch:
+    def _batch(self, images: Sequence[Cropped], places: Sequence[Place]) -> MultiCropBatch:
         local_crops = torch.empty(0, 3, 0, 0, dtype=torch.uint8)
         if self._augment.num_local_crops:
-            local_crops = stack_views([crops[NUM_GLOBAL_CROPS:] for crops in images])
+            local_crops = stack_views([image.pixels[NUM_GLOBAL_CROPS:] for image in images])
         return MultiCropBatch(
-            global_crops=stack_views([crops[:NUM_GLOBAL_CROPS] for crops in images]),
+            global_crops=stack_views([image.pixels[:NUM_GLOBAL_CROPS] for image in images]),
             local_crops=local_crops,
             keys=tuple(place.location.key for place in places),
+            colours=tuple(image.colours for image in images if image.colours),
         )
 
 

@@ -5,7 +5,7 @@ test image, the evidence from which all its metrics follow (right or wrong, a co
 error). Values, confidence intervals and paired comparisons are then computed in one way for all.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from franca.eval import resampling
 from franca.eval.results import Direction, Metric
 from franca.randomness import numpy_generator
 
-Kind = Literal["classification", "segmentation", "novelty"]
+Kind = Literal["classification", "segmentation", "novelty", "pairs", "raw_pairs"]
 IntervalMethod = Literal["wilson", "percentile", "normal"]
 
 
@@ -96,6 +96,38 @@ class NoveltyInputs:
 
     known: ClassificationInputs
     novel: Float[Tensor, "images dim"]
+
+
+@dataclass(frozen=True)
+class KeypointPair:
+    """Two images of square input with points that both show.
+
+    Attributes:
+        source: patch tokens of the first image, row-major.
+        target: patch tokens of the second image.
+        grid: rows and columns of patches.
+        source_points: x, y as shares of the sides.
+        target_points: the same points in the other image.
+        target_extent: longer side of the target object's box, as a share of the sides.
+        label: class of the object.
+        group: what the pair is reported with.
+    """
+
+    source: Float[Tensor, "patches dim"]
+    target: Float[Tensor, "patches dim"]
+    grid: tuple[int, int]
+    source_points: Float[Tensor, "points 2"]
+    target_points: Float[Tensor, "points 2"]
+    target_extent: float
+    label: str
+    group: str
+
+
+@dataclass(frozen=True)
+class PairInputs:
+    """What keypoint benchmarks see; pairs are made when asked for."""
+
+    pairs: Sequence[KeypointPair]
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,7 @@
-"""All checkpoints side by side: joined results, paired differences, tables."""
+"""Paired differences between checkpoints, on the same images."""
 
-import csv
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,49 +16,7 @@ from franca.randomness import numpy_generator
 
 Results = Mapping[str, Sequence[Metric]]
 Evidence = tuple[dict[str, NDArray[Any]], str]  # arrays by name, digest of the images
-_COLUMNS = [
-    "checkpoint", "benchmark", "dataset", "metric", "value", "ci_low", "ci_high", "n", "unit",
-    "direction", "protocol", "version",
-]  # fmt: skip
 _DECIMALS = 6
-
-
-def joined_rows(results: Results) -> list[dict[str, Any]]:
-    """Return every metric of every checkpoint, as in metrics.json plus "checkpoint"."""
-    return [
-        {"checkpoint": checkpoint} | asdict(metric) | {"ci95": list(metric.ci95)}
-        for checkpoint, metrics in results.items()
-        for metric in metrics
-    ]
-
-
-def write_csv(path: Path, results: Results) -> None:
-    """Write one line per checkpoint and metric."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        for row in joined_rows(results):
-            low, high = row.pop("ci95")
-            writer.writerow(row | {"ci_low": low, "ci_high": high})
-
-
-def markdown_table(results: Results) -> str:
-    """Return value [95 % interval] of each benchmark's first metric, a column per checkpoint."""
-    cells: dict[tuple[str, str, str, str], dict[str, str]] = {}
-    for checkpoint, metrics in results.items():
-        for metric in metrics:
-            if metric.metric.partition("@")[0] != BENCHMARKS[metric.benchmark].metrics[0].name:
-                continue
-            arrow = "↑" if metric.direction == "higher" else "↓"
-            key = (metric.benchmark, metric.dataset, f"{metric.metric} {arrow}", metric.unit)
-            low, high = metric.ci95
-            text = f"{metric.value:.3f} [{low:.3f}, {high:.3f}]"
-            cells.setdefault(key, {})[checkpoint] = text
-    header = ["benchmark", "set", "metric", "unit", *results]
-    lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
-    for key, values in cells.items():
-        lines.append("| " + " | ".join([*key, *(values.get(name, "") for name in results)]) + " |")
-    return "\n".join(lines) + "\n"
 
 
 def compare(

@@ -74,7 +74,8 @@ def choose(total: int, limit: int | None) -> Int[np.ndarray, " chosen"]:
     return np.sort(drawn)
 
 
-def _digest(chosen: NDArray[Any], paths: Iterable[tuple[str, Path]]) -> str:
+def digest_selection(chosen: NDArray[Any], paths: Iterable[tuple[str, Path]]) -> str:
+    """Return the SHA-256 of which items were chosen and of the content of their files."""
     whole = hashlib.sha256(chosen.astype("<i8").tobytes())
     for name, path in paths:
         with path.open("rb") as file:
@@ -135,7 +136,7 @@ class ParquetImages:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the files and of the selection."""
-        return _digest(self._chosen, ((path.name, path) for path in self._paths))
+        return digest_selection(self._chosen, ((path.name, path) for path in self._paths))
 
     def image(self, index: int) -> Image.Image:
         """Return one RGB image; reading in order touches each row group once."""
@@ -184,7 +185,7 @@ class FolderImages:
     def digest(self) -> str:
         """SHA-256 of the files and of the selection."""
         names = (f"{path.parent.name}/{path.name}" for path in self._paths)
-        return _digest(self._chosen, zip(names, self._paths, strict=True))
+        return digest_selection(self._chosen, zip(names, self._paths, strict=True))
 
     def image(self, index: int) -> Image.Image:
         """Return one RGB image."""
@@ -257,7 +258,7 @@ class SegmentationImages:
         folders = [folder for folder, present in geometry if present]
         paths = [*self._images, *self._masks]
         paths += [self._file(folder, f"{n}.npy") for folder in folders for n in self.image_names]
-        return _digest(self._chosen, ((f"{p.parent.name}/{p.name}", p) for p in paths))
+        return digest_selection(self._chosen, ((f"{p.parent.name}/{p.name}", p) for p in paths))
 
     def image(self, index: int) -> Image.Image:
         """Return one RGB image."""
@@ -268,6 +269,11 @@ class SegmentationImages:
         """Return the classes of the pixels, resized (nearest) to [side, side]."""
         with Image.open(self._masks[index]) as mask:
             return np.array(mask.resize((side, side), Image.Resampling.NEAREST), dtype=np.uint8)
+
+    def full_mask(self, index: int) -> NDArray[np.uint8]:
+        """Return the classes of the pixels as stored."""
+        with Image.open(self._masks[index]) as mask:
+            return np.array(mask, dtype=np.uint8)
 
     def depth(self, index: int) -> NDArray[np.float32]:
         """Return the depth in metres, [height, width]; invalid where not finite or not positive."""

@@ -165,8 +165,8 @@ def extract(
     }
     if store_patches:
         shapes["patches"] = (patch_dtype, (len(images), side * side, model.embed_dim))
-    target = folder / _key(address)
-    arrays = _open_arrays(target, address, shapes)
+    target = folder / address_key(address)
+    arrays = open_arrays(target, address, shapes)
     done = json.loads((target / "progress.json").read_text())["done"]
     batches = DataLoader(
         Subset(_Pixels(images, transform), range(done, len(images))),
@@ -182,17 +182,19 @@ def extract(
             arrays[name][done:stop] = values.cpu().numpy()
             arrays[name].flush()
         done = stop
-        _write_progress(target, done)
+        write_progress(target, done)
     return FeatureArtifact(folder=target, grid=(side, side))
 
 
-def _key(address: dict[str, Any]) -> str:
+def address_key(address: dict[str, Any]) -> str:
+    """Return the name of the folder of what an address describes."""
     return hashlib.sha256(json.dumps(address, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _open_arrays(
+def open_arrays(
     target: Path, address: dict[str, Any], shapes: dict[str, tuple[str, tuple[int, ...]]]
 ) -> "dict[str, np.memmap[Any, Any]]":
+    """Open the arrays of a folder to write, created on first use with a progress of 0."""
     if not (target / "progress.json").exists():
         target.mkdir(parents=True, exist_ok=True)
         size = sum(np.dtype(dtype).itemsize * np.prod(shape) for dtype, shape in shapes.values())
@@ -200,11 +202,12 @@ def _open_arrays(
         for name, (dtype, shape) in shapes.items():
             np.lib.format.open_memmap(target / f"{name}.npy", "w+", dtype=dtype, shape=shape)
         (target / "address.json").write_text(json.dumps(address, indent=1, sort_keys=True))
-        _write_progress(target, 0)
+        write_progress(target, 0)
     return {name: np.lib.format.open_memmap(target / f"{name}.npy", "r+") for name in shapes}
 
 
-def _write_progress(target: Path, done: int) -> None:
+def write_progress(target: Path, done: int) -> None:
+    """Note, atomically, that the first `done` items are in the arrays."""
     temporary = target / "progress.json.tmp"
     temporary.write_text(json.dumps({"done": done}))
     temporary.replace(target / "progress.json")

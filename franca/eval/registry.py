@@ -3,6 +3,7 @@
 from franca.eval import (
     depth,
     in_context,
+    keypoints,
     knn,
     linear,
     linear_segmentation,
@@ -29,5 +30,6 @@ BENCHMARKS: dict[str, Benchmark] = {
         position,
         spatial_entropy,
         ood,
+        keypoints,
     )
-}
+} | {keypoints.SPAIR.name: keypoints.SPAIR}

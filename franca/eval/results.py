@@ -67,6 +67,15 @@ def read_metrics(path: Path) -> list[Metric]:
     return [Metric(**(row | {"ci95": tuple(row["ci95"])})) for row in rows]
 
 
+def read_details(folder: Path) -> dict[str, Any]:
+    """Read how an evaluation was made: seed, resamples, and the address of each of its tasks."""
+    file = folder / "details.json"
+    if not file.is_file():
+        return {"tasks": {}}
+    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return content
+
+
 def evidence_path(folder: Path, benchmark: str, dataset: str) -> Path:
     """Return where the per-image evidence of one benchmark on one set is stored."""
     return folder / "evidence" / f"{benchmark}-{dataset}.npz"

@@ -1,5 +1,6 @@
 """From images on disk to what benchmarks see, extracting each feature once."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,15 @@ from franca.eval.benchmark import (
     ClassificationInputs,
     DenseFeatures,
     ImageFeatures,
+    KeypointPair,
+    PairInputs,
     SegmentationInputs,
 )
 from franca.eval.datasets import ImageSet, LabelledImages, SegmentationImages
 from franca.eval.features import FeatureArtifact, FeatureModel, PatchDtype, extract
+from franca.eval.inputs.pairs import PairImages
+from franca.eval.lazy import Lazy
+from franca.eval.native import WhiteSquare, extract_native
 from franca.eval.targets import load_targets
 from franca.eval.transforms import CentreCrop, Square, Transform, to_pixels
 
@@ -32,6 +38,7 @@ class FeatureStore:
         weights_digest: hash that stands for everything the model is.
         crop: transform of classification sets.
         square: transform of dense sets.
+        pair_side: pixels of a side that images of pairs are resized to.
         blocks: CLS tokens of so many last blocks are kept.
         patch_dtype: how patch tokens are stored.
         folder: where features lie.
@@ -44,6 +51,7 @@ class FeatureStore:
     weights_digest: str
     crop: CentreCrop
     square: Square
+    pair_side: int
     blocks: int
     patch_dtype: PatchDtype
     folder: Path
@@ -60,6 +68,16 @@ class FeatureStore:
         patches = (self.square.side // self.model.patch_size) ** 2
         size = patches * np.dtype(self.patch_dtype).itemsize + 2 * np.dtype(np.float32).itemsize
         return images * size * self.model.embed_dim
+
+    @torch.inference_mode()
+    def seconds_per_image(self, *, dense: bool) -> float:
+        """Time the model alone on one batch of images of the size of dense or other sets."""
+        side = self.square.size if dense else self.crop.size
+        images = torch.zeros(self.batch_size, 3, side, side, device=self.device)
+        self.model.forward_features(images[:1])
+        start = time.perf_counter()
+        float(self.model.forward_features(images).cls.sum())  # waits for the device
+        return (time.perf_counter() - start) / self.batch_size
 
     def _extract(
         self, images: ImageSet, transform: Transform, *, store_patches: bool
@@ -135,6 +153,46 @@ class FeatureStore:
             num_classes=num_classes,
             ignore_index=ignore_index,
         )
+
+    def pairs(self, images: PairImages, *, raw: bool) -> PairInputs:
+        """Return the features of pairs of images with their points.
+
+        Args:
+            images: the pairs.
+            raw: whether tokens are those before the final norm.
+        """
+        tokens = extract_native(
+            self.model,
+            images,
+            kind="raw" if raw else "patches",
+            transform=WhiteSquare(side=self.pair_side, patch_size=self.model.patch_size),
+            weights_digest=self.weights_digest,
+            dtype=self.patch_dtype,
+            folder=self.folder,
+            batch_size=self.batch_size,
+            device=self.device,
+        )
+
+        def pair(index: int) -> KeypointPair:
+            row = images.rows[index]
+            sides = [max(images.size(2 * index + which)) for which in (0, 1)]
+            return KeypointPair(
+                source=tokens.rows(2 * index, 2 * index + 1),
+                target=tokens.rows(2 * index + 1, 2 * index + 2),
+                grid=tokens.grids[2 * index],
+                source_points=torch.from_numpy(row.source_points / sides[0]),
+                target_points=torch.from_numpy(row.target_points / sides[1]),
+                target_extent=row.target_extent / sides[1],
+                label=row.label,
+                group=row.group,
+            )
+
+        return PairInputs(Lazy(len(images.rows), pair))
+
+    def pair_bytes(self, images: int) -> int:
+        """Return what the features of so many images of pairs take on disk, in bytes."""
+        patches = -((-self.pair_side // self.model.patch_size) ** 2)
+        return images * patches * self.model.embed_dim * np.dtype(self.patch_dtype).itemsize
 
     def samples(self, images: SegmentationImages, chosen: Sequence[int]) -> dict[str, NDArray[Any]]:
         """Return the chosen images with their patch tokens.

@@ -7,7 +7,7 @@ from typing import Literal
 
 from franca.heads.levels import level_prototypes, level_widths
 
-_FP32 = 4  # bytes; heads are computed in fp32 whatever the precision
+_FP32, _BF16 = 4, 2  # bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,14 +55,17 @@ class HeadStack:
         """Operations per row, forward, the products with the prototypes included."""
         return 2 * (self._products + self.prototypes * self.bottleneck_dim)
 
-    @property
-    def kept_bytes_per_row(self) -> int:
+    def kept_bytes_per_row(self, *, precision: Literal["fp32", "bf16"]) -> int:
         """Bytes kept for the backward pass per row: the feature, hidden layers, the embedding.
 
         Logits are not: the loss makes them a few rows at a time, see `franca.losses.cross_entropy`.
+
+        Args:
+            precision: of the MLPs; embeddings are fp32.
         """
-        per_level = 2 * self.hidden_dim * (self.num_layers - 1) + self.bottleneck_dim
-        return _FP32 * (self.dim + len(self.widths) * per_level)
+        size = _BF16 if precision == "bf16" else _FP32
+        hidden = 2 * self.hidden_dim * (self.num_layers - 1)
+        return size * self.dim + len(self.widths) * (size * hidden + _FP32 * self.bottleneck_dim)
 
     @property
     def _products(self) -> int:

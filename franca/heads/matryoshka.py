@@ -95,7 +95,7 @@ class MatryoshkaHead(nn.Module):
         *,
         prototypes: Sequence[Float[Tensor, "_ bottleneck"]] | None = None,
     ) -> list[Projection]:
-        """Project the features of every level, coarsest first, in fp32.
+        """Project the features of every level, coarsest first; embeddings are fp32.
 
         Args:
             features: tokens after the final norm of the backbone.
@@ -110,9 +110,8 @@ class MatryoshkaHead(nn.Module):
     def _input(self, features: Tensor, index: int) -> Tensor:
         if self.projections is None:
             return features[:, : self.widths[index]]
-        with torch.autocast(features.device.type, enabled=False):
-            projected: Tensor = self.projections[index](features.float())
-            return projected
+        projected: Tensor = self.projections[index](features)
+        return projected
 
 
 def rename_released_head(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -8,6 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
+from franca.heads.batch_norm import BatchNorm
+
 Normalization = Literal["dinov2", "franca_release"]
 
 
@@ -47,7 +49,9 @@ class Prototypes(nn.Module):
 
 
 class ProjectionHead(nn.Module):
-    """DINOv2's head: MLP, bottleneck, prototypes; always computed in fp32.
+    """DINOv2's head: MLP, bottleneck, prototypes.
+
+    The MLP follows autocast, as in DINOv2 and Franca; embeddings, prototypes and logits are fp32.
 
     Args:
         in_dim: width of the feature.
@@ -82,7 +86,7 @@ class ProjectionHead(nn.Module):
         for index, (before, after) in enumerate(pairwise(widths), start=1):
             layers.append(nn.Linear(before, after))
             if index < num_layers:
-                layers += [nn.BatchNorm1d(after)] if batch_norm else []
+                layers += [BatchNorm(after)] if batch_norm else []
                 layers.append(nn.GELU())
         if normalization == "franca_release" and num_layers > 1:
             layers.append(nn.GELU())
@@ -111,11 +115,12 @@ class ProjectionHead(nn.Module):
         """Project features.
 
         Args:
-            features: of any precision.
+            features: of the parameters' precision, or of any under autocast.
             prototypes: what `last_layer()` returned, to normalise them once for several batches.
         """
+        embeddings = self.mlp(features)
         with torch.autocast(features.device.type, enabled=False):
-            embeddings = self.mlp(features.float())
+            embeddings = embeddings.float()
             if self.normalization == "dinov2":
                 embeddings = normalize(embeddings, dim=1)
             return Projection(embeddings, self.last_layer() if prototypes is None else prototypes)

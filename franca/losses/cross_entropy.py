@@ -102,25 +102,32 @@ class _Streamed(torch.autograd.Function):
         loss = embeddings.new_zeros(())
         embedding_grad = torch.empty_like(embeddings)
         prototype_grad = torch.zeros_like(prototypes)
+        buffer = embeddings.new_empty(min(chunk, len(targets)), len(prototypes))
         for first in range(0, len(embeddings), len(targets)):
             for start in range(0, len(targets), chunk):
                 target = targets[start : start + chunk]
                 rows = slice(first + start, first + start + len(target))
-                logits = linear(embeddings[rows], prototypes)
-                mass = target.sum(dim=1)
-                normaliser = logits.logsumexp(dim=1)
-                losses = mass * normaliser - (target * logits).sum(dim=1)
-                loss += row_weights[rows] @ losses
+                weights, mass = row_weights[rows], target.sum(dim=1)
+                # One matrix, rewritten: logits, exponentials, gradient.
+                matrix = buffer[: len(target)]
+                torch.mm(embeddings[rows], prototypes.T, out=matrix)
+                hits = torch.bmm(target[:, None], matrix[:, :, None]).flatten()
+                top = matrix.amax(dim=1)
+                total = matrix.sub_(top[:, None]).exp_().sum(dim=1)
+                loss += weights @ (mass * (top + total.log()) - hits)
                 # d CE / d logits = mass * softmax - target
-                slope = logits.sub_(normaliser[:, None]).exp_().mul_(mass[:, None]).sub_(target)
-                slope.mul_(row_weights[rows, None])
-                torch.mm(slope, prototypes, out=embedding_grad[rows])
-                prototype_grad.addmm_(slope.T, embeddings[rows])
-        ctx.save_for_backward(embedding_grad, prototype_grad)
+                matrix.mul_((weights * mass / total)[:, None])
+                matrix.addcmul_(target, weights[:, None], value=-1)
+                torch.mm(matrix, prototypes, out=embedding_grad[rows])
+                prototype_grad.addmm_(matrix.T, embeddings[rows])
+        ctx.gradients = embedding_grad, prototype_grad
         return loss
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
-        embedding_grad, prototype_grad = ctx.saved_tensors
-        return grad * embedding_grad, grad * prototype_grad, None, None, None
+        if ctx.gradients is None:
+            raise RuntimeError("the streamed cross-entropy hands its gradients over once only")
+        embedding_grad, prototype_grad = ctx.gradients
+        ctx.gradients = None  # scaled in place: prototypes may be the largest matrix of all
+        return embedding_grad.mul_(grad), prototype_grad.mul_(grad), None, None, None

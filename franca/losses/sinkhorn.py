@@ -17,6 +17,8 @@ Logits = Float[Tensor, "_ _"]
 # Sums and products of exponentials of such a range, and of their sums over millions of entries,
 # stay normal numbers in fp32, which ends at e^-87 and e^88.
 _SAFE_RANGE = 60.0
+# With this bound on each exponent no shift is needed; logits of unit embeddings keep to it.
+_SAFE_EXPONENT = 45.0
 # A row this far below the top of every column is shifted in float64: single differences of numbers
 # that large, divided by a small temperature, would lose the sixth digit.
 _DEEP_ROW = 1e-7
@@ -40,10 +42,10 @@ def sinkhorn_knopp(
             for k in range(prototypes): Q[:, k] /= Q[:, k].sum()   # over the rows of all processes
             for i in range(rows): Q[i] /= Q[i].sum()
 
-    Finite and right to about 1e-6 for logits of any range. Where exponentials of the range over the
-    temperature would leave fp32, each column is shifted by its own top, which the first
-    normalisation of columns cancels, and rows far below all tops are shifted up, which the
-    normalisation of rows cancels.
+    Finite and right to about 1e-6 for logits of any range. The first normalisation of columns
+    cancels any number that is added to a column, so exponents that would leave fp32 are shifted by
+    the top of their column; rows far below all tops are shifted up, which the normalisation of rows
+    cancels.
 
     Args:
         logits: one matrix per level or head; they need not have the same number of rows. Rows must
@@ -51,17 +53,14 @@ def sinkhorn_knopp(
         temperature: of the teacher.
         iterations: at least 1.
         group: processes whose rows are balanced together; None means this process alone. The
-            matrices share each reduction: one sum per iteration, before them one maximum of two
-            numbers per matrix, and one maximum of vectors if a matrix exceeds the safe range.
+            matrices share each reduction, and there is one per iteration: bounds of the logits ride
+            on the first. If these tell that exponents must be shifted, two more reductions follow.
 
     Returns:
         fp32 matrices, as many and as large as `logits`.
     """
     matrices = [matrix.float() for matrix in logits]
-    bounds = _reduce([_bounds(matrix) for matrix in matrices], dist.ReduceOp.MAX, group)
-    exponentials, column_scales = _first_columns(
-        matrices, torch.stack(bounds).tolist(), temperature=temperature, group=group
-    )
+    exponentials, column_scales = _first_columns(matrices, temperature=temperature, group=group)
     row_scales = _inverse_products(exponentials, column_scales)
     for _ in range(iterations - 1):
         sums = [e.T @ row for e, row in zip(exponentials, row_scales, strict=True)]
@@ -74,30 +73,50 @@ def sinkhorn_knopp(
 
 
 def _first_columns(
-    matrices: list[Tensor],
-    bounds: list[list[float]],
-    *,
-    temperature: float,
-    group: dist.ProcessGroup | None,
+    matrices: list[Tensor], *, temperature: float, group: dist.ProcessGroup | None
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Normalise the columns once: return exponentials and the factors that normalise them."""
-    wide = [
-        index
-        for index, (top, minus_bottom) in enumerate(bounds)
-        if (top + minus_bottom) / temperature > _SAFE_RANGE
-    ]
-    tops = [matrix.new_tensor(top) for matrix, (top, _) in zip(matrices, bounds, strict=True)]
-    column_tops = _reduce([_column_tops(matrices[i]) for i in wide], dist.ReduceOp.MAX, group)
-    for index, column_top in zip(wide, column_tops, strict=True):
-        tops[index] = column_top
+    mine = torch.stack([_bounds(matrix) for matrix in matrices]) / temperature
+    unsafe_here = _unsafe(mine)
     exponentials = [
-        torch.sub(matrix, top).mul_(1 / temperature).exp_()
-        for matrix, top in zip(matrices, tops, strict=True)
+        # What is unsafe here is unsafe for all, and will be made again.
+        matrix.new_zeros(()).expand_as(matrix)
+        if i in unsafe_here
+        else torch.mul(matrix, 1 / temperature).exp_()
+        for i, matrix in enumerate(matrices)
     ]
-    sums = _reduce([e.sum(dim=0) for e in exponentials], dist.ReduceOp.SUM, group)
-    for index in wide:
-        _lift_deep_rows_(exponentials[index], matrices[index], tops[index], temperature=temperature)
+    *sums, everyones = _reduce(
+        [*(e.sum(dim=0) for e in exponentials), _in_own_slot(mine, group)], dist.ReduceOp.SUM, group
+    )
+    unsafe = unsafe_here if group is None else _unsafe(everyones.amax(dim=0))
+    tops = _reduce([_column_tops(matrices[i]) for i in unsafe], dist.ReduceOp.MAX, group)
+    for i, top in zip(unsafe, tops, strict=True):
+        exponentials[i] = torch.sub(matrices[i], top).mul_(1 / temperature).exp_()
+    shifted = _reduce([exponentials[i].sum(dim=0) for i in unsafe], dist.ReduceOp.SUM, group)
+    for i, top, total in zip(unsafe, tops, shifted, strict=True):
+        sums[i] = total
+        _lift_deep_rows_(exponentials[i], matrices[i], top, temperature=temperature)
     return exponentials, [1 / total for total in sums]
+
+
+def _unsafe(bounds: Float[Tensor, "matrices 2"]) -> list[int]:
+    """Return which matrices need a shift, given (maximum, -minimum) of the exponents of each."""
+    return [
+        i
+        for i, (top, minus_bottom) in enumerate(bounds.tolist())
+        if max(top, minus_bottom) > _SAFE_EXPONENT or top + minus_bottom > _SAFE_RANGE
+    ]
+
+
+def _in_own_slot(
+    bounds: Float[Tensor, "matrices 2"], group: dist.ProcessGroup | None
+) -> Float[Tensor, "processes matrices 2"]:
+    """Return zeros but for this process's slot: the sum over the processes gathers all of them."""
+    if group is None:
+        return bounds[None]
+    slots = bounds.new_zeros(group.size(), *bounds.shape)
+    slots[group.rank()] = bounds
+    return slots
 
 
 def _lift_deep_rows_(
@@ -114,7 +133,7 @@ def _lift_deep_rows_(
 
 
 def _bounds(matrix: Tensor) -> Tensor:
-    """Return (maximum, -minimum), so that one reduction serves both."""
+    """Return (maximum, -minimum)."""
     if matrix.numel() == 0:
         return torch.full((2,), -torch.inf, device=matrix.device)
     bottom, top = matrix.aminmax()

@@ -29,6 +29,11 @@ class BatchMasks:
     indices: Int[Tensor, " masked"]
     token_weights: Float[Tensor, " masked"]
 
+    def of_images(self, images: range, *, num_images: int) -> "BatchMasks":
+        """Return the masks of some of the images, whose crops lie view by view."""
+        views = self.masks.unflatten(0, (-1, num_images))
+        return index_masks(views[:, images.start : images.stop].flatten(0, 1))
+
 
 def index_masks(masks: Bool[Tensor, "crops patches"]) -> BatchMasks:
     """List the masked patches of given masks, with their weights."""

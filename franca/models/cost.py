@@ -43,6 +43,11 @@ def block_flops(arch: Arch, *, tokens: int) -> int:
     return 2 * arch.depth * tokens * (linear + attention)
 
 
+def output_flops(arch: Arch, *, tokens: float) -> float:
+    """Return the operations of one block after attention, forward: projection and feed-forward."""
+    return 2 * tokens * (arch.width**2 + _ffn_products(arch))
+
+
 def patch_flops(arch: Arch, *, image_size: int) -> int:
     """Return the operations of the patch embedding of one image, forward."""
     return 2 * num_patches(arch, image_size=image_size) * 3 * arch.patch_size**2 * arch.width
@@ -56,16 +61,27 @@ def kept_bytes_per_token(
     Of each block: the inputs of two norms (the residual stream, always fp32); their outputs,
     queries, keys and values, what attention returns and its copy that is projected, and the outputs
     of both branches, in all 9 times the width; and the hidden layer with what the gate makes of it.
-    Attention keeps no scores. Stochastic depth keeps fewer rows, but both branches once more in
-    fp32, for torch's `index_add`. Last the input of the final norm.
+    Attention keeps no scores. Stochastic depth keeps fewer rows. Last the input of the final norm.
+    The last block is counted like the others; see `spared_bytes_per_token`.
     tests/franca/models/test_cost.py compares with autograd's saved tensors.
     """
     size = _BYTES[precision]
-    # SwiGLU: gate and value, silu(gate), their product. MLP: before and after GELU.
-    hidden = 4 * swiglu_hidden(arch.width) if arch.ffn == "swiglu" else 8 * arch.width
-    streams = 4 if drop_path else 2
-    block = streams * _BYTES["fp32"] * arch.width + size * (9 * arch.width + hidden)
+    block = 2 * _BYTES["fp32"] * arch.width + size * (9 * arch.width + _kept_hidden(arch))
     return arch.depth * (1 - drop_path) * block + _BYTES["fp32"] * arch.width
+
+
+def spared_bytes_per_token(arch: Arch, *, precision: Literal["fp32", "bf16"]) -> int:
+    """Return the bytes that the last block does not keep of a token whose output is not read.
+
+    What is projected, both branches' outputs, the second norm's input and output, the hidden layer.
+    """
+    size = _BYTES[precision]
+    return _BYTES["fp32"] * arch.width + size * (4 * arch.width + _kept_hidden(arch))
+
+
+def _kept_hidden(arch: Arch) -> int:
+    """Numbers kept of a feed-forward: gate, value, silu(gate) * value; before and after GELU."""
+    return 3 * swiglu_hidden(arch.width) if arch.ffn == "swiglu" else 8 * arch.width
 
 
 def _ffn_products(arch: Arch) -> int:

@@ -7,10 +7,12 @@ The simple layers are written out: importing timm for them takes longer than imp
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import gelu, scaled_dot_product_attention, silu
 
 from franca.models.archs import FeedForward, swiglu_hidden
@@ -33,32 +35,110 @@ class Subset:
     scale: Float[Tensor, "kept 1"]
     packing: Packing
 
+    def find(
+        self, wanted: Int[Tensor, " wanted"], *, num_rows: int
+    ) -> tuple[Int[Tensor, " wanted"], Float[Tensor, "wanted 1"]]:
+        """Return where each wanted row is among the kept ones, and its scale.
+
+        A row that is not kept has place 0 and scale 0: the number of rows does not depend on the
+        draw, so nothing has to wait for a GPU to count them.
+
+        Args:
+            wanted: rows of the packed tokens.
+            num_rows: number of all packed tokens.
+        """
+        place = self.rows.new_zeros(num_rows)
+        place[self.rows] = torch.arange(len(self.rows), device=place.device)
+        scale = self.scale.new_zeros(num_rows, 1)
+        scale[self.rows] = self.scale
+        return place[wanted], scale[wanted]
+
+
+@dataclass(frozen=True)
+class DepthSource:
+    """What stochastic depth draws from: the image decides, not who computes it or with what else.
+
+    Args:
+        generator: from the number of a group of images to its CPU generator.
+        group_size: images of a group; of their crops of one size a fixed share is left out.
+        images: numbers of the images at hand within the batch of all processes.
+    """
+
+    generator: Callable[[int], torch.Generator]
+    group_size: int
+    images: range
+
 
 def draw_subsets(
+    *, packing: Packing, drop_path: float, count: int, source: DepthSource, device: torch.device
+) -> list[Subset]:
+    """Draw `count` independent subsets, keeping floor(crops * (1 - drop_path)) of each crop size.
+
+    That share is kept of every group of images, at least one crop; where a group is dealt out over
+    processes, each keeps those of the kept ones that it has. All are drawn at once, so that the
+    device gets one copy and not one per branch. Source: DINOv2, section 5, "Efficient stochastic
+    depth", where a group is the images of one GPU.
+    """
+    groups = range(
+        source.images.start // source.group_size, -(-source.images.stop // source.group_size)
+    )
+    generators = [source.generator(group) for group in groups]
+    rows: list[Sequence[Tensor]] = []
+    scales, packings, first = [], [], 0
+    for batch, tokens in packing:
+        crops = batch // len(source.images) * source.group_size
+        kept = max(int(crops * (1 - drop_path)), 1)
+        orders = [
+            torch.rand(count, crops, generator=g).argsort(dim=1)[:, :kept] for g in generators
+        ]
+        branches, sequences = _sequences_at_hand(orders, groups, crops=crops, source=source)
+        numbers = branches.bincount(minlength=count).tolist()
+        sequence_rows = sequences[:, None] * tokens + torch.arange(tokens) + first
+        rows.append(sequence_rows.split(numbers))
+        scales.append(crops / kept)
+        packings.append([(number, tokens) for number in numbers])
+        first += batch * tokens
+    return _subsets(rows, scales, packings, device=device)
+
+
+def _sequences_at_hand(
+    orders: list[Tensor], groups: range, *, crops: int, source: DepthSource
+) -> tuple[Int[Tensor, " kept"], Int[Tensor, " kept"]]:
+    """Return branch and local sequence of each kept crop whose image is at hand, ascending."""
+    size, images = source.group_size, source.images
+    kept = torch.zeros(len(orders[0]), crops // size, len(groups) * size, dtype=torch.bool)
+    for place, order in enumerate(orders):
+        group = torch.zeros(len(order), crops, dtype=torch.bool).scatter_(1, order, True)
+        kept[:, :, place * size : (place + 1) * size] = group.unflatten(1, (-1, size))
+    start = images.start - groups.start * size
+    at_hand = kept[:, :, start : start + len(images)].flatten(1)
+    branches, sequences = at_hand.nonzero().unbind(dim=1)
+    return branches, sequences
+
+
+def _subsets(
+    rows: list[Sequence[Tensor]],
+    scales: list[float],
+    packings: list[list[tuple[int, int]]],
     *,
-    packing: Packing,
-    drop_path: float,
-    count: int,
-    generator: torch.Generator,
     device: torch.device,
 ) -> list[Subset]:
-    """Draw `count` independent subsets, keeping floor(batch * (1 - drop_path)) of each crop size.
-
-    At least one sequence of each size is kept. All are drawn at once, so that the device gets one
-    copy and not one per branch. Source: DINOv2, section 5, "Efficient stochastic depth".
-    """
-    rows, scales, kept_packing, first = [], [], [], 0
-    for batch, tokens in packing:
-        kept = max(int(batch * (1 - drop_path)), 1)
-        order = torch.rand(count, batch, generator=generator).argsort(dim=1)[:, :kept]
-        sequence_rows = order[:, :, None] * tokens + torch.arange(tokens) + first
-        rows.append(sequence_rows.flatten(1))
-        scales.append(torch.full((kept * tokens, 1), batch / kept))
-        kept_packing.append((kept, tokens))
-        first += batch * tokens
-    all_rows = torch.cat(rows, dim=1).to(device, non_blocking=True)
-    scale = torch.cat(scales).to(device, non_blocking=True)
-    return [Subset(drawn, scale, tuple(kept_packing)) for drawn in all_rows]
+    """Join what was drawn of each crop size, branch by branch, with one copy to the device."""
+    per_branch = list(zip(*rows, strict=True))
+    all_rows = torch.cat([part.flatten() for parts in per_branch for part in parts])
+    numbers = torch.tensor([[part.numel() for part in parts] for parts in per_branch])
+    factors = torch.tensor(scales).expand_as(numbers).flatten()
+    scale = factors.repeat_interleave(numbers.flatten())[:, None]
+    lengths = numbers.sum(dim=1).tolist()
+    return [
+        Subset(*drawn)
+        for drawn in zip(
+            all_rows.to(device, non_blocking=True).split(lengths),
+            scale.to(device, non_blocking=True).split(lengths),
+            zip(*packings, strict=True),
+            strict=True,
+        )
+    ]
 
 
 def attend(
@@ -117,14 +197,29 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
 
-    def forward(self, x: Float[Tensor, "rows dim"], packing: Packing) -> Float[Tensor, "rows dim"]:
-        """Attend sequence by sequence; one attention call per crop size."""
+    def forward(
+        self,
+        x: Float[Tensor, "rows dim"],
+        packing: Packing,
+        wanted: Int[Tensor, " wanted"] | None = None,
+    ) -> Float[Tensor, "_ dim"]:
+        """Attend sequence by sequence; one attention call per crop size.
+
+        Args:
+            x: packed tokens.
+            packing: of `x`.
+            wanted: rows to return; None returns all.
+        """
         sizes = [batch * tokens for batch, tokens in packing]
+        width = x.shape[1] // self.heads
         outputs = []
         for rows, (batch, tokens) in zip(self.qkv(x).split(sizes), packing, strict=True):
-            q, k, v = rows.view(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-            outputs.append(attend(q, k, v).transpose(1, 2).reshape(batch * tokens, -1))
-        mixed: Tensor = self.proj(torch.cat(outputs))
+            q, k, v = rows.view(batch, tokens, 3, self.heads, width).permute(2, 0, 3, 1, 4)
+            outputs.append(attend(q, k, v).transpose(1, 2).reshape(batch * tokens, x.shape[1]))
+        attended = torch.cat(outputs)
+        if wanted is not None:
+            attended = attended.index_select(0, wanted)
+        mixed: Tensor = self.proj(attended)
         return mixed
 
     def keys(self, x: Float[Tensor, "rows dim"]) -> Float[Tensor, "rows dim"]:
@@ -160,9 +255,35 @@ class SwiGLU(nn.Module):
 
     def forward(self, x: Float[Tensor, "*rows dim"]) -> Float[Tensor, "*rows dim"]:
         """Gate with the first half of `w12`."""
-        gate, value = self.w12(x).chunk(2, dim=-1)
-        out: Tensor = self.w3(silu(gate) * value)
+        out: Tensor = self.w3(gated_silu(self.w12(x)))
         return out
+
+
+def gated_silu(hidden: Float[Tensor, "*rows two_hidden"]) -> Float[Tensor, "*rows hidden"]:
+    """Return silu(first half) * second half; autograd keeps `hidden` and nothing else."""
+    apply = cast("Callable[[Tensor], Tensor]", _GatedSilu.apply)
+    return apply(hidden)
+
+
+class _GatedSilu(torch.autograd.Function):
+    """Both halves of the gradient are written into one matrix, which saves joining them."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor) -> Tensor:
+        ctx.save_for_backward(hidden)
+        gate, value = hidden.chunk(2, dim=-1)
+        return silu(gate).mul_(value)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (hidden,) = ctx.saved_tensors
+        gate, value = hidden.chunk(2, dim=-1)
+        hidden_grad = torch.empty_like(hidden)
+        gate_grad, value_grad = hidden_grad.chunk(2, dim=-1)
+        torch.mul(grad, silu(gate), out=value_grad)
+        torch.ops.aten.silu_backward.grad_input(grad * value, gate, grad_input=gate_grad)
+        return hidden_grad
 
 
 class Block(nn.Module):
@@ -186,11 +307,41 @@ class Block(nn.Module):
         x: Float[Tensor, "rows dim"],
         packing: Packing,
         subsets: Sequence[Subset] | None = None,
-    ) -> Float[Tensor, "rows dim"]:
-        """Apply both branches; with `subsets` (attention's, feed-forward's) only on those rows."""
+        wanted: Int[Tensor, " wanted"] | None = None,
+    ) -> Float[Tensor, "_ dim"]:
+        """Apply both branches.
+
+        Args:
+            x: packed tokens.
+            packing: of `x`.
+            subsets: attention's and the feed-forward's rows; None stands for all.
+            wanted: rows to return; of the others only queries, keys and values are computed.
+        """
         attention_subset, mlp_subset = subsets or (None, None)
+        if wanted is not None:
+            out = self._attend_for(wanted, x, packing, attention_subset)
+            branch = self._mlp_branch(out, ())
+            if mlp_subset is not None:
+                branch = branch * mlp_subset.find(wanted, num_rows=len(x))[1]
+            return out + branch
         x = _add_branch(x, self._attention_branch, packing, attention_subset)
         return _add_branch(x, self._mlp_branch, packing, mlp_subset)
+
+    def _attend_for(
+        self, wanted: Tensor, x: Tensor, packing: Packing, subset: Subset | None
+    ) -> Tensor:
+        """Return the wanted rows with the attention branch added."""
+        if subset is not None and not len(subset.rows):
+            # Another process has the kept sequences; the gradients here are zeros, not missing.
+            return _add_branch(x, self._attention_branch, packing, subset).index_select(0, wanted)
+        out = x.index_select(0, wanted)
+        if subset is None:
+            whole: Tensor = out + self.ls1(self.attn(self.norm1(x), packing, wanted))
+            return whole
+        place, scale = subset.find(wanted, num_rows=len(x))
+        kept = x.index_select(0, subset.rows)
+        partial: Tensor = out + self.ls1(self.attn(self.norm1(kept), subset.packing, place)) * scale
+        return partial
 
     def _attention_branch(self, x: Tensor, packing: Packing) -> Tensor:
         branch: Tensor = self.ls1(self.attn(self.norm1(x), packing))
@@ -210,4 +361,20 @@ def _add_branch(
     if subset is None:
         return x + branch(x, packing)
     residual = branch(x.index_select(0, subset.rows), subset.packing) * subset.scale
-    return x.index_add(0, subset.rows, residual.to(x.dtype))
+    add_rows = cast("Callable[[Tensor, Tensor, Tensor], Tensor]", _AddRows.apply)
+    return add_rows(x, subset.rows, residual.to(x.dtype))
+
+
+class _AddRows(torch.autograd.Function):
+    """x.index_add(0, rows, residual), which itself would keep the residual for its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rows: Tensor, residual: Tensor) -> Tensor:
+        ctx.save_for_backward(rows)
+        return x.index_add(0, rows, residual)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, Tensor]:
+        (rows,) = ctx.saved_tensors
+        return grad, None, grad.index_select(0, rows)

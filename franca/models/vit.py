@@ -6,11 +6,19 @@ from dataclasses import dataclass
 from typing import Any, cast, get_args
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from franca.models.archs import ARCHS, Arch
-from franca.models.layers import Block, Packing, PatchEmbed, Subset, draw_subsets
+from franca.models.layers import (
+    Block,
+    DepthSource,
+    Packing,
+    PatchEmbed,
+    Subset,
+    draw_subsets,
+)
 from franca.models.pos_embed import Interpolation, resize_pos_embed
 
 Images = Float[Tensor, "batch 3 height width"]
@@ -29,6 +37,19 @@ class Features:
     patches: Float[Tensor, "batch patches dim"]
     registers: Float[Tensor, "batch registers dim"]
     grid: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class MultiCropFeatures:
+    """What the losses read of a batch of crops, after the final norm.
+
+    Args:
+        cls: one matrix per crop size.
+        patches: the patches asked for.
+    """
+
+    cls: list[Float[Tensor, "_ dim"]]
+    patches: Float[Tensor, "wanted dim"]
 
 
 class VisionTransformer(nn.Module):
@@ -61,6 +82,7 @@ class VisionTransformer(nn.Module):
         _check(arch, drop_path=drop_path, interpolation=interpolation)
         self.arch = arch
         self.drop_path = drop_path
+        self.recompute = False  # make each block's activations again for its gradient
         self.num_registers = registers
         self.interpolation: Interpolation = interpolation
         self.embed_dim = arch.width
@@ -137,36 +159,41 @@ class VisionTransformer(nn.Module):
             ValueError: if a side of the images is not a multiple of the patch size.
         """
         tokens, grid = self._embed(images, masks)
-        *_, x = self._stream(tokens.flatten(0, 1), _packing([tokens]), None)
+        *_, x = self._stream(tokens.flatten(0, 1), _packing([tokens]))
         return self._features(self.norm(x).view_as(tokens), grid)
 
     def forward_multicrop(
         self,
         crops: Sequence[Float[Tensor, "_ 3 _ _"]],
-        masks_for_first: Masks | None = None,
-        generator: torch.Generator | None = None,
-    ) -> list[Features]:
+        *,
+        patches: Int[Tensor, " wanted"],
+        masks: Masks | None = None,
+        depth: DepthSource | None = None,
+    ) -> MultiCropFeatures:
         """Return the features of several crop sizes, their tokens packed into one matrix.
+
+        What no loss looks at is not computed: of the last block's output and of the final norm only
+        the CLS tokens and the patches asked for.
 
         Args:
             crops: one batch per crop size.
-            masks_for_first: masks of the first batch; the others are never masked.
-            generator: CPU generator of stochastic depth.
+            patches: indices of patches to return, counted over the first batch image by image.
+            masks: masks of the first batch; the others are never masked.
+            depth: what stochastic depth draws from; without it, or in evaluation mode, no branch is
+                left out.
 
         Raises:
-            ValueError: if stochastic depth is on (training mode, `drop_path` > 0) and there is no
-                generator, or a side of the images is not a multiple of the patch size.
+            ValueError: if a side of the images is not a multiple of the patch size.
         """
-        masks = [masks_for_first] + [None] * (len(crops) - 1)
-        embedded = [self._embed(*pair) for pair in zip(crops, masks, strict=True)]
-        packing = _packing([tokens for tokens, _ in embedded])
-        x = torch.cat([tokens.flatten(0, 1) for tokens, _ in embedded])
-        *_, x = self._stream(x, packing, self._draw_subsets(packing, x.device, generator))
-        rows = self.norm(x).split([batch * tokens for batch, tokens in packing])
-        return [
-            self._features(part.view_as(tokens), grid)
-            for part, (tokens, grid) in zip(rows, embedded, strict=True)
-        ]
+        all_masks = [masks] + [None] * (len(crops) - 1)
+        embedded = [self._embed(*pair)[0] for pair in zip(crops, all_masks, strict=True)]
+        packing = _packing(embedded)
+        x = torch.cat([tokens.flatten(0, 1) for tokens in embedded])
+        subsets = self._draw_subsets(packing, x.device, depth)
+        wanted = self._wanted_rows(packing, patches)
+        *_, x = self._stream(x, packing, subsets, wanted)
+        *cls, found = self.norm(x).split([batch for batch, _ in packing] + [len(patches)])
+        return MultiCropFeatures(cls=cls, patches=found)
 
     def forward_intermediate(
         self, images: Images, blocks: int | Sequence[int], *, norm: bool = True
@@ -183,7 +210,7 @@ class VisionTransformer(nn.Module):
         if not all(0 <= index < depth for index in wanted):
             raise ValueError(f"blocks {wanted} wanted, but the model has blocks 0 to {depth - 1}")
         tokens, grid = self._embed(images, None)
-        stream = list(self._stream(tokens.flatten(0, 1), _packing([tokens]), None))
+        stream = list(self._stream(tokens.flatten(0, 1), _packing([tokens])))
         taken = [stream[index].view_as(tokens) for index in wanted]
         return [self._features(self.norm(x) if norm else x, grid) for x in taken]
 
@@ -220,26 +247,47 @@ class VisionTransformer(nn.Module):
             tokens = torch.cat([tokens[:, :1], registers, tokens[:, 1:]], dim=1)
         return tokens, grid
 
+    def _wanted_rows(self, packing: Packing, patches: Tensor) -> Tensor:
+        """Return the rows of all CLS tokens, then those of the wanted patches of the first size."""
+        rows, first = [], 0
+        for batch, tokens in packing:
+            rows.append(first + tokens * torch.arange(batch, device=patches.device))
+            first += batch * tokens
+        tokens, others = packing[0][1], 1 + self.num_registers
+        image = patches // (tokens - others)
+        # Each image has tokens before its patches, and so have those before it.
+        return torch.cat([*rows, patches + others * (image + 1)])
+
     def _stream(
-        self, x: Tensor, packing: Packing, subsets: Sequence[Subset] | None
+        self,
+        x: Tensor,
+        packing: Packing,
+        subsets: Sequence[Subset] | None = None,
+        wanted: Tensor | None = None,
     ) -> Iterator[Tensor]:
-        """Yield the residual stream after each block."""
+        """Yield the residual stream after each block; after the last its wanted rows alone."""
+        last = len(self.blocks) - 1
         for index, block in enumerate(self.blocks):
-            x = block(x, packing, subsets and subsets[2 * index : 2 * index + 2])
+            pair = subsets and subsets[2 * index : 2 * index + 2]
+            rows = wanted if index == last else None
+            if self.recompute and torch.is_grad_enabled():
+                x = checkpoint(
+                    block, x, packing, pair, rows, use_reentrant=False, preserve_rng_state=False
+                )
+            else:
+                x = block(x, packing, pair, rows)
             yield x
 
     def _draw_subsets(
-        self, packing: Packing, device: torch.device, generator: torch.Generator | None
+        self, packing: Packing, device: torch.device, depth: DepthSource | None
     ) -> list[Subset] | None:
-        if not (self.training and self.drop_path):
+        if not self.drop_path or not self.training or depth is None:
             return None
-        if generator is None:
-            raise ValueError("stochastic depth needs a generator: pass one, or call model.eval()")
         return draw_subsets(
             packing=packing,
             drop_path=self.drop_path,
             count=2 * len(self.blocks),
-            generator=generator,
+            source=depth,
             device=device,
         )
 

@@ -90,7 +90,8 @@ def comparison_table(
     *,
     caption: str,
 ) -> Table:
-    """Lay out measures by contenders; the last column is the last contender's change."""
+    """Lay out measures by contenders; then the last contender's change and what is attainable."""
+    bounds = any(results.bound(measure) for measure in measures)
     rows = []
     for measure in measures:
         cells = [label(measure)]
@@ -98,11 +99,13 @@ def comparison_table(
             comparison = comparisons.get((checkpoint, measure.key))
             tone = comparison.tone if comparison else ""
             cells.append(number(results.get(checkpoint, measure), tone))
-        rows.append((*cells, _change(comparisons.get((contenders[-1].checkpoint, measure.key)))))
+        cells.append(_change(comparisons.get((contenders[-1].checkpoint, measure.key))))
+        rows.append((*cells, number(results.bound(measure))) if bounds else tuple(cells))
     columns = (
         Column(title="Benchmark"),
         *(Column(title=contender.title, numeric=True) for contender in contenders),
         Column(title="Δ", numeric=True),
+        *([Column(title="Perfect", numeric=True)] if bounds else []),
     )
     return Table(caption=caption, columns=columns, rows=tuple(rows))
 

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 RANDOM: Final = "step-0000000"
 HIGHRES: Final = "highres"
 RASA: Final = "rasa"
+TRUTH: Final = "ground_truth"  # no checkpoint: what perfect features reach
 _FIELDS: Final = ("checkpoint", "benchmark", "dataset", "metric", "value", "ci95", "n", "direction")
 _NORMAL_95: Final = 1.959963984540054
 
@@ -116,6 +117,10 @@ class Results:
         """Return every measure once, in order of first appearance."""
         return list({row.measure.key: row.measure for row in self.rows}.values())
 
+    def bound(self, measure: Measure) -> Result | None:
+        """Return what features that are the ground truth reach, if that was computed."""
+        return self.get(TRUTH, measure)
+
     def main_measures(self) -> list[Measure]:
         """Return the measure that stands for each benchmark on each data set."""
         main: dict[tuple[str, str], Measure] = {}
@@ -127,7 +132,7 @@ class Results:
 
     def checkpoints(self) -> list[str]:
         """Return the checkpoints in the order of training: steps, high resolution, RASA."""
-        names = {row.checkpoint for row in self.rows}
+        names = {row.checkpoint for row in self.rows if row.checkpoint != TRUTH}
         last = [name for name in (HIGHRES, RASA) if name in names]
         return [*sorted(names - set(last)), *last]
 
@@ -148,6 +153,7 @@ def join_results(runs: Mapping[str, Results], *, paired: Paired) -> Results:
         dataclasses.replace(row, checkpoint=f"{name}/{row.checkpoint}")
         for name, run in runs.items()
         for row in run.rows
+        if row.checkpoint != TRUTH
     ]
     within = {
         (f"{name}/{checkpoint}", f"{name}/{reference}", key): found

@@ -1,4 +1,4 @@
-"""Images of the data half for the galleries: kept ones, and dropped ones by reason.
+"""What the data half kept and dropped, seen: images by reason, and rows that never had one.
 
 Only what is shown is read, so that a folder of any size costs little.
 """
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from franca.report.funnel import Step
 
 _WITH_PIXELS: Final = ("filter_images", "deduplicate")
-_LEDGER_COLUMNS: Final = ["verdict", "stage", "filter", "reason", "row_id", "detail"]
+_LEDGER_COLUMNS: Final = ["verdict", "stage", "filter", "reason", "row_id", "url", "detail"]
 
 
 class Reason(NamedTuple):
@@ -23,6 +23,14 @@ class Reason(NamedTuple):
     stage: str
     filter: str
     reason: str
+
+
+class DroppedRow(NamedTuple):
+    """A row of the ledger that was dropped."""
+
+    row_id: str
+    url: str
+    detail: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,32 +76,48 @@ def read_dropped(
         funnel: The accounts, which say how many the ledger holds of each reason.
         count: Images a reason.
     """
-    wanted = {
-        Reason(step.stage, step.filter, reason): min(count, number)
-        for step in funnel
-        if step.stage in _WITH_PIXELS
-        for reason, number in step.reasons.items()
-    }
-    chosen = _find_dropped(packed / "ledger.parquet", wanted)
-    raw = downloaded / "raw"
-    named = {name for rows in chosen.values() for row in rows.items() for name in row}
-    places = _find_places(raw, named)
-    found: dict[Reason, list[StoredImage]] = {reason: [] for reason in wanted}
+    chosen = _find_dropped(packed / "ledger.parquet", _wanted(funnel, count, pixels=True))
+    named = {name for rows in chosen.values() for r in rows for name in (r.row_id, r.detail)}
+    places = _find_places(downloaded, named)
+    found: dict[Reason, list[StoredImage]] = {reason: [] for reason in chosen}
     for reason, rows in chosen.items():
-        for row_id, detail in rows.items():
-            twin = detail in places
-            note = "dropped" if twin else detail
-            if row_id in places:
-                found[reason].append(StoredImage(data=_read_bytes(raw, places[row_id]), note=note))
-            if row_id in places and twin:
-                other = _read_bytes(raw, places[detail])
+        for row in rows:
+            twin = row.detail in places
+            if row.row_id in places:
+                note = "dropped" if twin else row.detail
+                found[reason].append(StoredImage(data=_read_bytes(*places[row.row_id]), note=note))
+            if row.row_id in places and twin:
+                other = _read_bytes(*places[row.detail])
                 found[reason].append(StoredImage(data=other, note="because of this one"))
     return found
 
 
-def _find_dropped(ledger: Path, wanted: Mapping[Reason, int]) -> dict[Reason, dict[str, str]]:
-    """Return details by row id for each reason, stopping as soon as there are enough."""
-    found: dict[Reason, dict[str, str]] = {reason: {} for reason in wanted}
+def read_lost(
+    packed: Path, funnel: Sequence[Step], *, count: int
+) -> dict[Reason, list[DroppedRow]]:
+    """Read up to `count` rows for each reason for which a row never became an image.
+
+    Args:
+        packed: The pack_shards folder, for its ledger.
+        funnel: The accounts, which say how many the ledger holds of each reason.
+        count: Rows a reason.
+    """
+    return _find_dropped(packed / "ledger.parquet", _wanted(funnel, count, pixels=False))
+
+
+def _wanted(funnel: Sequence[Step], count: int, *, pixels: bool) -> dict[Reason, int]:
+    """How many examples to look for; of reasons that were given to images, or only to rows."""
+    return {
+        Reason(step.stage, step.filter, reason): min(count, number)
+        for step in funnel
+        if (step.stage in _WITH_PIXELS) == pixels
+        for reason, number in step.reasons.items()
+    }
+
+
+def _find_dropped(ledger: Path, wanted: Mapping[Reason, int]) -> dict[Reason, list[DroppedRow]]:
+    """Return the first rows of the ledger for each reason, stopping as soon as there are enough."""
+    found: dict[Reason, list[DroppedRow]] = {reason: [] for reason in wanted}
     if not ledger.is_file():
         return found
     for batch in pq.ParquetFile(ledger).iter_batches(columns=_LEDGER_COLUMNS):
@@ -102,14 +126,16 @@ def _find_dropped(ledger: Path, wanted: Mapping[Reason, int]) -> dict[Reason, di
         for row in batch.filter(batch["verdict"].to_numpy(False) == "dropped").to_pylist():
             reason = Reason(row["stage"], row["filter"], row["reason"])
             if len(found.get(reason, ())) < wanted.get(reason, 0):
-                found[reason][row["row_id"]] = row["detail"] or ""
+                found[reason].append(
+                    DroppedRow(row["row_id"], row["url"] or "", row["detail"] or "")
+                )
     return found
 
 
-def _find_places(raw: Path, row_ids: set[str]) -> dict[str, dict[str, Any]]:
-    """Return where the raw images of these rows lie."""
-    places: dict[str, dict[str, Any]] = {}
-    for table in sorted(raw.glob("shard-*.parquet")):
+def _find_places(downloaded: Path, row_ids: set[str]) -> dict[str, tuple[Path, Mapping[str, Any]]]:
+    """Return where the raw images of these rows lie: the folder, and the place in its tars."""
+    places: dict[str, tuple[Path, Mapping[str, Any]]] = {}
+    for table in sorted(downloaded.glob("*/raw/shard-*.parquet")):
         if len(places) == len(row_ids):
             break
         rows = pq.read_table(
@@ -117,7 +143,7 @@ def _find_places(raw: Path, row_ids: set[str]) -> dict[str, dict[str, Any]]:
             columns=["row_id", "shard", "offset", "size"],
             filters=[("row_id", "in", sorted(row_ids)), ("kept", "==", True)],
         )
-        places |= {row["row_id"]: row for row in rows.to_pylist()}
+        places |= {row["row_id"]: (table.parent, row) for row in rows.to_pylist()}
     return places
 
 

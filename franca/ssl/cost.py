@@ -18,7 +18,9 @@ from franca.models.cost import (
     kept_bytes_per_token,
     num_patches,
     num_tokens,
+    output_flops,
     patch_flops,
+    spared_bytes_per_token,
 )
 
 _NUM_GLOBAL = 2
@@ -33,7 +35,7 @@ class Step:
         arch: its position grid is that of the global crops.
         registers: register tokens.
         drop_path: share of the sequences that a residual branch of the student leaves out.
-        precision: of the backbones; heads are fp32.
+        precision: of the backbones and the heads' MLPs; embeddings and logits are fp32.
         dino_head: of the CLS tokens.
         ibot_head: of the masked patches.
         global_size: pixels a side, as the next.
@@ -79,11 +81,25 @@ class Step:
             count * (3 * (1 - self.drop_path) * self._blocks(size) + 2 * self._patches(size))
             for size, count in self._crops
         )
+        spared = self.spared_flops
         return {
-            "teacher backbone": float(teacher),
-            "student backbone": student,
+            "teacher backbone": teacher - spared["teacher backbone"],
+            "student backbone": student - spared["student backbone"],
             "teacher heads": seen,
             "student heads": 3 * (seen + local),
+        }
+
+    @property
+    def spared_flops(self) -> Mapping[str, float]:
+        """Operations left out in the last block, for tokens that no loss reads.
+
+        Stochastic depth leaves out none of the tokens that are read.
+        """
+        seen = _NUM_GLOBAL * self._tokens(self.global_size)
+        unread = seen - _NUM_GLOBAL - self.masked
+        return {
+            "teacher backbone": output_flops(self.arch, tokens=unread),
+            "student backbone": 3 * output_flops(self.arch, tokens=self._unread),
         }
 
     @property
@@ -98,8 +114,9 @@ class Step:
         return (
             pixels * (_BF16 if self.precision == "bf16" else _FP32)
             + tokens * per_token
-            + rows * self.dino_head.kept_bytes_per_row
-            + self.masked * self.ibot_head.kept_bytes_per_row
+            - self._unread * spared_bytes_per_token(self.arch, precision=self.precision)
+            + rows * self.dino_head.kept_bytes_per_row(precision=self.precision)
+            + self.masked * self.ibot_head.kept_bytes_per_row(precision=self.precision)
         )
 
     @property
@@ -120,12 +137,19 @@ class Step:
     def working_bytes(self) -> int:
         """Bytes that follow the parameters and every device needs while it works.
 
-        The student's backbone in bf16, and in fp32 of the prototypes: the normalised ones of
-        student and teacher, and the gradients that the loss keeps of global and of local crops.
+        Backbone and MLPs of the student in bf16, and in fp32 of the prototypes: the normalised ones
+        of student and teacher, and the gradients that the loss keeps of global and of local crops.
         """
         prototypes = self.dino_head.prototype_parameters + self.ibot_head.prototype_parameters
-        backbone = _BF16 * self.backbone_parameters if self.precision == "bf16" else 0
-        return backbone + 4 * _FP32 * prototypes
+        others = self.backbone_parameters + self.head_parameters - prototypes
+        cast = _BF16 * others if self.precision == "bf16" else 0
+        return cast + 4 * _FP32 * prototypes
+
+    @property
+    def _unread(self) -> float:
+        """Tokens per image that a branch of the student computes on and no loss reads."""
+        tokens = sum(count * self._tokens(size) for size, count in self._crops)
+        return (1 - self.drop_path) * tokens - _NUM_GLOBAL - self.num_local - self.masked
 
     @property
     def _crops(self) -> tuple[tuple[int, int], ...]:

@@ -9,9 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.distributed as dist
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from franca.data.augment_device import coloured
 from franca.data.collate import MultiCropBatch, normalise
 from franca.heads.matryoshka import MatryoshkaHead
 from franca.heads.projection import Projection
@@ -21,6 +23,7 @@ from franca.losses.ibot import ibot_loss
 from franca.losses.koleo import koleo_loss
 from franca.losses.sinkhorn import sinkhorn_knopp
 from franca.masking.batch import BatchMasks
+from franca.models.layers import DepthSource
 from franca.models.vit import VisionTransformer
 
 
@@ -41,7 +44,7 @@ class Networks(nn.Module):
 
 
 Balancer = Callable[..., list[Tensor]]
-"""`SinkhornBalancer` or `SoftmaxCentering`: (logits of each level, temperature=) to targets."""
+"""`SinkhornBalancer` or `SoftmaxCentering`: (logits, temperature=, group=) to targets."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +67,7 @@ class Views:
 
 def make_views(batch: MultiCropBatch, masks: BatchMasks, *, device: torch.device) -> Views:
     """Move a batch of 8-bit crops and its masks to the device, and normalise the crops there."""
-    on_device = batch.to(device)
+    on_device = coloured(batch.to(device))
     return Views(
         global_crops=normalise(on_device.global_crops),
         local_crops=normalise(on_device.local_crops),
@@ -118,8 +121,9 @@ class StudentTeacher(nn.Module):
         teacher: same shapes; the student's moving average, see `franca.ssl.ema`.
         weights: of the terms.
         student_temperature: softmax temperature of the student.
-        balance_cls: makes targets of the teacher's cls logits.
-        balance_patches: makes targets of the teacher's patch logits.
+        balance: makes targets of the teacher's logits: of cls tokens, then of patches.
+        koleo_group: images among which KoLeo looks for neighbours; None means the whole batch.
+        group: processes that share the batch; None means this process alone.
     """
 
     def __init__(
@@ -129,18 +133,20 @@ class StudentTeacher(nn.Module):
         teacher: Networks,
         weights: Weights,
         student_temperature: float,
-        balance_cls: Balancer,
-        balance_patches: Balancer,
+        balance: Balancer,
+        koleo_group: int | None = None,
+        group: dist.ProcessGroup | None = None,
     ) -> None:
         super().__init__()
         self.student = student
         # In training mode, like the student: BatchNorm of its heads normalises over the teacher's
-        # own batch. Stochastic depth is the student's alone: `forward_features` has none.
+        # own batch. Stochastic depth is the student's alone: the teacher is given no `depth`.
         self.teacher = teacher.requires_grad_(False)
         self.weights = weights
         self.student_temperature = student_temperature
-        self.balance_cls = balance_cls
-        self.balance_patches = balance_patches
+        self.balance = balance
+        self.koleo_group = koleo_group
+        self.group = group
 
     @property
     def student_parts(self) -> dict[str, nn.Module]:
@@ -154,54 +160,80 @@ class StudentTeacher(nn.Module):
         self.teacher.requires_grad_(False)
 
     def forward(
-        self, views: Views, *, teacher_temperature: float, generator: torch.Generator
+        self, views: Views, *, teacher_temperature: float, depth: DepthSource | None
     ) -> Losses:
         """Return the losses of one batch.
 
         Args:
             views: crops and masks.
             teacher_temperature: sharpness of the targets.
-            generator: source of the student's stochastic depth.
+            depth: what the student's stochastic depth draws from.
         """
-        targets = self.teacher_targets(views, temperature=teacher_temperature)
-        outputs = self.student_outputs(views, generator=generator)
-        return self.losses(outputs, targets, views)
+        (targets,) = self.teacher_targets([views], temperature=teacher_temperature)
+        return self.losses(self.student_outputs(views, depth=depth), targets, views)
 
     @torch.no_grad()
-    def teacher_targets(self, views: Views, *, temperature: float) -> Targets:
-        """Cluster what the teacher sees: whole global crops, their masked patches, no others."""
-        features = self.teacher.backbone.forward_features(views.global_crops)
-        patches = features.patches.flatten(0, 1)[views.masked]
-        with in_fp32(features.cls):
-            cls = _logits(self.teacher.dino_head(features.cls.float()))
-            masked = _logits(self.teacher.ibot_head(patches.float()))
-            return Targets(
-                cls=[
-                    level.unflatten(0, (2, -1))
-                    for level in self.balance_cls(cls, temperature=temperature)
-                ],
-                patches=self.balance_patches(masked, temperature=temperature),
-            )
+    def teacher_targets(self, parts: Sequence[Views], *, temperature: float) -> list[Targets]:
+        """Cluster what the teacher sees: whole global crops, their masked patches, no others.
 
-    def student_outputs(self, views: Views, *, generator: torch.Generator) -> Outputs:
-        """Embed what the student sees: masked global crops and local crops."""
-        whole, parts = self.student.backbone.forward_multicrop(
-            [views.global_crops, views.local_crops], views.masks, generator
+        The parts of a batch are balanced together, so that it does not matter how it is dealt out;
+        all their targets are held at once.
+        """
+        logits = [self._teacher_logits(views) for views in parts]
+        pooled = [
+            torch.cat(rows) if len(rows) > 1 else rows[0] for rows in zip(*logits, strict=True)
+        ]
+        with in_fp32(pooled[0]):
+            balanced = self.balance(pooled, temperature=temperature, group=self.group)
+        per_part = zip(
+            *(
+                level.split([len(rows[index]) for rows in logits])
+                for index, level in enumerate(balanced)
+            ),
+            strict=True,
         )
-        patches = whole.patches.flatten(0, 1)[views.masked]
-        with in_fp32(whole.cls):
-            num_global = len(whole.cls)
-            # One call for all views: BatchNorm, where a head has it, sees them together.
-            cls = self.student.dino_head(torch.cat([whole.cls, parts.cls]).float())
-            return Outputs(
-                global_crops=[(rows[:num_global], prototypes) for rows, prototypes in cls],
-                local_crops=[(rows[num_global:], prototypes) for rows, prototypes in cls],
-                masked_patches=self.student.ibot_head(patches.float()),
-                global_cls=whole.cls.float().unflatten(0, (2, -1)),
+        num_cls = len(self.teacher.dino_head.num_prototypes)
+        return [
+            Targets(
+                cls=[level.unflatten(0, (2, -1)) for level in levels[:num_cls]],
+                patches=list(levels[num_cls:]),
             )
+            for levels in per_part
+        ]
+
+    def _teacher_logits(self, views: Views) -> list[Float[Tensor, "rows _"]]:
+        """Return the logits of every level of the cls tokens, then of the masked patches."""
+        features = self.teacher.backbone.forward_multicrop(
+            [views.global_crops], patches=views.masked
+        )
+        cls = self.teacher.dino_head(features.cls[0])
+        masked = self.teacher.ibot_head(features.patches)
+        return _logits([*cls, *masked])
+
+    def student_outputs(self, views: Views, *, depth: DepthSource | None) -> Outputs:
+        """Embed what the student sees: masked global crops and local crops."""
+        features = self.student.backbone.forward_multicrop(
+            [views.global_crops, views.local_crops],
+            patches=views.masked,
+            masks=views.masks,
+            depth=depth,
+        )
+        whole, parts = features.cls
+        num_global = len(whole)
+        # One call for all views: BatchNorm, where a head has it, sees them together.
+        cls = self.student.dino_head(torch.cat([whole, parts]))
+        return Outputs(
+            global_crops=[(rows[:num_global], prototypes) for rows, prototypes in cls],
+            local_crops=[(rows[num_global:], prototypes) for rows, prototypes in cls],
+            masked_patches=self.student.ibot_head(features.patches),
+            global_cls=whole.float().unflatten(0, (2, -1)),
+        )
 
     def losses(self, outputs: Outputs, targets: Targets, views: Views) -> Losses:
-        """Weigh and add the terms."""
+        """Weigh and add the terms.
+
+        Each is a mean over the images at hand: those of equal parts have the mean of the parts.
+        """
         weights = self.weights
         with in_fp32(outputs.global_cls):
             dino = dino_loss(
@@ -220,7 +252,11 @@ class StudentTeacher(nn.Module):
                 temperature=self.student_temperature,
             )
             # One view at a time: two views of an image are not to be pushed apart.
-            koleo = koleo_loss(outputs.global_cls[0]) + koleo_loss(outputs.global_cls[1])
+            first, second = (
+                koleo_loss(cls, group_size=self.koleo_group, processes=self.group)
+                for cls in outputs.global_cls
+            )
+            koleo = first + second
             total = (
                 weights.dino * dino.global_crops
                 + weights.dino * dino.local_crops
@@ -237,17 +273,23 @@ class StudentTeacher(nn.Module):
 
 
 class SinkhornBalancer(nn.Module):
-    """Sinkhorn-Knopp of each level, without state."""
+    """Sinkhorn-Knopp of each matrix, without state."""
 
     def __init__(self, *, iterations: int) -> None:
         super().__init__()
         self.iterations = iterations
 
     def forward(
-        self, logits: Sequence[Float[Tensor, "rows _"]], *, temperature: float
-    ) -> list[Float[Tensor, "rows _"]]:
+        self,
+        logits: Sequence[Float[Tensor, "_ _"]],
+        *,
+        temperature: float,
+        group: dist.ProcessGroup | None = None,
+    ) -> list[Float[Tensor, "_ _"]]:
         """Return balanced targets; every row sums to one."""
-        return sinkhorn_knopp(logits, temperature=temperature, iterations=self.iterations)
+        return sinkhorn_knopp(
+            logits, temperature=temperature, iterations=self.iterations, group=group
+        )
 
 
 def in_fp32(like: Tensor) -> torch.autocast:

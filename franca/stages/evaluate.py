@@ -5,6 +5,7 @@ output/ of one checkpoint
   evidence/*.npz    per image, what the metrics follow from; paired comparisons need it
   details.json      what was chosen on the way (a penalty, a learning rate), seed and resamples
   samples.npz       patch tokens and masks of a few images, for the report's pictures
+  bounds.json       of the first checkpoint only: what features that are the ground truth reach
 work/features/      extracted features, resumable
 
 output/ of gather
@@ -13,7 +14,6 @@ output/ of gather
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,25 +25,22 @@ from torch import Tensor
 from franca.config.evaluate import Evaluate, Task
 from franca.config.evaluation_sets import EvaluationSet
 from franca.eval.benchmark import SegmentationInputs
-from franca.eval.comparison import (
-    compare,
-    joined_rows,
-    ladder,
-    markdown_table,
-    unique_seeds,
-    write_csv,
-)
+from franca.eval.comparison import compare, ladder
 from franca.eval.features import FeatureModel, digest_files
 from franca.eval.in_context import predict
 from franca.eval.inputs.sets import EvaluationSets
 from franca.eval.registry import BENCHMARKS
-from franca.eval.results import read_metrics, write_json
+from franca.eval.results import read_metrics, write_json, write_metrics
 from franca.eval.store import FeatureStore
 from franca.eval.suite import Pair, Suite
+from franca.eval.tables import csv_text, joined_rows, main_cells, markdown
 from franca.eval.transforms import CentreCrop, Square
 from franca.models.vit import Features, VisionTransformer
 from franca.models.weights import load_backbone
 from franca.rasa.linear_map import LinearMap, load_map
+
+_FIRST = "step-0000000"
+GROUND_TRUTH = "ground_truth"
 
 
 class WithoutPosition:
@@ -59,10 +56,15 @@ class WithoutPosition:
         """Return the last block's tokens, position removed from the patches."""
         return self._mapped(self._model.forward_features(images))
 
-    def forward_intermediate(self, images: Tensor, blocks: int) -> list[Features]:
-        """Return the last blocks' tokens, position removed from the very last patches."""
-        *earlier, last = self._model.forward_intermediate(images, blocks)
-        return [*earlier, self._mapped(last)]
+    def forward_intermediate(
+        self, images: Tensor, blocks: int, *, norm: bool = True
+    ) -> list[Features]:
+        """Return the last blocks' tokens, position removed from the very last patches.
+
+        The map is of tokens after the final norm: before it, tokens stay as they are.
+        """
+        *earlier, last = self._model.forward_intermediate(images, blocks, norm=norm)
+        return [*earlier, self._mapped(last) if norm else last]
 
     def _mapped(self, features: Features) -> Features:
         return dataclasses.replace(features, patches=self._map(features.patches))
@@ -121,30 +123,23 @@ def run(
         FileNotFoundError: no such checkpoint, or a set is not where it should be.
         ValueError: a task does not fit its set, or a set is not laid out as declared.
     """
-    device = torch.device(_device(cfg.device))
+    device = evaluation_device(cfg.device)
     model, digest = load_checkpoint(checkpoint, inputs, device=device)
-    store = FeatureStore(
+    suite = build_suite(
+        cfg,
         model=model,
         weights_digest=digest,
-        crop=CentreCrop(resize=cfg.resize, crop=cfg.crop_size),
-        square=Square(side=cfg.dense_size),
-        blocks=max(cfg.linear_cached.blocks),
-        patch_dtype=cfg.patch_dtype,
-        folder=work / "features",
-        batch_size=cfg.batch_size,
-        num_workers=cfg.num_workers,
-        device=device,
-    )
-    sets = EvaluationSets(all=evaluation_sets, scenes=inputs["scenes"], store=store)
-    suite = Suite(
-        sets=sets,
-        parameters={name: getattr(cfg, name).model_dump() for name in BENCHMARKS},
+        evaluation_sets=evaluation_sets,
+        scenes=inputs["scenes"],
         seed=seed,
-        resamples=cfg.resamples,
+        folder=work / "features",
+        device=device,
     )
     suite.check(_pairs(cfg.tasks))
     tasks = _pairs(_tasks(cfg, inputs["pretrain"], checkpoint))
     metrics = suite.run(tasks, output, title=f"benchmarks of {checkpoint}")
+    if checkpoint == _FIRST:
+        write_metrics(output / "bounds.json", suite.bounds(tasks))
     _write_samples(cfg, suite, output / "samples.npz")
     return {f"{m.benchmark}/{m.dataset}/{m.metric}": round(m.value, 6) for m in metrics}
 
@@ -161,10 +156,55 @@ def _pairs(tasks: Sequence[Task]) -> list[Pair]:
     return [Pair(task.benchmark, task.evaluation_set) for task in tasks]
 
 
-def _device(wanted: str) -> str:
-    if wanted != "auto":
-        return wanted
-    return "cuda" if torch.cuda.is_available() else "cpu"
+def build_suite(
+    cfg: Evaluate,
+    *,
+    model: FeatureModel,
+    weights_digest: str,
+    evaluation_sets: Mapping[str, EvaluationSet],
+    scenes: Path,
+    seed: int,
+    folder: Path,
+    device: torch.device,
+) -> Suite:
+    """Build the suite that runs the section's benchmarks on one model.
+
+    Args:
+        cfg: the section.
+        model: on `device`, in evaluation mode.
+        weights_digest: hash that stands for everything the model is.
+        evaluation_sets: sets by name.
+        scenes: published folder of the rendered world.
+        seed: global seed.
+        folder: where features are kept.
+        device: where the model is.
+    """
+    store = FeatureStore(
+        model=model,
+        weights_digest=weights_digest,
+        crop=CentreCrop(resize=cfg.resize, crop=cfg.crop_size),
+        square=Square(side=cfg.dense_size),
+        pair_side=cfg.pair_size,
+        blocks=max(cfg.linear_cached.blocks),
+        patch_dtype=cfg.patch_dtype,
+        folder=folder,
+        batch_size=cfg.batch_size,
+        num_workers=cfg.num_workers,
+        device=device,
+    )
+    return Suite(
+        sets=EvaluationSets(all=evaluation_sets, scenes=scenes, store=store),
+        parameters={name: getattr(cfg, name).model_dump() for name in BENCHMARKS},
+        seed=seed,
+        resamples=cfg.resamples,
+    )
+
+
+def evaluation_device(wanted: str) -> torch.device:
+    """Return the device that `evaluate.device` means."""
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(wanted)
 
 
 def _write_samples(cfg: Evaluate, suite: Suite, path: Path) -> None:
@@ -192,12 +232,28 @@ def _write_samples(cfg: Evaluate, suite: Suite, path: Path) -> None:
     np.savez_compressed(path, **arrays)
 
 
-def gather(evaluations: Mapping[str, Path], *, output: Path) -> dict[str, Any]:
+def gather(
+    cfg: Evaluate,
+    *,
+    seed: int,
+    evaluation_sets: Mapping[str, EvaluationSet],
+    parts: Mapping[str, Path],
+    inputs: Mapping[str, Path],
+    output: Path,
+    work: Path,
+) -> dict[str, Any]:
     """Join the evaluations of all checkpoints and compare them on the same images.
 
+    What perfect features reach stands beside them as the checkpoint "ground_truth".
+
     Args:
-        evaluations: published evaluation of each checkpoint, in order of training.
+        cfg: what each evaluation followed.
+        seed: likewise.
+        evaluation_sets: likewise.
+        parts: published evaluation of each checkpoint, in order of training.
+        inputs: what each evaluation read.
         output: staging folder.
+        work: unused, gathering is quick.
 
     Returns:
         How many checkpoints and metrics there are, and how many beat the first checkpoint.
@@ -205,14 +261,16 @@ def gather(evaluations: Mapping[str, Path], *, output: Path) -> dict[str, Any]:
     Raises:
         ValueError: evaluations that do not belong together.
     """
-    results = {name: read_metrics(path / "metrics.json") for name, path in evaluations.items()}
-    settings = [json.loads((path / "details.json").read_text()) for path in evaluations.values()]
-    seed, resamples = unique_seeds(settings)
-    names = list(evaluations)
-    rows = compare(evaluations, results, pairs=list(ladder(names)), resamples=resamples, seed=seed)
+    del evaluation_sets, inputs, work  # the parts say all
+    results = {name: read_metrics(path / "metrics.json") for name, path in parts.items()}
+    names, pairs = list(parts), list(ladder(list(parts)))
+    bounds = parts[names[0]] / "bounds.json"
+    rows = compare(parts, results, pairs=pairs, resamples=cfg.resamples, seed=seed)
+    if bounds.is_file():
+        results[GROUND_TRUTH] = read_metrics(bounds)
     write_json(output / "results.json", joined_rows(results))
-    write_csv(output / "results.csv", results)
-    (output / "results.md").write_text(markdown_table(results), encoding="utf-8")
+    (output / "results.csv").write_text(csv_text(results), encoding="utf-8")
+    (output / "results.md").write_text(markdown(main_cells(results)), encoding="utf-8")
     write_json(output / "comparisons.json", rows)
     clear = [row for row in rows if row["baseline"] == names[0] and row["p_value"] < 0.05]
     return {

@@ -21,7 +21,7 @@ from franca.models.archs import ARCHS
 from franca.report.blocks import Page, Section
 from franca.report.features import read_samples
 from franca.report.figures import Figures
-from franca.report.funnel import Step, read_funnel
+from franca.report.funnel import Step, read_effects, read_funnel
 from franca.report.numbers import count
 from franca.report.page import write_page
 from franca.report.receipts import Run, read_run
@@ -36,7 +36,7 @@ from franca.report.sections.provenance import build_provenance
 from franca.report.sections.training import TRAINING, build_training
 from franca.report.sections.truncation import build_truncation
 from franca.report.sections.views import ViewSettings, build_views
-from franca.report.shards import read_dropped, read_kept
+from franca.report.shards import read_dropped, read_kept, read_lost
 from franca.report.training_log import read_log
 
 log = logging.getLogger(__name__)
@@ -104,6 +104,8 @@ def _data(
         read_kept(packed, count=cfg.max_gallery_images),
         read_dropped(packed, downloaded, funnel, count=cfg.max_dropped_images),
         figures,
+        lost=read_lost(packed, funnel, count=cfg.max_dropped_rows),
+        effects=read_effects(inputs["filter_metadata"]),
         side=cfg.thumbnail_side,
     )
 

@@ -25,11 +25,13 @@ from franca.ssl.student_teacher import (
     StudentTeacher,
     Weights,
 )
+from franca.train.cost import step_cost
+from franca.train.distributed import World, shard
 from franca.train.loop import Training
+from franca.train.machine import images_at_once, read_machine
 from franca.train.optim import build_optimizer
 from franca.train.precision import training_device
-from franca.train.publish import QUARANTINE
-from franca.train.quarantine import RecordingBatches
+from franca.train.quarantine import RecordingBatches, quarantine_file
 from franca.train.schedules import Schedule, Schedules, scaled_learning_rate
 
 
@@ -68,14 +70,20 @@ def build_method(cfg: config.Recipe, *, backbone: VisionTransformer, seed: int) 
             ),
         ),
         student_temperature=objective.student_temperature,
-        balance_cls=_balancer(objective, student.dino_head),
-        balance_patches=_balancer(objective, student.ibot_head),
+        balance=_balancer(objective, student),
+        koleo_group=cfg.images_per_group,
     )
     return method.to(training_device())
 
 
+def place(method: StudentTeacher, cfg: config.Recipe, world: World) -> None:
+    """Make `method` ready for this machine: shards on every process, or all of it on the one."""
+    method.student.backbone.recompute = read_machine().recompute
+    shard(method, world, precision=cfg.run.precision)
+
+
 def build_student_optimizer(cfg: config.Recipe, method: StudentTeacher) -> torch.optim.AdamW:
-    """Build the optimiser of the student."""
+    """Build the optimiser of the student, of its shards where it is dealt out."""
     return build_optimizer(
         method.student_parts,
         depth=len(method.student.backbone.blocks),
@@ -88,6 +96,7 @@ def build_student_optimizer(cfg: config.Recipe, method: StudentTeacher) -> torch
 def build_training(
     cfg: config.Recipe,
     *,
+    world: World,
     method: StudentTeacher,
     optimizer: torch.optim.Optimizer,
     images: ImageSource,
@@ -95,11 +104,12 @@ def build_training(
     steps: range,
     kept_steps: Sequence[int],
     work: Path,
+    logs: Path,
 ) -> Training:
     """Build the run that takes `method` through `steps` of the recipe's schedules.
 
     Raises:
-        ValueError: fewer images than a batch holds.
+        ValueError: fewer images than a batch holds, or a batch that the machine cannot deal out.
     """
     if len(images) < cfg.global_batch_size:
         raise ValueError(
@@ -107,30 +117,36 @@ def build_training(
             "it, or let the filters keep more"
         )
     torch.set_num_threads(cfg.run.cpu_threads)
-    device = training_device()
     batches = build_batches(
         images,
         augment=cfg.augment,
         loading=cfg.loading,
         global_batch_size=cfg.global_batch_size,
         seed=seed,
-        pin_memory=device.type == "cuda",
+        rank=world.rank,
+        world_size=world.size,
+        pin_memory=world.device.type == "cuda",
     )
     return Training(
         method=method,
         optimizer=optimizer,
         schedules=build_schedules(cfg),
-        batches=RecordingBatches(batches, work / QUARANTINE),
+        batches=RecordingBatches(batches, quarantine_file(work, rank=world.rank)),
         masks=build_masks(cfg, seed=seed),
         seed=seed,
+        world=world,
+        batch_size=cfg.global_batch_size,
+        images_at_once=images_at_once(cfg, processes=world.size, machine=read_machine()),
+        depth_group=cfg.images_per_group or cfg.global_batch_size,
         steps=steps,
         kept_steps=kept_steps,
         clip_norm=cfg.optimizer.clip_norm,
         precision=cfg.run.precision,
-        device=device,
         checkpoint_every=cfg.run.checkpoint_every,
         log_every=cfg.run.log_every,
+        flops_per_image=sum(step_cost(cfg).flops.values()),
         work=work,
+        logs=logs,
     )
 
 
@@ -207,7 +223,8 @@ def _head(cfg: config.Head, *, dim: int, seed: int, purpose: str) -> MatryoshkaH
     )
 
 
-def _balancer(cfg: config.Objective, head: MatryoshkaHead) -> Balancer:
+def _balancer(cfg: config.Objective, networks: Networks) -> Balancer:
     if cfg.targets == "centering":
-        return SoftmaxCentering(head.num_prototypes)
+        heads = (networks.dino_head, networks.ibot_head)
+        return SoftmaxCentering([count for head in heads for count in head.num_prototypes])
     return SinkhornBalancer(iterations=cfg.sinkhorn_iterations)

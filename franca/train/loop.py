@@ -1,6 +1,7 @@
 """The training loop: the story of a run, without any science."""
 
 import dataclasses
+import functools
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,25 +15,26 @@ from tqdm import tqdm
 
 from franca.data.collate import MultiCropBatch
 from franca.masking.batch import BatchMasks
-from franca.models.weights import save_backbone
+from franca.models.layers import DepthSource
+from franca.models.weights import write_tensors
 from franca.randomness import generator
-from franca.ssl.ema import update_teacher
 from franca.ssl.student_teacher import Losses, StudentTeacher, make_views
-from franca.train.checkpoint import load_newest_state, save_state
+from franca.train.checkpoint import StateWriter, newest_step, open_state
+from franca.train.distributed import World, whole
 from franca.train.interruption import REQUEUE_EXIT_CODE, StopRequest
-from franca.train.metrics import MetricsFile, Speed
-from franca.train.optim import apply_settings, clip_gradients
+from franca.train.metrics import Meter, RunLog
 from franca.train.precision import Precision, autocast
 from franca.train.schedules import Schedules, StepSettings
-from franca.train.state import collect_state, restore_state
+from franca.train.state import collect_state, restore_state, shards_at_hand
+from franca.train.step import Part, make_gradients, update
 
 logger = logging.getLogger(__name__)
 
 Batches = Callable[[range], Iterator[MultiCropBatch]]
-"""The batches of a range of steps; a batch depends on its step alone."""
+"""This process's share of the batches of a range of steps; it depends on the step alone."""
 
 Masks = Callable[[int], BatchMasks]
-"""The masks of a step; likewise."""
+"""The masks of the whole batch of a step; likewise."""
 
 
 class NonFiniteLossError(ValueError):
@@ -44,9 +46,15 @@ class Training:
     """One run: what is trained, on what, how long, and where its state lives.
 
     Attributes:
+        world: the processes that train together.
+        batch_size: images per update, over all processes.
+        images_at_once: images that a process gives the student at once, a divisor of its share.
+        depth_group: images of whose crops stochastic depth leaves out a fixed share.
         steps: numbers of the updates, counted from zero; a stage may have several runs on end.
         kept_steps: numbers of updates after which the teacher's backbone is kept.
-        work: private folder; `states/`, `checkpoints/`, `metrics.jsonl` and `speed.json`.
+        flops_per_image: operations of an update, for the log.
+        work: private folder; `states/`, `checkpoints/` and `metrics.jsonl`.
+        logs: folder for what a clock went into: `speed.jsonl` and TensorBoard's files.
     """
 
     method: StudentTeacher
@@ -55,80 +63,82 @@ class Training:
     batches: Batches
     masks: Masks
     seed: int
+    world: World
+    batch_size: int
+    images_at_once: int
+    depth_group: int
     steps: range
     kept_steps: Sequence[int]
     clip_norm: float
     precision: Precision
-    device: torch.device
     checkpoint_every: int
     log_every: int
+    flops_per_image: float
     work: Path
+    logs: Path
 
 
 def train(run: Training) -> None:
     """Train from the newest state in `run.work`, or from the start, to the last step.
 
-    A run that is killed at any moment and started again ends with the same weights, bit for bit
-    on the CPU.
+    A run that is killed at any moment and started again, also with another number of processes,
+    ends with the same weights: bit for bit with as many on the CPU.
 
     Raises:
         NonFiniteLossError: the loss is NaN or infinite; the keys of the batch are in `run.work`.
         SystemExit: SIGTERM or SIGUSR1 arrived; the state is saved and the code asks for a requeue.
     """
+    world, last = run.world, run.steps.stop
     first = _resume(run)
-    metrics = MetricsFile(run.work / "metrics.jsonl", first_step=first)
-    speed = Speed()
-    last = run.steps.stop
     steps = range(first, last)
-    with StopRequest() as stop, _progress(run, first) as bar:
-        for step, batch in zip(steps, run.batches(steps), strict=True):
+    meter = Meter(batch_size=run.batch_size, world=world, flops_per_image=run.flops_per_image)
+    states = StateWriter(_states(run), rank=world.rank, size=world.size)
+    log = RunLog(run.work, logs=run.logs, first_step=first, writes=world.is_first)
+    world.wait()  # the first process has removed what a killed run left
+    with StopRequest() as stop, log, states, _progress(run, first) as bar:
+        for step, batch in zip(steps, meter.waiting(run.batches(steps)), strict=True):
             # Now and then: keep the teacher as it is before this update.
             _keep_backbone(run, step)
 
-            # The update.
+            # The update. All processes learn how all of them fare.
             settings = run.schedules.at(step)
-            losses = _forward(run, batch, settings, step)
+            here = make_gradients(
+                run.method,
+                _parts(run, batch, step),
+                teacher_temperature=settings.teacher_temperature,
+                precision=functools.partial(autocast, world.device, precision=run.precision),
+            )
+            losses, stopping = _everyones(run, here, stop)
             _require_finite(run, losses, step=step, keys=batch.keys)
-            norms = update(run.method, run.optimizer, losses, settings, clip_norm=run.clip_norm)
+            norms = update(
+                run.method, run.optimizer, settings, clip_norm=run.clip_norm, norm_of_all=world.norm
+            )
 
             # Now and then: report.
-            speed.count(len(batch.keys))
+            meter.count_step()
             bar.update()
             if step % run.log_every == 0 or step == last - 1:
-                metrics.write(step, _row(losses, norms, settings))
-                bar.set_postfix_str(
-                    f"loss {losses.total.item():.3f}, {speed.images_per_second:.0f} images/s"
-                )
+                log.write(step, _row(losses, norms, settings))
+                speed = meter.lap()
+                log.write_speed(step, speed)
+                bar.set_postfix_str(f"loss {losses['loss']:.3f}, {speed.text}")
 
             # Now and then, at the end, and when asked to stop: save everything.
             done = step + 1
-            if done % run.checkpoint_every == 0 or done == last or stop.received:
-                save_state(
-                    _states(run), step=done, tensors=collect_state(run.method, run.optimizer)
-                )
-            if stop.received and done < last:
-                logger.info("%s: saved step %d, ask to be requeued", stop.received, done)
+            if done % run.checkpoint_every == 0 or done == last or stopping:
+                states.save(done, _state(run))
+            if stopping and done < last:
+                states.wait()
+                world.wait()  # nobody leaves before all has been written
+                logger.info("%s: saved step %d, ask to be requeued", stop.received or "stop", done)
                 raise SystemExit(REQUEUE_EXIT_CODE)
     _keep_backbone(run, last)
-    _write_speed(run, speed)
+    world.wait()
 
 
-def update(
-    method: StudentTeacher,
-    optimizer: torch.optim.Optimizer,
-    losses: Losses,
-    settings: StepSettings,
-    *,
-    clip_norm: float,
-) -> dict[str, Tensor]:
-    """Backward, clip, AdamW, teacher; return the gradient norms before clipping."""
-    optimizer.zero_grad(set_to_none=True)
-    losses.total.backward()
-    norms = clip_gradients(method.student_parts, max_norm=clip_norm)
-    apply_settings(optimizer, settings)
-    optimizer.step()
-    update_teacher(method.teacher, method.student, momentum=settings.momentum)
-    return norms
+def final_state(work: Path, steps: range) -> Mapping[str, Tensor]:
+    """Open the state that a finished run left: the tensors of `collect_state`, whole."""
+    return open_state(work / "states", steps.stop)
 
 
 def kept_backbone(work: Path, step: int) -> Path:
@@ -138,32 +148,56 @@ def kept_backbone(work: Path, step: int) -> Path:
 
 def _resume(run: Training) -> int:
     """Restore the newest usable state; return the number of updates it has seen."""
-    newest = load_newest_state(_states(run))
-    if newest is None:
+    newest = newest_step(_states(run)) if run.world.is_first else None
+    step = run.world.from_first(-1 if newest is None else newest)
+    if step < 0:
         return run.steps.start
-    step, tensors = newest
-    restore_state(run.method, run.optimizer, tensors)
+    restore_state(run.method, run.optimizer, open_state(_states(run), step))
     logger.info("continuing at step %d of %d", step, run.steps.stop)
     return step
 
 
-def _forward(run: Training, batch: MultiCropBatch, settings: StepSettings, step: int) -> Losses:
-    with autocast(run.device, precision=run.precision):
-        losses: Losses = run.method(
-            make_views(batch, run.masks(step), device=run.device),
-            teacher_temperature=settings.teacher_temperature,
-            generator=generator(run.seed, "stochastic depth", step),
+def _parts(run: Training, batch: MultiCropBatch, step: int) -> list[Part]:
+    """Cut this process's share of a batch into what the student sees at once."""
+    share = run.world.share(run.batch_size)
+    masks = run.masks(step)
+    parts = []
+    for start in range(0, len(share), run.images_at_once):
+        here = range(start, start + run.images_at_once)
+        images = share[here.start : here.stop]
+        views = make_views(
+            batch.of_images(here),
+            masks.of_images(images, num_images=run.batch_size),
+            device=run.world.device,
         )
-    return losses
+        source = functools.partial(generator, run.seed, "stochastic depth", step)
+        depth = DepthSource(generator=source, group_size=run.depth_group, images=images)
+        parts.append(Part(views=views, depth=depth))
+    return parts
 
 
-def _require_finite(run: Training, losses: Losses, *, step: int, keys: Sequence[str]) -> None:
-    if torch.isfinite(losses.total):
+def _everyones(run: Training, here: Losses, stop: StopRequest) -> tuple[dict[str, float], bool]:
+    """Return the losses of the whole batch, and whether any process was asked to stop."""
+    values = {"loss": here.total, **here.terms}
+    asked = here.total.new_tensor(float(stop.received is not None))
+    *means, stopping = run.world.mean(torch.stack([*values.values(), asked])).tolist()
+    return dict(zip(values, means, strict=True)), stopping > 0
+
+
+def _require_finite(
+    run: Training, losses: Mapping[str, float], *, step: int, keys: Sequence[str]
+) -> None:
+    if torch.tensor(losses["loss"]).isfinite():
         return
-    terms = {name: term.item() for name, term in losses.terms.items()}
+    terms = {name: value for name, value in losses.items() if name != "loss"}
     dump = run.work / f"nonfinite-step-{step:07d}.json"
-    content = {"step": step, "terms": {k: repr(v) for k, v in terms.items()}, "keys": list(keys)}
-    dump.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    everyones = [
+        key for text in run.world.gather_texts(json.dumps(keys)) for key in json.loads(text)
+    ]
+    content = {"step": step, "terms": {k: repr(v) for k, v in terms.items()}, "keys": everyones}
+    if run.world.is_first:
+        dump.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    run.world.wait()  # or `torchrun` ends the first process before it has written
     values = ", ".join(f"{name} {value:g}" for name, value in terms.items())
     raise NonFiniteLossError(
         f"the loss is not finite at step {step} ({values}); the keys of its images are in {dump}: "
@@ -174,30 +208,35 @@ def _require_finite(run: Training, losses: Losses, *, step: int, keys: Sequence[
 def _keep_backbone(run: Training, step: int) -> None:
     if step not in run.kept_steps:
         return
-    path = kept_backbone(run.work, step)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    save_backbone(run.method.teacher.backbone, partial, metadata={"step": step})
-    partial.replace(path)
+    backbone = run.method.teacher.backbone
+    tensors = {name: whole(tensor) for name, tensor in backbone.state_dict().items()}
+    if run.world.is_first:
+        path = kept_backbone(run.work, step)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        write_tensors(tensors, partial, header={"step": step, "model": backbone.settings})
+        partial.replace(path)
 
 
-def _row(losses: Losses, norms: Mapping[str, Tensor], settings: StepSettings) -> dict[str, float]:
+def _state(run: Training) -> dict[str, Tensor]:
+    tensors = collect_state(run.method, run.optimizer)
+    return shards_at_hand(tensors, is_first=run.world.is_first)
+
+
+def _row(
+    losses: Mapping[str, float], norms: Mapping[str, Tensor], settings: StepSettings
+) -> dict[str, float]:
     return {
-        "loss": losses.total.item(),
-        **{name: term.item() for name, term in losses.terms.items()},
+        **losses,
         **{f"gradient_norm_{name}": norm.item() for name, norm in norms.items()},
         **dataclasses.asdict(settings),
     }
 
 
 def _progress(run: Training, first: int) -> "tqdm[Never]":
-    return tqdm(total=run.steps.stop, initial=first, desc="train", unit="step", disable=None)
+    hidden = None if run.world.is_first else True  # None: shown on a terminal
+    return tqdm(total=run.steps.stop, initial=first, desc="train", unit="step", disable=hidden)
 
 
 def _states(run: Training) -> Path:
     return run.work / "states"
-
-
-def _write_speed(run: Training, speed: Speed) -> None:
-    content = json.dumps({"images_per_second": speed.images_per_second})
-    (run.work / "speed.json").write_text(content + "\n", encoding="utf-8")

@@ -1,13 +1,14 @@
 """AdamW, its parameter groups, and gradient clipping per submodule."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from franca.ssl.ema import at_hand
 from franca.train.schedules import StepSettings
 
 _BLOCK = re.compile(r"(?:^|\.)blocks\.(?:\d+\.)?(\d+)\.")
@@ -112,13 +113,26 @@ def apply_settings(optimizer: torch.optim.Optimizer, settings: StepSettings) -> 
 
 
 def clip_gradients(
-    submodules: Mapping[str, nn.Module], *, max_norm: float
+    submodules: Mapping[str, nn.Module],
+    *,
+    max_norm: float,
+    norm_of_all: Callable[[Tensor], Tensor] = lambda norms: norms,
 ) -> dict[str, Float[Tensor, ""]]:
     """Clip the gradient norm of each submodule on its own; return the norms before clipping.
 
     Separate clipping keeps a burst in one head from shrinking the step of the backbone.
+
+    Args:
+        submodules: parameters that have no gradient are left out.
+        max_norm: of each submodule.
+        norm_of_all: from the norms at hand to those of all processes; one call for all submodules.
     """
-    return {
-        name: nn.utils.clip_grad_norm_(list(submodule.parameters()), max_norm, foreach=True)
+    gradients = {
+        name: [at_hand(p.grad) for p in submodule.parameters() if p.grad is not None]
         for name, submodule in submodules.items()
     }
+    here = [nn.utils.get_total_norm(grads, foreach=True) for grads in gradients.values()]
+    norms = norm_of_all(torch.stack(here))
+    for grads, factor in zip(gradients.values(), max_norm / (norms + 1e-6), strict=True):
+        torch._foreach_mul_(grads, factor.clamp(max=1.0))
+    return dict(zip(gradients, norms, strict=True))

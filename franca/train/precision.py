@@ -1,7 +1,7 @@
-"""Arithmetic of the forward pass: fp32 throughout, or bf16 autocast of the backbones.
+"""Arithmetic of the forward pass: fp32 throughout, or bf16 autocast of backbones and heads' MLPs.
 
-Heads, Sinkhorn-Knopp and losses stay in fp32 in both modes (`franca.ssl` switches autocast off
-around them); parameters, gradients and the optimiser are always fp32.
+Embeddings, prototypes, logits, Sinkhorn-Knopp and losses are fp32 in both modes (they switch
+autocast off); parameters, gradients and the optimiser are always fp32.
 """
 
 from contextlib import AbstractContextManager, nullcontext

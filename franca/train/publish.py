@@ -18,7 +18,7 @@ from torch import Tensor
 
 from franca.config.pretrain import Recipe
 from franca.train.checkpoint import file_sha256, write_state
-from franca.train.quarantine import read_quarantine
+from franca.train.quarantine import read_quarantine, read_run_quarantine
 
 CHECKPOINTS = "checkpoints"
 MANIFEST = "manifest.json"
@@ -59,7 +59,7 @@ def publish_checkpoints(
 def publish_records(output: Path, *, recipe: Recipe, runs: Sequence[Path]) -> None:
     """Write the recipe, and the metrics and quarantine of runs on end, given their work folders."""
     (output / METRICS).write_bytes(b"".join((work / METRICS).read_bytes() for work in runs))
-    reasons = {row["key"]: row for work in runs for row in read_quarantine(work / QUARANTINE)}
+    reasons = {row["key"]: row for work in runs for row in read_run_quarantine(work)}
     _write_json(output / QUARANTINE, [reasons[key] for key in sorted(reasons)])
     _write_json(output / RECIPE, recipe.model_dump(mode="json"))
 

@@ -37,8 +37,18 @@ class RecordingBatches:
         partial.replace(self._path)
 
 
+def quarantine_file(work: Path, *, rank: int) -> Path:
+    """Return where one of the processes of a run records what it met."""
+    return work / f"quarantine-{rank}.json"
+
+
+def read_run_quarantine(work: Path) -> list[dict[str, str]]:
+    """Return the images that all processes of a run recorded, also in earlier starts."""
+    return [row for file in sorted(work.glob("quarantine-*.json")) for row in read_quarantine(file)]
+
+
 def read_quarantine(path: Path) -> list[dict[str, str]]:
-    """Return the recorded images of a run and of those that it continues."""
+    """Return the recorded images of a file; none if it is not there."""
     if not path.exists():
         return []
     rows: list[dict[str, str]] = json.loads(path.read_text(encoding="utf-8"))

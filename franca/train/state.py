@@ -10,7 +10,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from franca.ssl.ema import at_hand
 from franca.ssl.student_teacher import StudentTeacher
+from franca.train.distributed import deal_out, is_sharded
 
 State = Mapping[str, Tensor]
 """What `collect_state` returns."""
@@ -28,14 +30,37 @@ def collect_state(method: StudentTeacher, optimizer: torch.optim.Optimizer) -> d
     return tensors
 
 
+def shards_at_hand(tensors: State, *, is_first: bool) -> dict[str, Tensor]:
+    """Return what this process writes: its shards; the first also what is not dealt out.
+
+    Args:
+        tensors: what `collect_state` returned.
+        is_first: whether this is the first process.
+    """
+    return {
+        name: at_hand(tensor) for name, tensor in tensors.items() if is_first or is_sharded(tensor)
+    }
+
+
+def restore_networks(method: StudentTeacher, tensors: State) -> None:
+    """Put back the networks of `collect_state`'s tensors, without the optimiser.
+
+    Raises:
+        ValueError: the tensors belong to another model.
+    """
+    _load(
+        method,
+        {name: tensors[name] for name in tensors if not name.startswith(_OPTIMIZER)},
+    )
+
+
 def restore_state(method: StudentTeacher, optimizer: torch.optim.Optimizer, tensors: State) -> None:
     """Put `collect_state`'s tensors back, exactly.
 
     Raises:
         ValueError: the tensors belong to another model.
     """
-    networks = {name: value for name, value in tensors.items() if not name.startswith(_OPTIMIZER)}
-    _load(method, networks)
+    restore_networks(method, tensors)
     restore_moments(method, optimizer, tensors)
 
 
@@ -53,9 +78,7 @@ def load_teacher(method: StudentTeacher, tensors: State, *, with_heads: bool) ->
     for part in method.student_parts if with_heads else ("backbone",):
         prefix = f"teacher.{part}."
         weights = {
-            name.removeprefix(prefix): value
-            for name, value in tensors.items()
-            if name.startswith(prefix)
+            name.removeprefix(prefix): tensors[name] for name in tensors if name.startswith(prefix)
         }
         for networks in (method.student, method.teacher):
             _load(networks.get_submodule(part), weights)
@@ -72,15 +95,24 @@ def restore_moments(
             if (key := f"{_OPTIMIZER}{moment}.{name}") in tensors
         }
         if moments and moments["exp_avg"].shape == parameter.shape:
-            # The fused AdamW wants the step count beside its parameter, on the same device.
             optimizer.state[parameter] = {
-                moment: tensor.to(parameter.device, copy=True) for moment, tensor in moments.items()
+                # The fused AdamW wants the step count beside its parameter, on the same device.
+                moment: tensor.to(parameter.device, copy=True)
+                if moment == "step"
+                else deal_out(tensor.clone(), like=parameter)
+                for moment, tensor in moments.items()
             }
 
 
 def _load(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    own = module.state_dict()
     try:
-        module.load_state_dict(weights)
+        module.load_state_dict(
+            {
+                name: deal_out(tensor, like=own[name]) if name in own else tensor
+                for name, tensor in weights.items()
+            }
+        )
     except RuntimeError as error:
         raise ValueError(
             f"the training state does not fit the model in the parameters ({error}): "

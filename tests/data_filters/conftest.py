@@ -1,7 +1,9 @@
 """Images and tables that the tests of the data half are made of."""
 
+import hashlib
 import io
 import itertools
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,8 @@ import pytest
 from PIL import Image
 
 from data_filters.base import RuleFilter
-from data_filters.io.parquet import write_rows
-from data_filters.metadata.judge import judged_sql
+from data_filters.io.parquet import scan_sql, write_rows
+from data_filters.metadata.judge import declare_functions, judged_sql, named_rules, verdicts
 from data_filters.records import METADATA, content_id
 
 SHARED = Path(__file__).parents[2] / ".." / "shared" / "data"
@@ -97,10 +99,13 @@ def judge(metadata_part) -> Callable[..., list[tuple[str, str] | None]]:
         filters: RuleFilter | Sequence[RuleFilter], rows: Sequence[Mapping[str, Any]]
     ) -> list[tuple[str, str] | None]:
         chain = [filters] if isinstance(filters, RuleFilter) else list(filters)
-        query = judged_sql([metadata_part(rows)], chain)
+        rules = named_rules(chain)
+        query = judged_sql(f"SELECT * FROM {scan_sql([metadata_part(rows)])}", rules)
         with duckdb.connect() as connection:
-            verdicts = connection.sql(f"SELECT verdict FROM ({query}) ORDER BY row").fetchall()
-        return [None if v is None else (v["filter"], v["reason"]) for (v,) in verdicts]
+            declare_functions(connection, chain)
+            judged = connection.sql(f"{query} ORDER BY row").to_arrow_table().combine_chunks()
+        found = verdicts(judged.to_batches()[0], rules).to_pylist()
+        return [None if v["kept"] else (v["filter"], v["reason"]) for v in found]
 
     return judge
 
@@ -108,7 +113,6 @@ def judge(metadata_part) -> Callable[..., list[tuple[str, str] | None]]:
 @pytest.fixture
 def huggingface_parquet(tmp_path) -> Callable[..., Path]:
     """Write a file in Hugging Face layout, class names in the schema's metadata."""
-    import json
 
     def write(name: str, images: Sequence[bytes | None], labels: Sequence[int]) -> Path:
         names = ["n01 ball", "n02 cube", "n03 cone"]
@@ -129,3 +133,101 @@ def huggingface_parquet(tmp_path) -> Callable[..., Path]:
         return file
 
     return write
+
+
+def _pinned(file: Path) -> dict[str, str]:
+    return {"file": str(file), "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+
+
+@pytest.fixture(scope="session")
+def pinned() -> Callable[[Path], dict[str, str]]:
+    """Name a file as parameters do: with its digest."""
+    return _pinned
+
+
+@pytest.fixture(scope="session")
+def tiny_clip(tmp_path_factory) -> dict[str, str]:
+    """A CLIP of some thousand parameters, random weights, as the parameters name one."""
+    from data_filters.models.torchvision_shim import ensure_torchvision
+
+    ensure_torchvision()
+    import open_clip
+    import torch
+    from safetensors.torch import save_file
+
+    folder = tmp_path_factory.mktemp("clip")
+    config = {
+        "embed_dim": 16,
+        "vision_cfg": {
+            "image_size": 32,
+            "layers": 2,
+            "width": 32,
+            "patch_size": 8,
+            "head_width": 16,
+        },
+        "text_cfg": {
+            "context_length": 16,
+            "vocab_size": 49408,
+            "width": 32,
+            "heads": 2,
+            "layers": 1,
+        },
+    }
+    (folder / "tiny-clip.json").write_text(json.dumps(config))
+    open_clip.add_model_config(folder / "tiny-clip.json")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = open_clip.create_model("tiny-clip")
+    save_file(model.state_dict(), folder / "tiny-clip.safetensors")
+    weights = _pinned(folder / "tiny-clip.safetensors")
+    return {"kind": "open_clip", "model": str(folder / "tiny-clip.json"), **weights}
+
+
+def _onnx(folder: Path, node: Any, initializers: Sequence[Any], shape: list[Any]) -> dict[str, Any]:
+    """Write a graph of one operator on images of 16 pixels, and name it as parameters do."""
+    from onnx import TensorProto, helper, save
+
+    graph = helper.make_graph(
+        [node],
+        "graph",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, 16, 16])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["batch", *shape])],
+        list(initializers),
+    )
+    opset = [helper.make_opsetid("", 18)]
+    save(helper.make_model(graph, opset_imports=opset, ir_version=9), folder / "graph.onnx")
+    return {
+        "kind": "onnx",
+        **_pinned(folder / "graph.onnx"),
+        "size": 16,
+        "resize": 16,
+        "mean": (0.0, 0.0, 0.0),
+        "std": (255.0, 255.0, 255.0),
+        "channels": "rgb",
+        "layout": "nchw",
+        "output": "output",
+    }
+
+
+@pytest.fixture(scope="session")
+def tiny_onnx(tmp_path_factory) -> dict[str, Any]:
+    """A graph that returns the mean of each channel: what it must say is known."""
+    pytest.importorskip("onnx")
+    from onnx import TensorProto, helper
+
+    node = helper.make_node("ReduceMean", ["images", "axes"], ["output"], keepdims=0)
+    axes = helper.make_tensor("axes", TensorProto.INT64, [2], [2, 3])
+    return _onnx(tmp_path_factory.mktemp("means"), node, [axes], [3])
+
+
+@pytest.fixture(scope="session")
+def thumbnail_onnx(tmp_path_factory) -> dict[str, Any]:
+    """A graph that returns a thumbnail of 4x4 pixels: copies are close, other pictures are not."""
+    pytest.importorskip("onnx")
+    from onnx import helper
+
+    node = helper.make_node(
+        "AveragePool", ["images"], ["output"], kernel_shape=[4, 4], strides=[4, 4]
+    )
+    graph = _onnx(tmp_path_factory.mktemp("thumbnail"), node, [], [3, 4, 4])
+    return {**graph, "mean": (128.0, 128.0, 128.0), "std": (64.0, 64.0, 64.0)}

@@ -25,5 +25,6 @@ def test_a_row_id_is_128_bits_and_never_changes():
 
 
 def test_metadata_verdicts_name_rows_by_position():
-    assert METADATA_VERDICT.names == ["part", "row", *VERDICT.names]
-    assert set(METADATA_VERDICT.names[:3]) <= set(METADATA.names)
+    assert METADATA_VERDICT.names == ["part", "row", "kept", "filter", "reason", "broken"]
+    assert set(METADATA_VERDICT.names[:2]) <= set(METADATA.names)
+    assert set(METADATA_VERDICT.names[2:5]) <= set(VERDICT.names)

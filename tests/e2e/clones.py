@@ -47,7 +47,8 @@ class Clone:
     def planned_by_snakemake(self):
         """The stages that Snakemake would run now."""
         table = re.findall(r"^(\w+) +\d+$", self.snakemake("--dry-run").stdout, re.MULTILINE)
-        return {rule.removesuffix("_checkpoint") for rule in table} - {"all", "total"}
+        parts = {f"{stage.name}_{stage.fan_out}": stage.name for stage in STAGES if stage.fan_out}
+        return {parts.get(rule, rule) for rule in table} - {"all", "total"}
 
     def changed_for_dvc(self):
         """The stages whose inputs DVC sees changed now, and what hangs on them."""

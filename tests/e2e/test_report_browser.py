@@ -29,7 +29,8 @@ def pages(tmp_path_factory):
     inputs = make_run(root / "run")
     baseline = make_run(root / "baseline", variant="dinov2")
     cfg = Report(
-        max_gallery_images=6, max_dropped_images=2, max_sample_images=3, thumbnail_side=64, dpi=50,
+        max_gallery_images=6, max_dropped_images=2, max_dropped_rows=1, max_sample_images=3,
+        thumbnail_side=64, dpi=50,
         main_metrics=METRICS,
     )  # fmt: skip
     (root / "report").mkdir()

@@ -36,5 +36,5 @@ def test_each_stage_allows_its_own_rules_only():
         if name == "params":
             continue
         allowed = entry["cmd"].split("--allowed-rules ")[1].split(" --config")[0].split()
-        assert allowed == ([name, f"{name}_checkpoint"] if BY_NAME[name].fan_out else [name])
+        assert allowed == ([name, f"{name}_{part}"] if (part := BY_NAME[name].fan_out) else [name])
         assert not any("persist" in str(out) for out in entry["outs"])

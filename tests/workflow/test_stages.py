@@ -44,6 +44,8 @@ def test_run_takes_what_the_table_promises(stage):
     expected = {"seed", "inputs", "output", "work", *stage.shared}
     if stage.fan_out:
         expected.add(stage.fan_out)
+    if stage.trains:
+        expected.add("logs")
     keywords = {
         name
         for name, parameter in inspect.signature(run).parameters.items()
@@ -55,14 +57,31 @@ def test_run_takes_what_the_table_promises(stage):
 def test_no_place_knows_a_stage_that_the_table_does_not():
     base = set(params.read(ROOT / "params.yaml")["base"]) - {"seed", "evaluation_sets"}
     dvc = set(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]) - {"params"}
-    rules = set(re.findall(r"^rule (\w+):", RULES, re.M)) - {"evaluate_checkpoint"}
+    parts = {f"{stage.name}_{stage.fan_out}" for stage in STAGES if stage.fan_out}
+    rules = set(re.findall(r"^rule (\w+):", RULES, re.M)) - parts
     assert base == dvc == rules == set(BY_NAME)
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_gather_takes_what_run_takes_but_all_parts(stage):
+    module = importlib.import_module(f"{stage.package}.stages.{stage.name}")
+    assert hasattr(module, "gather") == bool(stage.fan_out)
+    if stage.fan_out:
+        run, gather = (list(inspect.signature(f).parameters) for f in (module.run, module.gather))
+        assert set(gather) == set(run) - {stage.fan_out} | {"parts"}
 
 
 def test_needs_point_backwards():
     for position, stage in enumerate(STAGES):
         earlier = {other.name for other in STAGES[:position]}
         assert set(stage.needs) <= earlier, stage.name
+
+
+def test_groups_read_groups_of_stages_that_have_them():
+    for stage in STAGES:
+        assert set(stage.by_group) <= set(stage.needs), stage.name
+        assert all(BY_NAME[name].fan_out == "group" for name in stage.by_group), stage.name
+        assert not stage.by_group or stage.fan_out == "group"
 
 
 def test_data_stages_do_not_depend_on_the_variant():

@@ -5,8 +5,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from data_filters.config import Thresholds, layout_of
-from data_filters.sources.kinds import UrlTable
+from data_filters.source_kinds import UrlTable
 from workflow.plan.published import ANSWERING, PASSING, SOURCES, STORED_BYTES, Source
+from workflow.plan.rates import COPY, RATES, Rate
 
 Range = tuple[float, float]
 """Least and largest; equal where nothing is uncertain."""
@@ -17,7 +18,7 @@ _ALL: Range = (1.0, 1.0)
 # of 128, 256, 256 and 64 bits and a float; a listed path, and the entries of a packed image in
 # index, manifest and ledger, are estimates.
 _VERDICT_BYTES = 8.3
-_SIGNATURE_BYTES = 92
+_SIGNATURE_BYTES = 100
 _LISTED_BYTES = 100
 _PACKED_BYTES = 400
 
@@ -95,6 +96,25 @@ def data_plan(parameters: Any, source: Source) -> DataPlan:
             "pack_shards": times(arrived, image_bytes + _PACKED_BYTES),
         },
     )
+
+
+def rates(plan: DataPlan) -> dict[str, Rate]:
+    """Measured speed of each data stage: images of a local source are copied, not fetched."""
+    return {**RATES, "download_images": COPY} if plan.fetched is None else dict(RATES)
+
+
+def core_hours(plan: DataPlan) -> dict[str, Range]:
+    """Hours of one core that each data stage takes, by the measured rates."""
+    amounts: dict[str, Range] = {
+        "rows": (plan.rows, plan.rows),
+        "attempts": plan.attempted,
+        "images": plan.arrived,
+        "bytes": times(plan.arrived, plan.image_bytes),
+    }
+    return {
+        name: times(amounts[rate.unit], 1 / rate.per_second / 3600)
+        for name, rate in rates(plan).items()
+    }
 
 
 def times(values: Range, factor: float) -> Range:

@@ -2,14 +2,15 @@
 
 from typing import Any
 
-from workflow.plan.data import DataPlan, Range, data_plan, known_source, times
+from franca.models.gpus import Gpu
+from workflow.plan.data import DataPlan, Range, core_hours, data_plan, known_source, rates, times
 from workflow.plan.published import (
     ANSWERING,
     FETCHED_PER_SECOND,
     PAPER_GPU,
     PAPER_GPU_HOURS,
-    Gpu,
 )
+from workflow.plan.rates import MACHINE, Rate
 from workflow.plan.text import between, count, digits, note, scaled, share, table
 from workflow.plan.training import USABLE, Phase, fewest_gpus, memory, phases, published_bytes
 
@@ -40,6 +41,7 @@ def describe(
         compared,
         _memory(parts, gpu=gpu, num_gpus=num_gpus),
         _data(parameters),
+        _work(parameters),
         _storage(parameters),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block)
@@ -88,7 +90,7 @@ def _training(parts: list[Phase], *, gpu: Gpu, num_gpus: int, utilisation: float
         *table(rows),
         *note(
             f"On {num_gpus} x {gpu.name} at {utilisation:.0%} of {gpu.peak / 1e12:.0f} TFLOP/s "
-            "(bf16; heads, in fp32, at the same rate), with nothing lost to reading or waiting. "
+            "(bf16; logits, in fp32, at the same rate), with nothing lost to reading or waiting. "
             "Counted: matrix products and convolutions, without what stochastic depth skips, of "
             "the teacher forward and the student forward and backward; "
             f"{step.num_local} local crops; heads on CLS tokens and masked patches "
@@ -138,9 +140,9 @@ def _memory(parts: list[Phase], *, gpu: Gpu, num_gpus: int) -> list[str]:
     return [
         *table(rows),
         *note(
-            "State: weights, gradients, two moments and teacher in fp32. Working: the student's "
-            "backbone in bf16, prototypes in fp32. Targets: the teacher's logits, twice. An "
-            f"estimate, without recomputation: sharded, all fits into {USABLE:.0%} of "
+            "State: weights, gradients, two moments and teacher in fp32. Working: the student "
+            "but for its prototypes in bf16, those in fp32. Targets: the teacher's logits, twice. "
+            f"An estimate, without recomputation: sharded, all fits into {USABLE:.0%} of "
             f"{gpu.memory / _GIGA:.0f} GB {fits}."
         ),
     ]
@@ -174,6 +176,42 @@ def _network(plan: DataPlan, fetched: Range, *, image_bytes: float) -> list[str]
         f"{between(*days, 'days')} at 10 Gbit/s and {between(*machine_days, 'days')} of a machine "
         f"at {count(FETCHED_PER_SECOND)} addresses a second (img2dataset, 16 cores)."
     )
+
+
+def _work(parameters: Any) -> list[str]:
+    """Core-hours and memory of the data stages; nothing where the source's size is unknown."""
+    source = known_source(parameters)
+    if source is None:
+        return []
+    plan = data_plan(parameters, source)
+    hours = core_hours(plan)
+    groups = parameters.fetch_metadata.groups
+    rows = [["work of the data stages", "a core, a second", "core-hours", "MB a job"]]
+    rows += [
+        [
+            name,
+            _speed(rate),
+            between(*hours[name], ""),
+            digits(rate.megabytes),
+        ]
+        for name, rate in rates(plan).items()
+    ]
+    total = (sum(low for low, _ in hours.values()), sum(high for _, high in hours.values()))
+    rows.append(["all", "", between(*total, ""), ""])
+    return [
+        *table(rows),
+        *note(
+            f"In {groups} groups, each a job of one core; gathering and pack_shards are one job. "
+            f"Rates and memory: our benchmarks (docs/log.md), {MACHINE}; downloading: img2dataset "
+            "on the loopback, bound by the network elsewhere. Comparing signatures comes on top."
+        ),
+    ]
+
+
+def _speed(rate: Rate) -> str:
+    if rate.unit == "bytes":
+        return scaled(rate.per_second, "B")
+    return f"{scaled(rate.per_second, '')} {rate.unit}"
 
 
 def _storage(parameters: Any) -> list[str]:

@@ -4,30 +4,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-
-@dataclass(frozen=True, kw_only=True)
-class Gpu:
-    """A GPU.
-
-    Attributes:
-        name: as its maker writes it.
-        peak: bf16 operations per second, dense.
-        memory: bytes.
-    """
-
-    name: str
-    peak: float
-    memory: float
-
-
-# NVIDIA's data sheets, SXM.
-GPUS: Final = MappingProxyType(
-    {
-        "h100": Gpu(name="H100", peak=989e12, memory=80e9),
-        "h200": Gpu(name="H200", peak=989e12, memory=141e9),
-        "a100": Gpu(name="A100", peak=312e12, memory=80e9),
-    }
-)
+from franca.models.gpus import GPUS
 
 PAPER_GPU: Final = GPUS["h100"]
 # Franca (arXiv 2507.14137), Table 8, by scale and variant; its DINOv2 baselines were fine-tuned for

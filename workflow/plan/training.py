@@ -1,15 +1,13 @@
 """The training stages of a run: operations, memory and time."""
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from franca.config.pretrain import Head, Recipe
-from franca.heads.cost import HeadStack
-from franca.models.archs import ARCHS
+from franca.config.pretrain import Recipe
+from franca.models.gpus import Gpu
 from franca.ssl.cost import Step
-from workflow.plan.published import Gpu
+from franca.train.cost import step_cost
 
 _FP32 = 4  # bytes
 USABLE = 0.9
@@ -148,25 +146,6 @@ def published_bytes(parameters: Any) -> dict[str, float]:
 
 
 def _phase(name: str, recipe: Recipe, *, steps: int) -> Phase:
-    return Phase(name=name, step=_step(recipe), steps=steps, batch_size=recipe.global_batch_size)
-
-
-def _step(recipe: Recipe) -> Step:
-    model, augment, masking = recipe.model, recipe.augment, recipe.masking
-    arch = dataclasses.replace(ARCHS[model.arch], image_size=augment.global_crops.size)
-    return Step(
-        arch=arch,
-        registers=model.registers,
-        drop_path=model.drop_path,
-        precision=recipe.run.precision,
-        dino_head=_stack(recipe.dino_head, dim=arch.width),
-        ibot_head=_stack(recipe.ibot_head, dim=arch.width),
-        global_size=augment.global_crops.size,
-        local_size=augment.local_crops.size,
-        num_local=augment.local_crops.count,
-        masked_share=masking.probability * sum(masking.ratio) / 2,
+    return Phase(
+        name=name, step=step_cost(recipe), steps=steps, batch_size=recipe.global_batch_size
     )
-
-
-def _stack(head: Head, *, dim: int) -> HeadStack:
-    return HeadStack(dim=dim, **head.model_dump(exclude={"normalization"}))

@@ -4,7 +4,7 @@ import sys
 
 from workflow.params import (
     ParameterError,
-    checkpoint_names,
+    part_names,
     read,
     resolve,
     select,
@@ -41,6 +41,7 @@ except ParameterError as error:
 wildcard_constraints:
     variant="|".join(PARAMETERS),
     checkpoint=r"[a-z]+(-\d+)?",
+    group=r"group-\d+",
 
 
 def receipt(stage, variant="{variant}"):

@@ -27,7 +27,7 @@ rule evaluate:
     input:
         lambda wildcards: [
             evaluated_checkpoint(name).format(variant=wildcards.variant)
-            for name in checkpoint_names(PARAMETERS[wildcards.variant])
+            for name in part_names(BY_NAME["evaluate"], PARAMETERS[wildcards.variant])
         ],
     output:
         receipt("evaluate"),

@@ -1,6 +1,18 @@
 # From shards to a trained backbone and the map that removes position from its patch features.
 
 
+def trained_by(stage):
+    """As many processes as a profile says (`set-resources: pretrain: processes`)."""
+    command = f"{stage} --scale {SCALE} --variant {{wildcards.variant}}"
+    several = (
+        "torchrun --standalone --nproc-per-node {resources.processes}"
+        " --signals-to-handle SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1 --no-python franca"
+    )
+    return (
+        f"if [ {{resources.processes}} -gt 1 ]; then {several} {command}; else franca {command}; fi"
+    )
+
+
 rule pretrain:
     input:
         **receipts_needed_by("pretrain"),
@@ -12,10 +24,11 @@ rule pretrain:
     threads: 2
     resources:
         mem_mb=6000,
+        processes=1,
     message:
         "Pretraining ({wildcards.variant})"
     shell:
-        f"franca pretrain --scale {SCALE} --variant {{wildcards.variant}}"
+        trained_by("pretrain")
 
 
 rule finetune_highres:
@@ -29,10 +42,11 @@ rule finetune_highres:
     threads: 2
     resources:
         mem_mb=6000,
+        processes=1,
     message:
         "Fine-tuning at high resolution ({wildcards.variant})"
     shell:
-        f"franca finetune_highres --scale {SCALE} --variant {{wildcards.variant}}"
+        trained_by("finetune_highres")
 
 
 rule rasa:

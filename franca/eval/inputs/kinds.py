@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from franca.eval.benchmark import Benchmark, Kind, NoveltyInputs
 from franca.eval.inputs.sets import EvaluationSets, Prepared
@@ -60,10 +61,22 @@ def _novelty(sets: EvaluationSets, name: str) -> Prepared:
     )
 
 
+def _pairs(sets: EvaluationSets, name: str, *, raw: bool) -> Prepared:
+    images = sets.paired(name)
+    return Prepared(
+        load=lambda: sets.store.pairs(images, raw=raw),
+        digest=images.digest,
+        images=len(images),
+        bytes=sets.store.pair_bytes(len(images)),
+    )
+
+
 KINDS: dict[Kind, KindOfInputs] = {
     "classification": KindOfInputs("classification", _classification),
     "segmentation": KindOfInputs("segmentation", _segmentation),
     "novelty": KindOfInputs("novel", _novelty),
+    "pairs": KindOfInputs("pairs", partial(_pairs, raw=False)),
+    "raw_pairs": KindOfInputs("pairs", partial(_pairs, raw=True)),
 }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from franca.config.evaluation_sets import EvaluationSet
 from franca.eval.datasets import LabelledImages, SegmentationImages, open_labelled
+from franca.eval.inputs.pairs import PairImages, open_pairs
 from franca.eval.store import FeatureStore
 
 
@@ -74,6 +75,11 @@ class EvaluationSets:
         """Open a split of a segmentation set."""
         split, limit = _split(self.declared(name), test=test)
         return SegmentationImages(self.root(name), split=split, limit=limit)
+
+    def paired(self, name: str) -> PairImages:
+        """Open the scored pairs of a set."""
+        split, limit = _split(self.declared(name), test=True)
+        return open_pairs(self.declared(name).format, self.root(name), split=split, limit=limit)
 
 
 def _split(declared: EvaluationSet, *, test: bool) -> tuple[str, int | None]:

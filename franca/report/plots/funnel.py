@@ -1,12 +1,14 @@
-"""The funnel of the filters: how many entered each, how many left."""
+"""The funnel of the filters: how many entered each, how many left; and what each does alone."""
 
 from collections.abc import Sequence
 
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
-from franca.report.figures import FAINT, INK, MUTED, RULE, SERIES, WIDTH, new, themed
-from franca.report.funnel import Step
-from franca.report.numbers import MINUS, count
+from franca.report.figures import FAINT, INK, MUTED, PAPER, RULE, SERIES, WIDTH, new, themed
+from franca.report.funnel import Effects, Step
+from franca.report.numbers import MINUS, count, share
 
 
 @themed
@@ -31,4 +33,38 @@ def draw_funnel(steps: Sequence[Step]) -> Figure:
     axes.set(xlim=(0, widest * 1.42), ylim=(len(steps) - 0.5, -0.6), xticks=[])
     axes.grid(visible=False)
     axes.spines[["bottom", "left"]].set_visible(False)
+    return figure
+
+
+@themed
+def draw_effects(effects: Effects) -> Figure:
+    """Draw what each filter would drop alone (pale), drops in sequence, and only it drops (dark).
+
+    Beside it, the share of what one filter (row) would drop that another (column) would as well.
+    """
+    names = [effect.filter for effect in effects.filters]
+    rows = range(len(names))
+    figure = new(WIDTH, 0.36 * len(names) + 1.3)
+    bars, matrix = figure.subplots(1, 2, width_ratios=(1.15, 1))
+    series = (("alone", FAINT, 0.72), ("in_sequence", SERIES[5], 0.46), ("only", SERIES[0], 0.2))
+    for name, colour, height in series:
+        values = [getattr(effect, name) / max(effects.rows, 1) for effect in effects.filters]
+        bars.barh(rows, values, color=colour, height=height, label=name.replace("_", " "))
+    bars.set_yticks(rows, names, color=INK)
+    bars.set(ylim=(len(names) - 0.4, -0.6), title="Rows dropped", xlabel="share of all rows")
+    bars.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    bars.grid(visible=False, axis="y")
+    bars.legend(loc="lower right")
+    cells = [[n / max(effect.alone, 1) for n in effect.overlap] for effect in effects.filters]
+    matrix.imshow(cells, cmap=LinearSegmentedColormap.from_list("share", [PAPER, SERIES[5]]))
+    for row, effect in enumerate(effects.filters):
+        for column, number in enumerate(effect.overlap):
+            if number:
+                text = share(number, effect.alone)
+                matrix.text(column, row, text, ha="center", va="center", fontsize=6, color=INK)
+    matrix.set_xticks(rows, names, rotation=40, ha="right")
+    matrix.set_yticks(rows, [])
+    matrix.set(title="Of these, also dropped by")
+    matrix.tick_params(length=0)
+    matrix.grid(visible=False)
     return figure

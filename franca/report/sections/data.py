@@ -1,4 +1,4 @@
-"""Chapter: the funnel of the filters, and what was kept and dropped, seen."""
+"""Chapter: the funnel of the filters, each filter alone, and what was kept and dropped, seen."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,6 +7,7 @@ from franca.report.blocks import (
     Block,
     Cell,
     Column,
+    Fold,
     Gallery,
     Missing,
     Prose,
@@ -15,9 +16,9 @@ from franca.report.blocks import (
     Thumbnail,
 )
 from franca.report.figures import Figures
-from franca.report.funnel import Step
-from franca.report.plots.funnel import draw_funnel
-from franca.report.shards import Reason, StoredImage
+from franca.report.funnel import Effects, Step
+from franca.report.plots.funnel import draw_effects, draw_funnel
+from franca.report.shards import DroppedRow, Reason, StoredImage
 
 
 def build_data(
@@ -26,6 +27,8 @@ def build_data(
     dropped: Mapping[Reason, Sequence[StoredImage]],
     figures: Figures,
     *,
+    lost: Mapping[Reason, Sequence[DroppedRow]],
+    effects: Effects | None,
     side: int,
 ) -> Section:
     """Build the chapter.
@@ -35,9 +38,14 @@ def build_data(
         kept: Sample images of the final shards.
         dropped: Sample images that were dropped, by reason.
         figures: Where figures go.
+        lost: Sample rows that never became an image, by reason.
+        effects: What each metadata filter does beside the others.
         side: Long side of a thumbnail in pixels.
     """
     blocks = _show_funnel(funnel, figures)
+    if effects is not None and effects.filters:
+        blocks += _show_effects(effects, figures)
+    blocks += _show_lost(lost)
     caption = "Kept: images evenly spread over the final shards, with their captions."
     blocks += _gallery("kept", kept, side, caption)
     for (_, filter_, reason), images in dropped.items():
@@ -99,6 +107,63 @@ def _table(funnel: Sequence[Step]) -> Table:
             for step in funnel
         ),
     )
+
+
+def _show_effects(effects: Effects, figures: Figures) -> list[Block]:
+    """Each filter alone: which ones do the work, and which repeat another's."""
+    plot = figures.save(
+        draw_effects(effects),
+        name="filters-alone",
+        alt=f"Bars and overlaps of the {len(effects.filters)} filters of the metadata.",
+        caption=(
+            "Filters of the metadata, each against all rows. Left: what a filter would drop were "
+            "it the only one, what it drops in its place, and what no other filter drops. Right: "
+            "the share of what the row's filter would drop that the column's would drop as well."
+        ),
+    )
+    table = Table(
+        caption=f"The same in numbers, of {numbers.count(effects.rows)} rows. Without a filter, "
+        "as many rows more would be kept as only it drops.",
+        columns=(
+            Column(title="Filter"),
+            Column(title="Alone", numeric=True),
+            Column(title="In sequence", numeric=True),
+            Column(title="Only it", numeric=True),
+            Column(title="Share, alone", numeric=True),
+        ),
+        rows=tuple(
+            (
+                Cell(text=effect.filter),
+                Cell(text=numbers.count(effect.alone)),
+                Cell(text=numbers.count(effect.in_sequence)),
+                Cell(text=numbers.count(effect.only)),
+                Cell(text=numbers.share(effect.alone, effects.rows)),
+            )
+            for effect in effects.filters
+        ),
+    )
+    return [plot, table]
+
+
+def _show_lost(lost: Mapping[Reason, Sequence[DroppedRow]]) -> list[Block]:
+    """Rows that never became an image: an example or two of each reason."""
+    rows = [
+        (
+            Cell(text=reason.reason, note=f"{reason.filter}, {reason.stage}"),
+            Cell(text=row.url or numbers.NONE, note=row.detail),
+        )
+        for reason, examples in lost.items()
+        for row in examples
+    ]
+    if not rows:
+        return []
+    table = Table(
+        caption="The first rows of the ledger for each reason; a second line is what the reason "
+        "refers to.",
+        columns=(Column(title="Reason"), Column(title="Address")),
+        rows=tuple(rows),
+    )
+    return [Fold(title="Rows that never became an image, by reason", blocks=(table,))]
 
 
 def _reasons(step: Step) -> str:

@@ -31,8 +31,8 @@ def build_headline(results: Results) -> Section:
         caption=(
             "Main metric of every benchmark, 95 % intervals below. ▲ better and ▼ worse than the "
             "first column, significant at 5 % after Holm's correction over the whole table; "
-            "unmarked differences may be chance. Δ: last column less first. "
-            + how_compared(comparisons)
+            "unmarked differences may be chance. Δ: last checkpoint less first. Perfect: the same "
+            "benchmark on features that are the ground truth. " + how_compared(comparisons)
         ),
     )
     blocks = (Prose(text=summarise(contenders, comparisons)), table)

@@ -59,6 +59,17 @@ def test_the_size_of_the_chunks_changes_nothing(monkeypatch, limit):
     assert [side.tolist() for side in cut] == [side.tolist() for side in whole]
 
 
+@pytest.mark.parametrize("limit", [1, 7, 1000])
+@pytest.mark.parametrize("radius", [0, 2, 6])
+def test_how_many_are_sorted_at_a_time_changes_nothing(monkeypatch, limit, radius):
+    hashes = np.random.default_rng(0).integers(0, 2**8, 200, dtype=np.uint64) << np.uint64(28)
+    whole = pairs_within(hashes, radius=radius)
+    monkeypatch.setattr(hamming, "_MAX_SORTED", limit)
+    cut = pairs_within(hashes, radius=radius)
+    assert [side.tolist() for side in cut] == [side.tolist() for side in whole]
+    assert len(whole[0]) > 0
+
+
 @pytest.mark.parametrize("radius", [0, 1, 3, 16, 63])
 def test_bands_cover_every_bit_once(radius):
     masks = [int(mask) << int(shift) for shift, mask in hamming._bands(radius)]

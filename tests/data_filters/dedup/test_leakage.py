@@ -4,26 +4,37 @@ import numpy as np
 
 from data_filters.dedup.leakage import REASONS, Signatures, find_leaks
 
+DULL = 0xFFFF_FFFF << 20
+
 
 def signatures(*rows):
-    sha256, pixels, perceptual, contrast = zip(*rows, strict=True) if rows else ([],) * 4
+    sha256, pixels, perceptual, contrast, *rest = zip(*rows, strict=True) if rows else ([],) * 4
+    mirrored = rest[0] if rest else [DULL] * len(rows)
     return Signatures(
         np.array(sha256, np.str_),
         np.array(pixels, np.str_),
         np.array(perceptual, np.uint64),
+        np.array(mirrored, np.uint64),
         np.array(contrast, np.float32),
+        None,
     )
 
 
-DULL = 0xFFFF_FFFF << 20
 EVALUATION = signatures(
     ("a", "p", 0b1111, 30), ("b", "q", 0, 30), ("c", "q", 2**63, 30), ("d", "r", DULL, 1)
 )
 FAR = 2**50 - 1
 
 
-def found(training, radius=1):
-    leaks = find_leaks(training, EVALUATION, radius=radius, min_contrast=5.0)
+def found(training, evaluation=EVALUATION, *, radius=1, mirrored=False, min_cosine=None):
+    leaks = find_leaks(
+        training,
+        evaluation,
+        radius=radius,
+        min_contrast=5.0,
+        mirrored=mirrored,
+        min_cosine=min_cosine,
+    )
     names = [REASONS[reason] for reason in leaks.reasons]
     return list(zip(leaks.images.tolist(), names, leaks.matches.tolist(), strict=True))
 
@@ -45,6 +56,33 @@ def test_reasons():
 
 
 def test_nothing_leaks_into_nothing():
-    nothing = find_leaks(EVALUATION, signatures(), radius=3, min_contrast=0.0)
-    assert nothing.images.tolist() == []
+    assert found(EVALUATION, signatures(), radius=3) == []
     assert found(signatures()) == []
+
+
+def test_mirror_images_leak_where_configured():
+    evaluation = signatures(("a", "p", 0b1111, 30, FAR << 14), ("b", "q", FAR, 30, 0b1))
+    training = signatures(
+        ("x", "x", FAR << 14, 30, 0b1111),  # the first, mirrored
+        ("y", "y", 0b11, 30, FAR),  # one bit off the second, mirrored
+        ("z", "z", FAR ^ 1, 30, 0b1),  # the second as it is
+    )
+    assert found(training, evaluation) == [(2, "near_duplicate", 1)]
+    assert found(training, evaluation, mirrored=True) == [
+        (0, "near_duplicate", 0), (1, "near_duplicate", 1), (2, "near_duplicate", 1),
+    ]  # fmt: skip
+
+
+def test_close_embeddings_leak_for_the_least_strict_reason():
+    def embedded(rows, *vectors):
+        return signatures(*rows)._replace(embeddings=np.array(vectors, np.float16))
+
+    evaluation = embedded([("a", "p", 0, 30), ("b", "q", FAR, 30)], [1, 0, 0], [0, 1, 0])
+    training = embedded(
+        [("x", "x", DULL, 30), ("y", "y", FAR, 30), ("z", "z", DULL, 30)],
+        [0.6, 0.8, 0], [1, 0, 0], [0, 0, 1],
+    )  # fmt: skip
+    assert found(training, evaluation, min_cosine=0.75) == [
+        (0, "semantic_duplicate", 1), (1, "near_duplicate", 1),
+    ]  # fmt: skip
+    assert found(training, evaluation, min_cosine=0.85) == [(1, "near_duplicate", 1)]

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_filters.dedup.signatures import perceptual_hash, pixel_hash, sign
+from data_filters.dedup import signatures
+from data_filters.dedup.signatures import perceptual_hash, pixel_hash
+from data_filters.io.pixels import decode, open_image
+
+
+def sign(data):
+    return signatures.sign(data, decode(open_image(data)))
 
 
 def changed(data, *, kind="JPEG", scale=1.0, **options):
@@ -30,6 +36,8 @@ def test_lossless_reencoding_changes_the_bytes_only(jpeg):
     assert sign(data).sha256 != sign(again).sha256
     assert sign(data)[1:] == sign(again)[1:]
     assert sign(data).sha256 == hashlib.sha256(data).hexdigest()
+    known = signatures.sign(data, decode(open_image(data)), sha256="known")
+    assert known == sign(data)._replace(sha256="known")
 
 
 @pytest.mark.parametrize("index", range(5))
@@ -55,11 +63,23 @@ def test_half_of_the_bits_are_set_and_brightness_sets_none(picture):
     assert (perceptual_hash(dark)[0] ^ perceptual_hash(bright)[0]).bit_count() <= 2
 
 
+@pytest.mark.parametrize("width", [64, 63, 97])
+def test_the_mirrored_hash_is_that_of_the_mirror_image(picture, width):
+    for index in range(10):
+        pixels = picture(index, width=width)
+        turned = perceptual_hash(pixels[:, ::-1])
+        ours = perceptual_hash(pixels)
+        # a width that 32 does not divide has thumbnails that round differently from the other side
+        assert (ours.mirrored ^ turned.perceptual).bit_count() <= (0 if width == 64 else 4)
+        assert (ours.perceptual ^ turned.mirrored).bit_count() <= (0 if width == 64 else 4)
+        assert (ours.perceptual ^ ours.mirrored).bit_count() > 8
+
+
 def test_contrast_tells_whether_the_hash_means_anything():
-    assert perceptual_hash(np.full((40, 40, 3), 9, np.uint8))[1] == 0
+    assert perceptual_hash(np.full((40, 40, 3), 9, np.uint8)).contrast == 0
     half = np.zeros((64, 64, 3), np.uint8)
     half[:32] = 200
-    assert perceptual_hash(half)[1] == pytest.approx(100)
+    assert perceptual_hash(half).contrast == pytest.approx(100)
 
 
 def test_the_dct_is_the_textbook_sum():

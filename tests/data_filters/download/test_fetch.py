@@ -1,68 +1,59 @@
-"""Workers in processes of their own: what they are told, and what becomes of their failures."""
-
-import json
+"""Shards are dealt out once, and what is missing in the end is told."""
 
 import pytest
 
-from data_filters.config import DownloadImages
 from data_filters.download import fetch as module
 from data_filters.download.fetch import fetch_shards
 from data_filters.download.plan import plan_shards
+from data_filters.download.raw_shard import Fetched, write_raw_shard
 from data_filters.io.processes import VARIABLE
 
-CFG = DownloadImages(
-    rows_per_shard=2,
-    threads=2,
-    timeout_seconds=1.0,
-    total_timeout_seconds=2.0,
-    max_bytes=1000,
-    max_pixels=1000,
-    retries=0,
-    allow_loopback=True,
-    user_agent="franca",
-    verify_md5=False,
-    resize=None,
-    min_success_rate=0.5,
-)
+
+@pytest.fixture
+def dealt(monkeypatch):
+    """Take the place of the machines: write what is asked for, but for shards named in `lost`."""
+    jobs, lost = [], set()
+
+    def distribute(given, *, workers):
+        jobs.append((workers, [[plan.shard for plan in job.shards] for job in given]))
+        for job in given:
+            for plan in job.shards:
+                if plan.shard not in lost:
+                    rows = [Fetched(f"{n}", b"") for n in range(plan.start, plan.stop)]
+                    write_raw_shard(job.output, plan.stem, shard=plan.shard, rows=rows)
+
+    monkeypatch.setattr(module, "DISTRIBUTORS", {"multiprocessing": distribute})
+    return jobs, lost
 
 
-def test_nothing_is_started_when_nothing_is_left_to_do(tmp_path, monkeypatch):
-    started = []
-    monkeypatch.setattr(module, "_start", lambda *given, **named: started.append((given, named)))
-    fetch_shards(CFG, [], folder=tmp_path, origin=None)
-    assert started == []
-
-
-def test_shards_are_dealt_to_workers(tmp_path, monkeypatch, metadata_part):
-    started = []
-
-    class Finished:
-        returncode = 0
-        stdin = (tmp_path / "stdin").open("wb")
-
-        def poll(self):
-            return 0
-
-        def kill(self):
-            pass
-
-        wait = kill
-
+def test_shards_are_dealt_in_jobs_and_only_what_is_missing(
+    tmp_path, limits, metadata_part, dealt, monkeypatch
+):
     monkeypatch.setenv(VARIABLE, "2")
-    monkeypatch.setattr(module, "_start", lambda job, _: started.append(job) or Finished())
-    plans = plan_shards([metadata_part([{}] * 5)], rows_per_shard=2)
-    fetch_shards(CFG, plans, folder=tmp_path, origin="127.0.0.1:80")
-    assert [[plan.shard for plan in job.shards] for job in started] == [[0, 2], [1]]
-    assert {job.origin for job in started} == {"127.0.0.1:80"}
+    jobs, _ = dealt
+    plans = plan_shards([metadata_part([{}] * 11)], rows_per_shard=2)
+    fetch_shards(limits(), plans, folder=tmp_path, origin=None)
+    assert jobs == [(2, [[0, 1, 2], [3, 4, 5]])]
+    (tmp_path / f"{plans[3].stem}.parquet").unlink()
+    (tmp_path / ".shard-000003.77").mkdir()
+    fetch_shards(limits(), plans, folder=tmp_path, origin=None)
+    assert jobs[1:] == [(2, [[3]])]
+    assert not (tmp_path / ".shard-000003.77").exists()
+    fetch_shards(limits(), plans, folder=tmp_path, origin=None)
+    assert len(jobs) == 2
 
 
-@pytest.mark.slow
-def test_a_failing_worker_is_told_with_its_last_words(tmp_path, metadata_part):
-    part = metadata_part([{}])
-    plans = plan_shards([part], rows_per_shard=2)
-    part.unlink()
-    with pytest.raises(
-        RuntimeError, match=r"download worker failed: .*FileNotFoundError.*worker-0"
-    ):
-        fetch_shards(CFG, plans, folder=tmp_path, origin=None)
-    assert json.loads((tmp_path / "worker-0.json").read_text())["user_agent"] == "franca"
+def test_no_process_works_for_ever(tmp_path, limits, metadata_part, dealt, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "1")
+    plans = plan_shards([metadata_part([{}] * 6)], rows_per_shard=1)
+    fetch_shards(limits(shards_per_process=4), plans, folder=tmp_path, origin=None)
+    assert dealt[0] == [(1, [[0, 1, 2, 3], [4, 5]])]
+
+
+def test_what_is_missing_in_the_end_is_told(tmp_path, limits, metadata_part, dealt, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "1")
+    dealt[1].update({1, 2})
+    plans = plan_shards([metadata_part([{}] * 3)], rows_per_shard=1)
+    (tmp_path / "worker-000000.log").write_text("a\nb\n\nc\nlast words\n")
+    with pytest.raises(RuntimeError, match=r"2 shards missing: b \| c \| last words .*000000\.log"):
+        fetch_shards(limits(), plans, folder=tmp_path, origin=None)

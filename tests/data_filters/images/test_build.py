@@ -1,6 +1,6 @@
 """The filters a section asks for."""
 
-from data_filters.config import FilterImages
+from data_filters.config import PIXEL_FILTERS, FilterImages
 from data_filters.images.build import build_filters
 
 STRICT = FilterImages(
@@ -11,6 +11,9 @@ STRICT = FilterImages(
     min_entropy=1.0,
     min_sharpness=1.0,
     max_unreadable_rate=0.0,
+    models=(),
+    device="cpu",
+    batch_size=2,
 )
 
 
@@ -25,3 +28,7 @@ def test_what_is_switched_off_is_not_there():
         update={"allow_animated": True, "min_entropy": None, "min_sharpness": None}
     )
     assert [each.name for each in build_filters(lax)] == ["header", "shape", "decoding"]
+
+
+def test_names_that_models_may_not_take_are_those_of_the_filters():
+    assert tuple(each.name for each in build_filters(STRICT)) == PIXEL_FILTERS

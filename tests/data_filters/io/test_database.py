@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_filters.io.database import connect, stream
+from data_filters.io.processes import MEMORY_VARIABLE, VARIABLE
 
 
 def test_rows_come_in_batches_and_in_order(tmp_path):
@@ -14,10 +15,30 @@ def test_rows_come_in_batches_and_in_order(tmp_path):
     assert pa.Table.from_batches(batches)["i"].to_pylist() == list(range(200_000))
 
 
+def test_a_scan_keeps_the_order_of_the_file_on_several_threads(tmp_path, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "4")
+    numbers = pa.table({"row": pa.array(range(600_000))})
+    pq.write_table(numbers, tmp_path / "rows.parquet", row_group_size=10_000)
+    query = f"SELECT row FROM read_parquet('{tmp_path}/rows.parquet') WHERE hash(row) % 3 > 0"
+    with connect(tmp_path) as connection:
+        rows = pa.Table.from_batches(stream(connection, query))["row"].to_pylist()
+    assert 300_000 < len(rows) < 500_000
+    assert rows == sorted(rows)
+
+
 def test_it_spills_to_the_folder_given(tmp_path):
     with connect(tmp_path) as connection:
         (place,) = connection.sql("SELECT current_setting('temp_directory')").fetchall()[0]
     assert place == str(tmp_path / "spill")
+
+
+def test_its_memory_is_bounded_and_what_does_not_fit_is_spilt(tmp_path, monkeypatch):
+    monkeypatch.setenv(MEMORY_VARIABLE, "100")
+    query = "SELECT max(n) FROM (SELECT x, count(*) AS n FROM range(4000000) t(x) GROUP BY x)"
+    with connect(tmp_path) as connection:
+        (limit,) = connection.sql("SELECT current_setting('memory_limit')").fetchall()[0]
+        assert connection.sql(query).fetchall() == [(1,)]  # 4 million groups of 16 bytes and more
+    assert limit == "57.2 MiB"
 
 
 def test_a_remote_root_can_be_read(tmp_path):

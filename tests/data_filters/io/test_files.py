@@ -7,6 +7,7 @@ import pytest
 
 from data_filters.io.files import (
     atomic_path,
+    check_digest,
     is_remote,
     link_or_copy,
     list_files,
@@ -80,3 +81,15 @@ def test_a_missing_folder_is_named_with_its_key_and_layout(tmp_path):
         list_files(missing, "*", key="source.root", layout="tars")
     with pytest.raises(FileNotFoundError, match=r"nothing in .* matches '\*\.tar'; expected tars"):
         list_files(str(tmp_path), "*.tar", key="source.root", layout="tars")
+
+
+def test_a_file_is_the_one_that_parameters_name_or_an_error(tmp_path):
+    file = tmp_path / "weights"
+    file.write_bytes(b"abc")
+    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert check_digest(file, digest, key="a.key") == file
+    file.write_bytes(b"abd")
+    with pytest.raises(ValueError, match=r"a\.key: .*weights' has the digest a52d159f.*, not ba78"):
+        check_digest(file, digest, key="a.key")
+    with pytest.raises(FileNotFoundError, match=r"a\.key: no file"):
+        check_digest(tmp_path / "nothing", digest, key="a.key")

@@ -85,3 +85,16 @@ def test_pillows_own_bomb_limit_is_a_verdict(monkeypatch, jpeg):
     with pytest.raises(UnreadableImageError) as caught:
         open_image(jpeg(0))
     assert caught.value.reason == "too_many_pixels"
+
+
+def test_grey_of_sixteen_bits_is_scaled_rather_than_cut_off():
+    ramp = np.arange(256, dtype=np.uint16).reshape(16, 16)
+    buffer = io.BytesIO()
+    Image.fromarray(ramp * 257).save(buffer, "PNG")
+    pixels = decode(open_image(buffer.getvalue()))
+    assert (pixels == ramp[:, :, None].astype(np.uint8)).all()
+
+
+def test_pixels_without_a_known_range_are_not_guessed_at():
+    with pytest.raises(UnreadableImageError, match="undecodable"):
+        decode(Image.new("F", (4, 4)))

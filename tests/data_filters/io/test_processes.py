@@ -4,7 +4,13 @@ import os
 
 import pytest
 
-from data_filters.io.processes import VARIABLE, num_workers, run_jobs
+from data_filters.io.processes import (
+    MEMORY_VARIABLE,
+    VARIABLE,
+    memory_megabytes,
+    num_workers,
+    run_jobs,
+)
 
 
 def test_the_machine_says_how_many(monkeypatch):
@@ -14,11 +20,21 @@ def test_the_machine_says_how_many(monkeypatch):
     assert num_workers() == len(os.sched_getaffinity(0))
 
 
+def test_memory_is_what_the_rule_says(monkeypatch):
+    monkeypatch.setenv(MEMORY_VARIABLE, "2000")
+    assert memory_megabytes() == 2000
+    monkeypatch.delenv(MEMORY_VARIABLE)
+    assert memory_megabytes() == 4000
+
+
+@pytest.mark.parametrize(
+    ("variable", "read"), [(VARIABLE, num_workers), (MEMORY_VARIABLE, memory_megabytes)]
+)
 @pytest.mark.parametrize("setting", ["0", "two", ""])
-def test_a_setting_that_makes_no_sense_is_named(monkeypatch, setting):
-    monkeypatch.setenv(VARIABLE, setting)
-    with pytest.raises(ValueError, match=f"{VARIABLE}='{setting}'"):
-        num_workers()
+def test_a_setting_that_makes_no_sense_is_named(monkeypatch, variable, read, setting):
+    monkeypatch.setenv(variable, setting)
+    with pytest.raises(ValueError, match=f"{variable}='{setting}'"):
+        read()
 
 
 def test_a_handful_of_jobs_runs_here():

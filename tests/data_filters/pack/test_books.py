@@ -19,7 +19,13 @@ FUNNEL = [
 def rows(*fates):
     keys = ("stage", "filter", "reason", "verdict")
     return [
-        {"part": 0, "row": number, "row_id": str(number), **dict(zip(keys, fate, strict=True))}
+        {
+            "part": 0,
+            "row": number,
+            "row_id": str(number),
+            "shard": 0 if fate[-1] == "kept" else None,
+            **dict(zip(keys, fate, strict=True)),
+        }
         for number, fate in enumerate(fates)
     ]
 
@@ -42,7 +48,10 @@ def test_a_ledger_that_adds_up(tmp_path):
     ("fates", "message"),
     [
         ([KEPT, SMALL, KEPT], r"ledger and funnel differ.*small"),
-        ([KEPT, SMALL, KEPT, KEPT, SMALL], "ledger has 5 rows, 3 kept; the funnel says 4 rows, 2"),
+        (
+            [KEPT, SMALL, KEPT, KEPT, SMALL],
+            "ledger has 5 rows, 3 kept, 3 in a shard; the",
+        ),
         ([KEPT, SMALL, KEPT, (*SMALL[:2], "large", "dropped")], "large"),
         ([KEPT, SMALL, SMALL, ("lost before x", None, None, "dropped")], "lost before x"),
     ],

@@ -1,5 +1,9 @@
 """Data sets that the `datasets` library opens, streamed with their original bytes."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from data_filters.io.tar import write_tar
@@ -55,10 +59,21 @@ def test_a_builder_reads_every_file_as_a_part(tmp_path, jpeg):
     ]
 
 
-def test_the_hub_is_not_asked_when_it_may_not_be(monkeypatch):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(PermissionError, match=r"HF_HUB_OFFLINE is set: set it to 0"):
-        reader(root="someone/some-set")
+def test_the_hub_is_not_asked_when_it_may_not_be():
+    """In a process of its own: the Hub's client reads the environment once."""
+    code = (
+        "from tests.data_filters.sources.test_huggingface import reader\n"
+        "try: reader(root='someone/some-set')\n"
+        "except PermissionError as error: print(error)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "HF_HUB_OFFLINE is set: set it to 0" in run.stdout
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from data_filters.sources.catalogue import Archive, Counts, Entry
-from data_filters.sources.kinds import Folder
+from data_filters.catalogue import Archive, Counts, Entry
+from data_filters.source_kinds import Folder
 from data_filters.sources.mirror import RemoteFile, describe, list_remote, mirror
 
 CONTENT = random.Random(0).randbytes(3_000_000)

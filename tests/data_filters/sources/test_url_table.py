@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from data_filters.catalogue import lookup
 from data_filters.io.database import connect
 from data_filters.records import METADATA, content_id
-from data_filters.sources.catalogue import lookup
 from data_filters.sources.url_table import column_map, read_part
 
 

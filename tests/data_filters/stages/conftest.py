@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from data_filters import config
+from data_filters.groups import group_names
 from data_filters.stages import (
     deduplicate,
     download_images,
@@ -26,8 +27,31 @@ from data_filters.stages import (
     filter_metadata,
     pack_shards,
 )
+from workflow.stages import BY_NAME
 
 KEPT = ("pack_shards", None, None)
+PATIENCE = ("flaky", "busy_once", "moved", "mistyped", "opt_out_other")
+"""What a server may do and still hand over the image."""
+
+WEB_FAULTS = {
+    "not_found": "http_404",
+    "gone": "http_410",
+    "forbidden": "http_403",
+    "broken": "http_500",
+    "busy": "http_429",
+    "timeout": "timeout",
+    "slow": "timeout",
+    "html": "not_an_image",
+    "opt_out": "opted_out",
+    "opt_out_named": "opted_out",
+    "opt_out_tdm": "opted_out",
+    "redirect_private": "private_address",
+    "redirect_file": "scheme_not_allowed",
+    "redirect_loop": "redirect_loop",
+    "incomplete": "incomplete",
+    "reset": "connection",
+    "endless": "too_many_bytes",
+}
 STAGES = {
     "fetch_metadata": fetch_metadata,
     "filter_metadata": filter_metadata,
@@ -37,24 +61,34 @@ STAGES = {
     "pack_shards": pack_shards,
 }
 PARAMETERS: dict[str, dict[str, Any]] = {
-    "fetch_metadata": {"source": {"kind": "embedded"}},
+    "fetch_metadata": {"source": {"kind": "embedded"}, "groups": 2},
     "filter_metadata": {
         "thresholds": "relaion_600m",
         "allowed_schemes": ["http", "https"],
         "denied_domains": ["denied.org"],
+        "deny_lists": [],
         "drop_repeated_urls": True,
         "sample_fraction": 1.0,
     },
     "download_images": {
+        "distributor": "multiprocessing",
         "rows_per_shard": 20,
+        "shards_per_process": 50,
         "threads": 8,
+        "max_per_host": 8,
         "timeout_seconds": 1.5,
         "total_timeout_seconds": 2.0,
+        "hang_seconds": 30.0,
+        "worker_restarts": 1,
         "max_bytes": 200_000,
         "max_pixels": 1_000_000,
         "retries": 1,
-        "allow_loopback": True,
+        "backoff_seconds": 0.1,
+        "max_backoff_seconds": 2.0,
+        "dns_cache_seconds": 60.0,
+        "allowed_networks": ["127.0.0.0/8"],
         "user_agent": "franca",
+        "robots_txt": True,
         "verify_md5": True,
         "resize": None,
         "min_success_rate": 0.3,
@@ -67,11 +101,16 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "min_entropy": 1.0,
         "min_sharpness": None,
         "max_unreadable_rate": 0.5,
+        "models": [],
+        "device": "cpu",
+        "batch_size": 4,
     },
     "deduplicate": {
         "near_duplicate_radius": 6,
         "evaluation_radius": 6,
         "min_contrast": 5.0,
+        "mirrored": False,
+        "semantic": None,
         "evaluation_splits": "held_out",
     },
     "pack_shards": {"samples_per_shard": 6, "min_samples": 1},
@@ -106,6 +145,11 @@ class Chain:
     def table(self, stage: str, name: str) -> list[dict[str, Any]]:
         return pq.read_table(self.folders[stage] / name).to_pylist()
 
+    def tables(self, stage: str, pattern: str) -> list[dict[str, Any]]:
+        """The rows of all tables that match, in the order of their names."""
+        files = sorted(self.folders[stage].glob(pattern))
+        return [row for file in files for row in pq.read_table(file).to_pylist()]
+
     def funnel(self, stage: str) -> dict[str, dict[str, int]]:
         accounts = json.loads((self.folders[stage] / "funnel.json").read_text())
         return {account["filter"]: account["reasons"] for account in accounts}
@@ -114,27 +158,37 @@ class Chain:
 def run_stages(
     world: World, place: Path, *, names: list[str] | None = None, inputs: Any = None, **changes: Any
 ) -> Chain:
-    """Run some stages in order; `changes` maps a stage to changed parameters."""
+    """Run some stages in order, group by group; `changes` maps a stage to changed parameters."""
     folders = {"scenes": world.folder, **(inputs or {})}
     summaries = {}
+    fetch = section("fetch_metadata", **changes.get("fetch_metadata", {}))
+    shared = {"fetch_metadata": fetch, "evaluation_sets": world.evaluation_sets}
     for name in names or STAGES:
         output, work = place / "artifacts" / name, place / "work" / name
         shutil.rmtree(output, ignore_errors=True)
-        output.mkdir(parents=True)
-        work.mkdir(parents=True, exist_ok=True)
-        more: dict[str, Any] = {}
-        if name == "download_images":
-            more = {
-                "fetch_metadata": section("fetch_metadata", **changes.get("fetch_metadata", {}))
-            }
-        if name == "deduplicate":
-            more = {"evaluation_sets": world.evaluation_sets}
         cfg = section(name, **changes.get(name, {}))
-        summaries[name] = STAGES[name].run(
-            cfg, seed=0, inputs=folders, output=output, work=work, **more
-        )
+        more = {"seed": 0, **{key: shared[key] for key in BY_NAME[name].shared}}
+        if BY_NAME[name].fan_out == "group":
+            groups = [*group_names(fetch.groups)]
+            for group in groups:
+                part, state = _folders(output / group, work / group)
+                near = {
+                    other: folder / group if other in BY_NAME[name].by_group else folder
+                    for other, folder in folders.items()
+                }
+                STAGES[name].run(cfg, **more, group=group, inputs=near, output=part, work=state)
+            more["parts"] = {group: output / group for group in groups}
+        stage = STAGES[name].gather if "parts" in more else STAGES[name].run
+        _folders(output, work)
+        summaries[name] = stage(cfg, **more, inputs=folders, output=output, work=work)
         folders[name] = output
     return Chain(folders, summaries, place / "work")
+
+
+def _folders(*folders: Path) -> tuple[Path, ...]:
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+    return folders
 
 
 def again(data: bytes, *, scale: float = 1.0, quality: int = 80) -> bytes:
@@ -156,21 +210,21 @@ def bomb() -> bytes:
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory, picture, jpeg, encode) -> World:
-    folder = tmp_path_factory.mktemp("world")
-    (folder / "origin" / "images").mkdir(parents=True)
-    builder = _Builder(folder)
+    builder = WorldBuilder(tmp_path_factory.mktemp("world"))
     _plant_good(builder, jpeg, picture, encode)
     _plant_web_faults(builder, jpeg)
     _plant_unfit_images(builder, jpeg, picture, encode)
     _plant_unfit_rows(builder, jpeg)
     _plant_copies(builder, jpeg)
-    builder.write()
-    return World(folder, builder.fates)
+    return builder.build()
 
 
-class _Builder:
+class WorldBuilder:
+    """A small web in the making: rows, the images behind them, faults, and what must come of it."""
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        (folder / "origin" / "images").mkdir(parents=True)
         self.rows: list[dict[str, Any]] = []
         self.faults: dict[str, str] = {}
         self.fates: dict[str, tuple[str, str | None, str | None]] = {}
@@ -199,47 +253,40 @@ class _Builder:
         )
         self.fates[url] = fate
 
-    def write(self) -> None:
+    def build(self) -> World:
         origin = self.folder / "origin"
         pq.write_table(pa.Table.from_pylist(self.rows), origin / "metadata.parquet")
         (origin / "faults.json").write_text(json.dumps(self.faults))
+        (origin / "robots.txt").write_text("User-agent: img2dataset\nDisallow: /images/private\n")
+        return World(self.folder, self.fates)
 
 
-def _plant_good(builder: _Builder, jpeg: Any, picture: Any, encode: Any) -> None:
+def _plant_good(builder: WorldBuilder, jpeg: Any, picture: Any, encode: Any) -> None:
     for index in range(12):
         builder.add(f"good-{index:02}.jpg", jpeg(index), KEPT)
     builder.add("good.png", encode(picture(20), "PNG"), KEPT)
     builder.add("good.webp", encode(picture(21), "WEBP"), KEPT)
-    builder.add("flaky.jpg", jpeg(22), KEPT, fault="flaky")
+    for index, fault in enumerate(PATIENCE):
+        builder.add(f"{fault} 1.jpg", jpeg(70 + index), KEPT, fault=fault)
     builder.add("no-md5.jpg", jpeg(23), KEPT, md5=None)
 
 
-def _plant_web_faults(builder: _Builder, jpeg: Any) -> None:
+def _plant_web_faults(builder: WorldBuilder, jpeg: Any) -> None:
     def lost(reason: str) -> tuple[str, str, str]:
         return ("download_images", "download", reason)
 
-    for fault, reason in {
-        "not_found": "http_404",
-        "gone": "http_410",
-        "forbidden": "http_403",
-        "timeout": "timeout",
-        "slow": "timeout",
-        "html": "not_an_image",
-        "opt_out": "opted_out",
-        "redirect_private": "private_address",
-        "incomplete": "incomplete",
-        "endless": "too_many_bytes",
-    }.items():
+    for fault, reason in WEB_FAULTS.items():
         builder.add(f"{fault}.jpg", jpeg(30), lost(reason), fault=fault)
+    builder.add("private.jpg", jpeg(30), lost("robots_denied"))
     builder.add("nowhere.jpg", None, lost("http_404"))
     builder.add("empty.jpg", b"", lost("empty"))
     builder.add("changed.jpg", jpeg(31), lost("md5_mismatch"), md5="0" * 32)
     builder.add("x", None, lost("private_address"), url="http://10.0.0.7/a.jpg")
     builder.add("x", None, lost("connection"), url="http://127.0.0.1:1/a.jpg")
-    builder.add("x", None, lost("bad_url"), url="http://127.0.0.1/a b.jpg")
+    builder.add("x", None, lost("bad_url"), url="http://127.0.0.1:99999/a.jpg")
 
 
-def _plant_unfit_images(builder: _Builder, jpeg: Any, picture: Any, encode: Any) -> None:
+def _plant_unfit_images(builder: WorldBuilder, jpeg: Any, picture: Any, encode: Any) -> None:
     def drop(name: str, reason: str) -> tuple[str, str, str]:
         return ("filter_images", name, reason)
 
@@ -260,7 +307,7 @@ def _plant_unfit_images(builder: _Builder, jpeg: Any, picture: Any, encode: Any)
     builder.add("blank.jpg", encode(blank), drop("uniformity", "near_uniform"))
 
 
-def _plant_unfit_rows(builder: _Builder, jpeg: Any) -> None:
+def _plant_unfit_rows(builder: WorldBuilder, jpeg: Any) -> None:
     def drop(name: str, reason: str) -> tuple[str, str, str]:
         return ("filter_metadata", name, reason)
 
@@ -274,7 +321,7 @@ def _plant_unfit_rows(builder: _Builder, jpeg: Any) -> None:
     builder.add("x", None, KEPT, url=url, caption="zzz: sorts after the first row of this URL")
 
 
-def _plant_copies(builder: _Builder, jpeg: Any) -> None:
+def _plant_copies(builder: WorldBuilder, jpeg: Any) -> None:
     def drop(reason: str) -> tuple[str, str, str]:
         return ("deduplicate", "duplicates", reason)
 
@@ -305,6 +352,27 @@ def chain(world, tmp_path_factory) -> Chain:
 @pytest.fixture
 def stages() -> Callable[..., Chain]:
     return run_stages
+
+
+@pytest.fixture(scope="session", name="bomb")
+def bomb_bytes() -> bytes:
+    return bomb()
+
+
+@pytest.fixture(scope="session")
+def web_faults() -> dict[str, str]:
+    """What a server may do instead, and the reason under which its row is on the books."""
+    return WEB_FAULTS
+
+
+@pytest.fixture(scope="session")
+def patience() -> tuple[str, ...]:
+    return PATIENCE
+
+
+@pytest.fixture(scope="session")
+def new_world() -> Callable[[Path], WorldBuilder]:
+    return WorldBuilder
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from types import SimpleNamespace
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from data_filters.stages import deduplicate
@@ -36,11 +38,54 @@ def test_without_looks_only_exact_copies_go(chain, world, stages, tmp_path):
     }
 
 
+SELECTIONS = {
+    "exact": {"kind": "components", "neighbours": 4, "lists": None, "probes": 1},
+    "inverted file": {"kind": "components", "neighbours": 4, "lists": 3, "probes": 3},
+    "semdedup": {"kind": "semdedup", "clusters": 2},
+}
+
+
+@pytest.mark.parametrize("selection", SELECTIONS)
+def test_embeddings_find_what_looks_alike(
+    chain, world, stages, tmp_path, thumbnail_onnx, selection
+):
+    semantic = {
+        "network": thumbnail_onnx,
+        "device": "cpu",
+        "batch_size": 3,
+        "min_cosine": 0.98,
+        "evaluation_min_cosine": 0.98,
+        "selection": SELECTIONS[selection],
+    }
+    run = stages(
+        world,
+        tmp_path,
+        names=["deduplicate"],
+        inputs=chain.folders,
+        deduplicate={
+            "near_duplicate_radius": None, "evaluation_radius": None, "semantic": semantic,
+        },
+    )  # fmt: skip
+    assert reasons(run) == {
+        "evaluation_sets": {"semantic_duplicate": 1, "same_bytes": 1},
+        "duplicates": {"semantic_duplicate": 1, "same_pixels": 1},
+    }
+    for group in sorted(run.folders["deduplicate"].glob("group-*")):
+        for file in (group / "signatures").iterdir():
+            embeddings = np.load(group / "embeddings" / f"{file.stem}.npy")
+            number = pq.read_metadata(file).num_rows
+            assert embeddings.shape == (number, 48 if number else 0)
+            assert embeddings.dtype == np.float16
+    assert np.load(run.folders["deduplicate"] / "evaluation_index.npy").shape == (2, 48)
+
+
 def run(chain, tmp_path, parameters, sets):
     cfg = deduplicate.Deduplicate(**parameters["deduplicate"])
-    return deduplicate.run(
+    groups = sorted(chain.folders["deduplicate"].glob("group-*"))
+    return deduplicate.gather(
         cfg,
         seed=0,
+        parts={group.name: group for group in groups},
         inputs=chain.folders,
         output=tmp_path / "out",
         work=tmp_path / "work",
@@ -85,3 +130,13 @@ def test_training_splits_may_stay_or_go(chain, tmp_path, parameters, jpeg):
         (tmp_path / splits).mkdir()
         summary = run(chain, tmp_path / splits, changed, declared(tmp_path / "set"))
         assert summary["leaks"] == leaks
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_the_mirror_image_of_an_evaluation_image_leaks_where_configured(
+    chain, tmp_path, parameters, picture, encode, mirrored
+):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "a.png").write_bytes(encode(picture(4)[:, ::-1], "PNG"))
+    changed = {"deduplicate": {**parameters["deduplicate"], "mirrored": mirrored}}
+    assert run(chain, tmp_path, changed, declared(tmp_path / "set"))["leaks"] == mirrored

@@ -5,9 +5,10 @@ import pytest
 
 
 def test_every_image_that_arrived_has_a_verdict(chain):
-    for raw in sorted((chain.folders["download_images"] / "raw").glob("*.parquet")):
+    for raw in sorted(chain.folders["download_images"].glob("*/raw/*.parquet")):
         arrived = [row["row_id"] for row in pq.read_table(raw).to_pylist() if row["kept"]]
-        verdicts = chain.table("filter_images", f"verdicts/{raw.name}")
+        group = raw.parent.parent.name
+        verdicts = chain.table("filter_images", f"{group}/verdicts/{raw.name}")
         assert [verdict["row_id"] for verdict in verdicts] == arrived
         for verdict in verdicts:
             assert verdict["kept"] == (verdict["reason"] is None) == (verdict["width"] is not None)
@@ -33,3 +34,54 @@ def test_when_nothing_passes_the_worst_filter_is_named(chain, world, stages, tmp
             inputs=chain.folders,
             filter_images={"min_side": 1000},
         )
+
+
+def scored(chain, world, stages, place, models, **changes):
+    return stages(
+        world,
+        place,
+        names=["filter_images"],
+        inputs=chain.folders,
+        filter_images={"models": models, **changes},
+    )
+
+
+def test_models_judge_what_the_pixels_left_and_their_scores_are_kept(
+    chain, world, stages, tmp_path, tiny_clip, tiny_onnx
+):
+    models = [
+        {"kind": "onnx", "name": "redness", "network": tiny_onnx, "index": 0, "max_score": 0.5},
+        {"kind": "clip_similarity", "name": "similarity", "clip": tiny_clip, "min_score": 0.0},
+    ]
+    run = scored(chain, world, stages, tmp_path / "a", models)
+    before, after = chain.funnel("filter_images"), run.funnel("filter_images")
+    assert list(after) == [*before, "redness", "similarity"]
+    assert {name: after[name] for name in before} == before
+    assert set(after["redness"]) == {"score_too_high"}
+    assert (
+        run.summaries["filter_images"]["kept"]
+        + after["redness"]["score_too_high"]
+        + sum(after["similarity"].values())
+        == chain.summaries["filter_images"]["kept"]
+    )
+    verdicts = {row["row_id"]: row for row in run.tables("filter_images", "*/verdicts/*")}
+    dropped = 0
+    for row in run.tables("filter_images", "*/scores/*"):
+        too_much = row["score"] > 0.5 if row["model"] == "redness" else row["score"] < 0
+        assert (verdicts[row["row_id"]]["filter"] == row["model"]) == too_much
+        dropped += too_much
+    assert dropped == sum(sum(after[model["name"]].values()) for model in models)
+
+
+def test_the_size_of_the_batches_changes_no_score(chain, world, stages, tmp_path, tiny_clip):
+    models = [
+        {"kind": "clip_similarity", "name": "similarity", "clip": tiny_clip, "min_score": -1.0}
+    ]
+    runs = [
+        scored(chain, world, stages, tmp_path / str(size), models, batch_size=size)
+        for size in (1, 5)
+    ]
+    one, other = (run.tables("filter_images", "*/scores/*") for run in runs)
+    assert len(one) == chain.summaries["filter_images"]["kept"]
+    for row, again in zip(one, other, strict=True):
+        assert row == {**again, "score": pytest.approx(again["score"], abs=2e-4)}

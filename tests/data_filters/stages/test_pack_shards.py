@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import tarfile
 from collections import Counter
 from itertools import pairwise
@@ -112,6 +113,13 @@ def test_a_rebuild_gives_the_same_bytes_in_every_folder(chain, world, stages, tm
         assert digests(rebuilt.folders[name]) == digests(folder), name
 
 
+def test_the_number_of_groups_changes_neither_shards_nor_ledger(chain, world, stages, tmp_path):
+    inputs = {"fetch_metadata": chain.folders["fetch_metadata"]}
+    names = list(chain.folders)[2:]
+    alone = stages(world, tmp_path, names=names, inputs=inputs, fetch_metadata={"groups": 1})
+    assert digests(alone.folders["pack_shards"]) == digests(chain.folders["pack_shards"])
+
+
 @pytest.mark.slow
 def test_the_order_of_the_source_and_the_cut_of_its_shards_change_nothing(
     chain, world, stages, tmp_path
@@ -139,12 +147,9 @@ def test_the_order_of_the_source_and_the_cut_of_its_shards_change_nothing(
 
 def test_a_row_that_a_stage_lost_is_noticed(chain, world, stages, tmp_path):
     broken = tmp_path / "filter_images"
-    (broken / "verdicts").mkdir(parents=True)
-    source = chain.folders["filter_images"]
-    for file in sorted((source / "verdicts").iterdir()):
-        table = pq.read_table(file)
-        pq.write_table(table.slice(1), broken / "verdicts" / file.name)
-    (broken / "funnel.json").write_text((source / "funnel.json").read_text())
+    shutil.copytree(chain.folders["filter_images"], broken)
+    for file in broken.glob("*/verdicts/*.parquet"):
+        pq.write_table(pq.read_table(file).slice(1), file)
     inputs = {**chain.folders, "filter_images": broken}
     with pytest.raises(LedgerError, match="ledger and funnel differ"):
         stages(world, tmp_path, names=["pack_shards"], inputs=inputs)

@@ -21,6 +21,7 @@ EVALUATE = {
     "resize": 16,
     "crop_size": 16,
     "dense_size": 16,
+    "pair_size": 16,
     "patch_dtype": "float32",
     "resamples": 20,
     "num_samples": 2,
@@ -59,6 +60,8 @@ EVALUATE = {
         "max_iterations": 50,
         "tolerance": 1e-3,
     },
+    "keypoints": {"thresholds": [0.1, 0.2]},
+    "spair": {"thresholds": [0.1]},
 }
 
 

@@ -3,6 +3,7 @@
 import gc
 import multiprocessing
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ import torch
 
 from franca.config.augment import Augment, Loading
 from franca.data.augment import MultiCrop, build_augmentation
+from franca.data.augment_device import coloured
 from franca.data.augment_draws import View
+from franca.data.augment_opencv import apply_opencv, cut
 from franca.data.augment_torchvision import apply_torchvision
 from franca.data.datasets import ImageFolder, Mixture, MixtureEntry
 from franca.data.decode import UndecodableImageError
@@ -27,6 +30,10 @@ VIEW = View(
 )  # fmt: skip
 LOCAL = View(**{name: getattr(VIEW, name) for name in VIEW.__dataclass_fields__} | {"size": 8})
 AUGMENT = MultiCrop(views=(VIEW, VIEW, LOCAL, LOCAL, LOCAL), backend=apply_torchvision)
+
+
+def cut_only(image, crops):
+    return [cut(image, crop) for crop in crops]
 
 
 def batches(root, **options):
@@ -132,6 +139,29 @@ def test_an_undecodable_image_is_replaced_by_the_next_that_decodes(make_shards, 
         assert np.array_equal(batch.local_crops[view * 6 + 2].permute(1, 2, 0), expected[2 + view])
     reasons = {item.key: item.reason for item in made.quarantine}
     assert reasons == {first: "not an image", second: "damaged image: Truncated File Read"}
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_colours_left_to_the_device_travel_with_their_crops(make_shards, make_jpeg, workers):
+    images = {f"{i:02d}": make_jpeg(seed=i) for i in range(20)}
+    root = make_shards(images | {"05": b"no image", "13": b"<html>"})
+    here = MultiCrop(views=AUGMENT.views, backend=partial(apply_opencv, approximate_colour=False))
+    later = MultiCrop(views=AUGMENT.views, backend=cut_only, colours_later=True)
+    done = list(batches(root, augment=here)(range(3)))
+    for batch, expected in zip(
+        batches(root, augment=later, workers=workers)(range(3)), done, strict=True
+    ):
+        assert batch.keys == expected.keys
+        assert len(batch.colours) == 6
+        ours = coloured(batch)
+        for crops, wanted in (
+            (ours.global_crops, expected.global_crops),
+            (ours.local_crops, expected.local_crops),
+        ):
+            off = (crops.int() - wanted.int()).abs()
+            assert (off <= 2).float().mean() > 0.97  # small crops of noise; hue steps over
+        part = coloured(batch.of_images(range(2, 4)))
+        assert torch.equal(part.local_crops, ours.of_images(range(2, 4)).local_crops)
 
 
 def test_too_many_undecodable_images_stop_the_run(make_shards, make_jpeg):

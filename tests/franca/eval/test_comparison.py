@@ -3,14 +3,7 @@
 import numpy as np
 import pytest
 
-from franca.eval.comparison import (
-    compare,
-    joined_rows,
-    ladder,
-    markdown_table,
-    unique_seeds,
-    write_csv,
-)
+from franca.eval.comparison import compare, ladder, unique_seeds
 from franca.eval.registry import BENCHMARKS
 from franca.eval.results import evidence_path, write_evidence
 
@@ -90,20 +83,6 @@ def test_different_images_are_never_compared(evaluated):
 )
 def test_ladder(names, expected):
     assert list(ladder(names)) == expected
-
-
-def test_tables(evaluated, tmp_path):
-    _, results = evaluated
-    assert [row["checkpoint"] for row in joined_rows(results)] == ["step-0"] * 4 + ["step-9"] * 4
-    write_csv(tmp_path / "results.csv", results)
-    header, first, *rest = (tmp_path / "results.csv").read_text().splitlines()
-    assert header.startswith("checkpoint,benchmark,dataset,metric,value,ci_low,ci_high,n,unit")
-    assert first.startswith("step-0,knn,set,top1@k20,0.5,")
-    assert len(rest) == 7
-    lines = markdown_table(results).splitlines()
-    assert lines[0] == "| benchmark | set | metric | unit | step-0 | step-9 |"
-    assert lines[2].startswith("| knn | set | top1@k20 ↑ | fraction | 0.500 [")
-    assert len(lines) == 4  # the first metric of each benchmark
 
 
 def test_evaluations_of_different_runs_are_refused():

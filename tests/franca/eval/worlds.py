@@ -10,6 +10,8 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
+from franca.data.scenes.layouts import EncodedPair, encode
+
 CLASSES = ("disc", "square", "stripes")
 
 
@@ -108,3 +110,20 @@ class BlockModel(PixelModel):
     def forward_intermediate(self, images, blocks):
         last = self.forward_features(images)
         return [Tokens(last.cls * (i + 1), last.patches * (i + 1)) for i in range(blocks)]
+
+
+def rendered_pair(seed):
+    """A pair of noise of 16x16 pixels with three corresponding points."""
+    rng = np.random.default_rng(seed)
+    images = [
+        encode(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8), quality=90) for _ in range(2)
+    ]
+    points = {name: rng.uniform(0, 16, (3, 2)) for name in ("source", "target")}
+    boxes = {f"{name}_box": np.array([2, 2, 14, 12]) for name in ("source", "target")}
+    return EncodedPair(
+        kind=("semantic", "geometric")[seed % 2],
+        label=("ball", "cube")[seed // 2 % 2],
+        source=images[0],
+        target=images[1],
+        points=points | boxes,
+    )

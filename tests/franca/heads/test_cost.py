@@ -39,14 +39,21 @@ def test_operations_are_those_that_torch_counts(sizes):
     assert 5 * HeadStack(**sizes).flops == counter.get_total_flops()
 
 
-def test_kept_bytes_are_what_autograd_saves():
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_kept_bytes_are_what_autograd_saves(precision):
     sizes = SMALL | {"hidden_dim": 256, "bottleneck_dim": 64, "num_prototypes": 8}
     sizes |= {"levels": (0.25, 1.0), "mode": "slice", "batch_norm": False}
     head = MatryoshkaHead(**sizes, generator=generator(0, "cost"))
     prototypes = head.prototypes()
-    features = torch.ones(512, 24, requires_grad=True)
-    saved = saved_bytes(lambda: head(features, prototypes=prototypes), model=head)
-    assert 512 * HeadStack(**sizes).kept_bytes_per_row == pytest.approx(saved, rel=0.02)
+
+    def saved(rows):
+        features = torch.ones(rows, 24, requires_grad=True)
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            return saved_bytes(lambda: head(features, prototypes=prototypes), model=head)
+
+    # Twice as many rows: what is left of the difference is not of the weights.
+    counted = 512 * HeadStack(**sizes).kept_bytes_per_row(precision=precision)
+    assert counted == pytest.approx(saved(1024) - saved(512), rel=0.05)
 
 
 def student_heads(*, levels, num_prototypes=131072, hidden_dim=2048, mode="slice", dim=1024):

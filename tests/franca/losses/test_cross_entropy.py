@@ -126,3 +126,13 @@ def test_level_weights():
         level_weights(3, weights=[1.0, 1.0])
     with pytest.raises(ValueError, match="sum to 0"):
         level_weights(2, weights=[0.0, 0.0], reduction="mean")
+
+
+def test_the_streamed_form_refuses_a_second_backward_pass():
+    x, w, targets, row_weights = problem()
+    loss = soft_cross_entropy(
+        (x, w), targets, row_weights=row_weights, temperature=0.1, max_logits=40
+    )
+    loss.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="once only"):
+        loss.backward()

@@ -105,7 +105,7 @@ def test_half_precision_logits_give_fp32_targets():
     assert torch.equal(target, sinkhorn_knopp([logits.float()], temperature=0.05)[0])
 
 
-def _balance_a_part(rank, folder, splits, logits):
+def _balance_a_part(rank, folder, splits, cases):
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     store = dist.FileStore(f"{folder}/store", len(splits))
     dist.init_process_group("gloo", store=store, rank=rank, world_size=len(splits))
@@ -115,20 +115,36 @@ def _balance_a_part(rank, folder, splits, logits):
         calls.append(tensor.numel()),
         reduce(tensor, **kwargs),
     )
-    parts = [level.split(splits)[rank] for level in logits]
-    targets = sinkhorn_knopp(parts, temperature=0.05, group=dist.group.WORLD)
-    np.savez(f"{folder}/{rank}.npz", *[target.numpy() for target in targets], calls=np.array(calls))
+    for name, logits in cases.items():
+        calls.clear()
+        parts = [level.split(splits)[rank] for level in logits]
+        targets = sinkhorn_knopp(parts, temperature=0.05, group=dist.group.WORLD)
+        arrays = [target.numpy() for target in targets]
+        np.savez(f"{folder}/{name}-{rank}.npz", *arrays, calls=np.array(calls))
     dist.destroy_process_group()
 
 
 @pytest.mark.slow
 def test_two_processes_balance_their_rows_together(tmp_path):
     torch.manual_seed(0)
-    logits = [torch.randn(10, 4) * 0.1, torch.randn(10, 8) * 30, torch.randn(10, 16)]
-    mp.spawn(_balance_a_part, (str(tmp_path), [7, 3], logits), nprocs=2)
-    parts = [np.load(tmp_path / f"{rank}.npz", allow_pickle=False) for rank in range(2)]
-    for level, target in enumerate(sinkhorn_knopp(logits, temperature=0.05)):
-        pooled = np.concatenate([part[f"arr_{level}"] for part in parts])
-        assert_close(torch.from_numpy(pooled), target, atol=1e-6, rtol=1e-5)
-    # Two bounds per level, the tops of the wide level, and one sum of all columns per iteration.
-    assert parts[0]["calls"].tolist() == [6, 8 + 16, 28, 28, 28]
+    narrow = [torch.randn(10, 4) * 0.1, torch.randn(10, 8) * 0.3, torch.randn(10, 16).clamp(-1, 1)]
+    cases = {
+        "narrow": narrow,
+        "wide": [narrow[0], narrow[1] * 100, narrow[2]],
+        "shifted": [narrow[0], narrow[1], narrow[2] + 40],
+        "wide on one rank": [*narrow[:2], torch.cat([narrow[2][:7], narrow[2][7:] * 30])],
+    }
+    mp.spawn(_balance_a_part, (str(tmp_path), [7, 3], cases), nprocs=2)
+    # Of 28 columns; on the first ride two bounds of three matrices from each of two processes.
+    expected_calls = {
+        "narrow": [28 + 12, 28, 28],
+        "wide": [28 + 12, 8, 8, 28, 28],
+        "shifted": [28 + 12, 16, 16, 28, 28],
+        "wide on one rank": [28 + 12, 16, 16, 28, 28],
+    }
+    for name, logits in cases.items():
+        parts = [np.load(tmp_path / f"{name}-{rank}.npz", allow_pickle=False) for rank in range(2)]
+        for level, target in enumerate(sinkhorn_knopp(logits, temperature=0.05)):
+            pooled = np.concatenate([part[f"arr_{level}"] for part in parts])
+            assert_close(torch.from_numpy(pooled), target, atol=1e-6, rtol=1e-5)
+        assert all(part["calls"].tolist() == expected_calls[name] for part in parts)

@@ -4,8 +4,16 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from franca.models.layers import Attention, Block, SwiGLU, attend, draw_subsets
-from franca.randomness import generator
+from franca.models.layers import (
+    Attention,
+    Block,
+    Subset,
+    SwiGLU,
+    attend,
+    draw_subsets,
+    gated_silu,
+)
+from tests.franca.depth import depth_source
 
 PACKING = ((4, 5), (6, 3))
 ROWS = 4 * 5 + 6 * 3
@@ -16,7 +24,7 @@ def draw(*, drop_path, count=1, seed=0):
         packing=PACKING,
         drop_path=drop_path,
         count=count,
-        generator=generator(seed, "test"),
+        source=depth_source(2, seed),
         device=torch.device("cpu"),
     )
 
@@ -113,3 +121,32 @@ def test_block_is_the_identity_when_layer_scale_is_zero(ffn):
     block = Block(width=8, heads=2, ffn=ffn, layer_scale=0.0)
     x = torch.randn(ROWS, 8)
     assert torch.equal(block(x, PACKING), x)
+
+
+@pytest.mark.parametrize("drop_path", [0.0, 0.4])
+def test_a_block_asked_for_some_rows_returns_what_it_makes_of_them_all(drop_path):
+    block = make_block()
+    x = torch.randn(ROWS, 8)
+    wanted = torch.tensor([37, 0, 5, 21, 12])
+    subsets = draw(drop_path=drop_path, count=2) if drop_path else None
+    whole = block(x, PACKING, subsets)
+    assert_close(block(x, PACKING, subsets, wanted), whole[wanted], atol=1e-6, rtol=1e-5)
+
+
+def test_rows_may_be_asked_for_where_no_kept_sequence_is_at_hand():
+    """Gradients are zeros then, not missing: other processes wait for them."""
+    block = make_block()
+    x = torch.randn(ROWS, 8)
+    nothing = Subset(torch.arange(0), torch.zeros(0, 1), ((0, 5), (0, 3)))
+    wanted = torch.tensor([3, 30])
+    out = block(x, PACKING, [nothing, nothing], wanted)
+    assert torch.equal(out, x[wanted])
+    out.sum().backward()
+    assert all(not parameter.grad.any() for parameter in block.parameters())
+
+
+def test_the_gated_product_has_the_gradient_of_its_formula():
+    hidden = torch.randn(3, 8, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(gated_silu, hidden)
+    gate, value = hidden.chunk(2, dim=-1)
+    assert_close(gated_silu(hidden), torch.sigmoid(gate) * gate * value)

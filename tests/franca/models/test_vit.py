@@ -11,6 +11,7 @@ from franca.models.archs import Arch
 from franca.models.vit import VisionTransformer, build_vit
 from franca.models.weights import import_released
 from franca.randomness import generator
+from tests.franca.depth import depth_source
 
 ORACLE = np.load(Path(__file__).parents[2] / "oracles" / "vit.npz", allow_pickle=False)
 ARCH_OF = {
@@ -98,20 +99,45 @@ def test_packed_crops_equal_separate_forwards(registers):
     torch.manual_seed(0)
     crops = [torch.randn(2, 3, 64, 64), torch.randn(5, 3, 32, 32), torch.randn(1, 3, 16, 48)]
     masks = torch.rand(2, 64) < 0.4
-    packed = model.forward_multicrop(crops, masks)
-    for images, mask, together in zip(crops, [masks, None, None], packed, strict=True):
-        alone = model.forward_features(images, mask)
-        assert_close(together.cls, alone.cls, atol=1e-5, rtol=1e-5)
-        assert_close(together.patches, alone.patches, atol=1e-5, rtol=1e-5)
-        assert together.grid == alone.grid
+    wanted = torch.tensor([0, 5, 63, 64, 100])  # of both images
+    packed = model.forward_multicrop(crops, patches=wanted, masks=masks)
+    alone = [model.forward_features(*pair) for pair in zip(crops, [masks, None, None], strict=True)]
+    for cls, features in zip(packed.cls, alone, strict=True):
+        assert_close(cls, features.cls, atol=1e-5, rtol=1e-5)
+    patches = alone[0].patches.flatten(0, 1)[wanted]
+    assert_close(packed.patches, patches, atol=1e-5, rtol=1e-5)
+
+
+def test_patches_not_asked_for_change_neither_the_others_nor_their_gradients():
+    model = build_vit("vit_tiny", drop_path=0.3, layer_scale=0.5, generator=generator(0, "w"))
+    crops = [torch.randn(4, 3, 64, 64), torch.randn(6, 3, 32, 32)]
+    masks = torch.rand(4, 64) < 0.4
+    wanted = torch.tensor([3, 70, 200])
+
+    def run(patches):
+        model.zero_grad()
+        features = model.forward_multicrop(
+            crops, patches=patches, masks=masks, depth=depth_source(2)
+        )
+        found = features.patches[-3:]
+        (found.square().sum() + sum(cls.square().sum() for cls in features.cls)).backward()
+        return found.detach(), [parameter.grad.clone() for parameter in model.parameters()]
+
+    few, few_gradients = run(wanted)
+    many, many_gradients = run(torch.cat([torch.arange(256), wanted]))
+    assert_close(few, many, atol=1e-5, rtol=1e-5)
+    # Twice the same row among the wanted ones: its gradient counts once, for the copy that is read.
+    assert_close(few_gradients, many_gradients, atol=1e-4, rtol=1e-4)
 
 
 def test_every_parameter_gets_a_gradient_through_packed_crops_and_stochastic_depth():
     model = build_vit("vit_tiny", drop_path=0.3, registers=1, generator=generator(0, "w"))
     crops = [torch.randn(4, 3, 64, 64), torch.randn(6, 3, 32, 32)]
     masks = torch.rand(4, 64) < 0.4
-    features = model.forward_multicrop(crops, masks, generator(0, "drop"))
-    sum(f.cls.square().sum() + f.patches[..., 0].sum() for f in features).backward()
+    features = model.forward_multicrop(
+        crops, patches=masks.flatten().nonzero()[:, 0], masks=masks, depth=depth_source(2)
+    )
+    (sum(cls.square().sum() for cls in features.cls) + features.patches[:, 0].sum()).backward()
     without = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert without == []
 
@@ -130,19 +156,23 @@ def test_stochastic_depth_repeats_with_its_generator_and_is_off_in_evaluation():
     images = torch.randn(4, 3, 64, 64)
 
     def cls(seed):
-        return model.forward_multicrop([images], generator=generator(seed, "drop"))[0].cls
+        features = model.forward_multicrop(
+            [images], patches=torch.arange(0), depth=depth_source(4, seed)
+        )
+        return features.cls[0]
 
     assert torch.equal(cls(0), cls(0))
     assert not torch.equal(cls(0), cls(1))
     model.eval()
     assert torch.equal(cls(0), cls(1))
-    assert torch.equal(cls(0), model.forward_features(images).cls)
+    assert_close(cls(0), model.forward_features(images).cls, atol=1e-6, rtol=1e-5)
 
 
-def test_stochastic_depth_without_generator_is_refused():
-    model = build_vit("vit_tiny", drop_path=0.1)
-    with pytest.raises(ValueError, match="needs a generator"):
-        model.forward_multicrop([torch.zeros(1, 3, 64, 64)])
+def test_without_a_source_of_draws_no_branch_is_left_out():
+    model = build_vit("vit_tiny", drop_path=0.5, layer_scale=0.5, generator=generator(0, "w"))
+    images = torch.randn(2, 3, 64, 64)
+    features = model.forward_multicrop([images], patches=torch.arange(0))
+    assert_close(features.cls[0], model.forward_features(images).cls, atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("registers", [0, 2])

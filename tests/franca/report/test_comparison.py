@@ -12,7 +12,7 @@ from franca.report.comparison import (
     label,
     number,
 )
-from franca.report.results import RANDOM, Difference, Result, read_results
+from franca.report.results import RANDOM, TRUTH, Difference, Result, Results, read_results
 
 
 @pytest.fixture
@@ -69,6 +69,18 @@ def test_the_table_marks_the_significant(results):
     assert [cell.text for cell in row] == [
         "logreg ↑", "0.240", "0.400 ▲", "0.420 ▲", "0.420 ▲", "+0.180",
     ]  # fmt: skip
+
+
+def test_what_perfect_features_reach_stands_in_the_last_column(results):
+    measure = next(m for m in results.main_measures() if m.benchmark == "logreg")
+    top = Result(checkpoint=TRUTH, measure=measure, value=1.0, interval=(0.99, 1.0), count=400)
+    bounded = Results([*results.rows, top], main_metrics=results.main_metrics, paired={})
+    measures = bounded.main_measures()
+    table = comparison_table(bounded, measures, CONTENDERS, {}, caption="")
+    assert table.columns[-1].title == "Perfect"
+    last = {row[0].text: row[-1].text for row in table.rows}
+    assert float(last["logreg ↑"]) == 1.0
+    assert last["depth ↓"] == "\u2013"  # was not computed
 
 
 def test_tones_are_counted_for_one_checkpoint(results):

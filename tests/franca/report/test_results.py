@@ -46,6 +46,18 @@ def test_a_run_of_random_weights_alone_has_no_trained_checkpoint(tmp_path):
     assert read_results(write(tmp_path, rows), main_metrics={}).trained() is None
 
 
+def test_perfect_features_are_a_bound_and_no_checkpoint(tmp_path):
+    rows = make_results()
+    top = rows[0] | {"checkpoint": "ground_truth", "value": 1.0, "ci95": [0.99, 1.0]}
+    found = read_results(write(tmp_path, [*rows, top]), main_metrics={})
+    assert found.checkpoints() == list(CHECKPOINTS)
+    first, second = found.measures()[:2]
+    assert found.bound(first).value == 1.0
+    assert found.bound(second) is None
+    joined = join_results({"franca": found}, paired={})
+    assert joined.checkpoints() == sorted(f"franca/{name}" for name in CHECKPOINTS)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

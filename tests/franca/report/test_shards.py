@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from franca.report.funnel import read_funnel
-from franca.report.shards import Reason, read_dropped, read_kept
+from franca.report.shards import Reason, read_dropped, read_kept, read_lost
 from tests.franca.report.world import picture
 
 
@@ -54,6 +54,17 @@ def test_a_duplicate_is_followed_by_what_it_duplicates(finished_run):
 def test_no_more_dropped_images_than_there_are(finished_run):
     found = dropped(finished_run, 10)
     assert len(found[Reason("filter_images", "decodes", "truncated")]) == 6
+
+
+def test_rows_that_never_had_an_image_are_named_for_every_other_reason(finished_run):
+    packed = finished_run["pack_shards"]
+    found = read_lost(packed, read_funnel(packed), count=2)
+    assert {reason.reason: len(rows) for reason, rows in found.items()} == {
+        "repeated": 2, "too_small": 2, "unknown_size": 2, "too_elongated": 2, "punsafe": 2,
+        "pwatermark": 2, "http_404": 2, "timeout": 2, "not_an_image": 2,
+    }  # fmt: skip
+    for reason, rows in found.items():
+        assert rows[0].url == f"http://example.org/{reason.filter}-{reason.reason}-0"
 
 
 def test_without_a_ledger_nothing_is_shown(finished_run, tmp_path):

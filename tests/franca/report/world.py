@@ -61,6 +61,17 @@ MEASURES = (
     ("position", "r2", "lower", "1", (0.02, 0.20, 0.31, 0.38, 0.41, 0.43, 0.04)),
     ("overclustering", "miou", "higher", "fraction", (0.11, 0.11, 0.11, 0.12, 0.12, 0.12, 0.13)),
 )
+ABLATION = {  # of filters of the metadata alone, repeated URLs apart
+    "rows": 1000,
+    "filters": [
+        {"filter": "resolution", "alone": 240, "in_sequence": 230, "only": 200},
+        {"filter": "aspect_ratio", "alone": 60, "in_sequence": 41, "only": 30},
+        {"filter": "unsafe", "alone": 80, "in_sequence": 66, "only": 60},
+        {"filter": "watermark", "alone": 100, "in_sequence": 88, "only": 80},
+    ],
+    "overlap": [[240, 19, 9, 12], [19, 60, 7, 4], [9, 7, 80, 4], [12, 4, 4, 100]],
+    "rules": [{"filter": "resolution", "reason": "too_small", "rows": 222}],
+}
 DATASETS = {"knn": "objects", "logreg": "objects"}
 COUNT = 400
 MASKING = {
@@ -95,7 +106,8 @@ def make_run(root: Path, *, variant: str = "franca") -> dict[str, Path]:
     for folder in inputs.values():
         folder.mkdir(parents=True, exist_ok=True)
     _write_shards(inputs["pack_shards"])
-    _write_dropped(inputs["pack_shards"], inputs["download_images"] / "raw")
+    _write_dropped(inputs["pack_shards"], inputs["download_images"] / "group-000" / "raw")
+    _write_json(inputs["filter_metadata"] / "ablation.json", ABLATION)
     _write_json(inputs["rasa"] / "diagnostics.json", _diagnostics())
     _write_json(inputs["pack_shards"] / "funnel.json", _funnel())
     _write_log(inputs["pretrain"], first=0, steps=400)
@@ -219,7 +231,7 @@ def _write_shards(folder: Path, *, count: int = 30) -> None:
 
 def _write_dropped(packed: Path, raw: Path) -> None:
     """A ledger of all dropped rows, and the images of those that were ever downloaded."""
-    raw.mkdir()
+    raw.mkdir(parents=True)
     ledger, stored = [], []
     with tarfile.open(raw / "shard-000000.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
         for account in _funnel():

@@ -8,7 +8,9 @@ import torch
 
 from franca.config.evaluate import Evaluate
 from franca.config.evaluation_sets import EvaluationSet
+from franca.data.scenes.layouts import write_pairs
 from franca.eval.registry import BENCHMARKS
+from franca.eval.truth import TRUTHS
 from franca.models.vit import build_vit
 from franca.models.weights import save_backbone
 from franca.randomness import generator
@@ -16,7 +18,7 @@ from franca.rasa.linear_map import LinearMap, save_map
 from franca.stages.evaluate import gather, load_checkpoint, run
 from tests.franca.config.test_evaluate import EVALUATE
 from tests.franca.config.test_evaluation_sets import SEGMENTATION
-from tests.franca.eval.worlds import write_parquet, write_voc
+from tests.franca.eval.worlds import rendered_pair, write_parquet, write_voc
 
 CPU = torch.device("cpu")
 LABELS = SEGMENTATION | {"num_classes": None, "ignore_index": None, "format": "parquet"}
@@ -26,8 +28,17 @@ SETS = {
     "novel": EvaluationSet(
         **(LABELS | {"kind": "novel", "root": "{scenes}/novel", "known_set": "objects"})
     ),
+    "pairs": EvaluationSet(
+        **(LABELS | {"kind": "pairs", "format": "pairs", "root": "{scenes}/pairs"})
+    ),
 }
-SET_OF_KIND = {"classification": "objects", "segmentation": "segmentation", "novelty": "novel"}
+SET_OF_KIND = {
+    "classification": "objects",
+    "segmentation": "segmentation",
+    "novelty": "novel",
+    "pairs": "pairs",
+    "raw_pairs": "pairs",
+}
 TASKS = [
     {"benchmark": name, "evaluation_set": SET_OF_KIND[benchmark.kind]}
     for name, benchmark in BENCHMARKS.items()
@@ -43,6 +54,7 @@ def inputs(tmp_path_factory):
     write_parquet(root / "scenes/objects", "val", list(range(3)) * 4, seed=2)
     write_parquet(root / "scenes/novel", "val", [0] * 5, names=("other", "else"), seed=3)
     write_voc(root / "scenes/segmentation", {"train": 8, "val": 4})
+    write_pairs(root / "scenes/pairs", [rendered_pair(seed) for seed in range(6)])
     stages = {name: root / name for name in ("scenes", "pretrain", "finetune_highres", "rasa")}
     for name in ("pretrain", "finetune_highres"):
         (stages[name] / "checkpoints").mkdir(parents=True)
@@ -95,7 +107,7 @@ def test_every_benchmark_reports_every_metric(published):
     for row in rows:
         low, high = row["ci95"]
         assert low <= high
-        assert row["n"] in (4, 12, 17)
+        assert row["n"] in (3, 4, 6, 12, 17)
 
 
 def test_outputs_are_complete_and_repeat_byte_for_byte(inputs, published, tmp_path):
@@ -163,13 +175,23 @@ def test_what_reads_cls_tokens_is_the_same_bits_with_and_without_the_map(publish
         np.testing.assert_array_equal(plain[name], mapped[name])
 
 
-def test_gather_joins_and_compares(published, tmp_path):
-    summary = gather(published, output=tmp_path)
+def test_gather_joins_and_compares(inputs, published, tmp_path):
+    summary = gather(
+        Evaluate(**(EVALUATE | {"tasks": TASKS})),
+        seed=0,
+        evaluation_sets=SETS,
+        parts=published,
+        inputs=inputs,
+        output=tmp_path,
+        work=tmp_path / "work",
+    )
     assert set(files(tmp_path)) == {"results.json", "results.csv", "results.md", "comparisons.json"}
     rows = json.loads((tmp_path / "results.json").read_text())
-    assert list(dict.fromkeys(row["checkpoint"] for row in rows)) == NAMES
+    assert list(dict.fromkeys(row["checkpoint"] for row in rows)) == [*NAMES, "ground_truth"]
     assert summary["checkpoints"] == 4
-    assert summary["metrics"] * 4 == len(rows)
+    perfect = [row for row in rows if row["checkpoint"] == "ground_truth"]
+    assert {row["benchmark"] for row in perfect} == set(TRUTHS)
+    assert summary["metrics"] * 4 == len(rows) - len(perfect)
     comparisons = json.loads((tmp_path / "comparisons.json").read_text())
     pairs = {(row["checkpoint"], row["baseline"]) for row in comparisons}
     assert pairs == {(name, NAMES[0]) for name in NAMES[1:]} | {
@@ -179,6 +201,21 @@ def test_gather_joins_and_compares(published, tmp_path):
     for row in comparisons:
         if (row["benchmark"], row["baseline"], row["checkpoint"]) == ("knn", "highres", "rasa"):
             assert (row["difference"], row["p_value"]) == (0.0, 1.0)
+
+
+def test_perfect_features_reach_the_ends_of_the_scales(published):
+    rows = json.loads((published[NAMES[0]] / "bounds.json").read_text())
+    values = {(row["benchmark"], row["metric"]): row["value"] for row in rows}
+    exact = {
+        ("knn", "top1@k20"): 1.0,
+        ("logreg", "top1"): 1.0,
+        ("ood", "auroc@knn2"): 1.0,
+        ("depth", "rmse@scale_invariant"): 0.0,
+        ("normals", "within11"): 1.0,
+        ("position", "r2"): 1.0,
+    }
+    assert {key: values[key] for key in exact} == pytest.approx(exact, abs=0.01)
+    assert ("knn", "top1@d/2") not in values
 
 
 def test_samples_serve_the_report(published):

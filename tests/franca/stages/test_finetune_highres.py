@@ -36,7 +36,9 @@ def inputs(tmp_path_factory):
     output.mkdir()
     work.mkdir()
     cfg = Pretrain.model_validate({**RECIPE, "steps": 3, "num_kept": 2})
-    pretrain.run(cfg, seed=0, inputs={"pack_shards": shards}, output=output, work=work)
+    pretrain.run(
+        cfg, seed=0, inputs={"pack_shards": shards}, output=output, work=work, logs=work / "logs"
+    )
     return {"pack_shards": shards, "pretrain": output}
 
 
@@ -45,7 +47,9 @@ def run(inputs, root, **changes):
     output.mkdir(parents=True)
     work.mkdir(exist_ok=True)
     cfg = FinetuneHighres.model_validate({**VALUES, **changes})
-    summary = finetune_highres.run(cfg, seed=0, inputs=inputs, output=output, work=work)
+    summary = finetune_highres.run(
+        cfg, seed=0, inputs=inputs, output=output, work=work, logs=root / "logs"
+    )
     return output, summary
 
 

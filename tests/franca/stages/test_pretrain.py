@@ -26,7 +26,9 @@ def run(shards, root, *, cfg=CONFIG, seed=0):
     output, work = root / "output", root / "work"
     output.mkdir(parents=True)
     work.mkdir(exist_ok=True)
-    summary = pretrain.run(cfg, seed=seed, inputs={"pack_shards": shards}, output=output, work=work)
+    summary = pretrain.run(
+        cfg, seed=seed, inputs={"pack_shards": shards}, output=output, work=work, logs=root / "logs"
+    )
     return output, summary
 
 

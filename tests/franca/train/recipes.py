@@ -12,8 +12,13 @@ from franca.train.build import (
     build_schedules,
     build_student_optimizer,
 )
+from franca.train.cost import step_cost
+from franca.train.distributed import World, shard
 from franca.train.loop import Training
+from franca.train.machine import Machine, images_at_once
 
+ALONE = World(device=torch.device("cpu"))
+ANY = Machine()
 HEAD = {
     "levels": (0.25, 1.0),
     "num_prototypes": 32,
@@ -96,6 +101,7 @@ RECIPE = {
     "run": {"precision": "fp32", "cpu_threads": 1, "checkpoint_every": 2, "log_every": 1},
     "steps": 6,
     "global_batch_size": 4,
+    "images_per_group": None,
 }
 
 
@@ -127,9 +133,10 @@ def batch_of(cfg, step):
     )
 
 
-def batches_of(cfg):
-    """The batches of a range of steps."""
-    return lambda steps: (batch_of(cfg, step) for step in steps)
+def batches_of(cfg, world=ALONE):
+    """A process's share of the batches of a range of steps."""
+    share = world.share(cfg.global_batch_size)
+    return lambda steps: (batch_of(cfg, step).of_images(share) for step in steps)
 
 
 def build(cfg, *, seed=0):
@@ -138,22 +145,29 @@ def build(cfg, *, seed=0):
     return build_method(cfg, backbone=backbone, seed=seed)
 
 
-def training(cfg, work, *, seed=0, batches=None, kept_steps=()):
+def training(cfg, work, *, seed=0, batches=None, kept_steps=(), world=ALONE, machine=ANY):
     """A run of a recipe on noise."""
     method = build(cfg, seed=seed)
+    method.student.backbone.recompute = machine.recompute
+    shard(method, world, precision=cfg.run.precision)
     return Training(
         method=method,
         optimizer=build_student_optimizer(cfg, method),
         schedules=build_schedules(cfg),
-        batches=batches or batches_of(cfg),
+        batches=batches or batches_of(cfg, world),
         masks=build_masks(cfg, seed=seed),
         seed=seed,
+        world=world,
+        batch_size=cfg.global_batch_size,
+        images_at_once=images_at_once(cfg, processes=world.size, machine=machine),
+        depth_group=cfg.images_per_group or cfg.global_batch_size,
         steps=range(cfg.steps),
         kept_steps=kept_steps,
         clip_norm=cfg.optimizer.clip_norm,
         precision=cfg.run.precision,
-        device=torch.device("cpu"),
         checkpoint_every=cfg.run.checkpoint_every,
         log_every=cfg.run.log_every,
+        flops_per_image=sum(step_cost(cfg).flops.values()),
         work=work,
+        logs=work / "logs",
     )

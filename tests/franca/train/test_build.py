@@ -77,8 +77,7 @@ def test_an_inverse_block_never_leaves_the_crop():
 )
 def test_the_balancer_is_the_one_asked_for(targets, kind):
     method = build(recipe(objective__targets=targets))
-    assert isinstance(method.balance_cls, kind)
-    assert isinstance(method.balance_patches, kind)
+    assert isinstance(method.balance, kind)
 
 
 def test_the_optimizer_has_the_rates_of_the_recipe():

@@ -6,7 +6,18 @@ import logging
 import pytest
 import torch
 
-from franca.train.checkpoint import load_newest_state, read_state, save_state
+from franca.train.checkpoint import StateWriter, newest_step, open_state, read_state
+
+
+def save_state(folder, *, step, tensors):
+    with StateWriter(folder) as states:
+        states.save(step, tensors)
+    return folder / f"step-{step:07d}"
+
+
+def load_newest_state(folder):
+    step = newest_step(folder)
+    return None if step is None else (step, open_state(folder, step))
 
 
 def tensors(value):
@@ -64,6 +75,52 @@ def test_nothing_saved_means_none(tmp_path):
 def test_an_unusable_state_names_the_folder_and_the_remedy(tmp_path):
     folder = save_state(tmp_path, step=1, tensors=tensors(1))
     state = json.loads((folder / "state.json").read_text())
-    (folder / "state.json").write_text(json.dumps({**state, "sha256": "0" * 64}))
+    (folder / "state.json").write_text(
+        json.dumps({**state, "sha256": {"tensors.safetensors": "0" * 64}})
+    )
     with pytest.raises(ValueError, match=r"step-0000001 cannot be used .*: remove the folder"):
         read_state(folder)
+
+
+def halves(step):
+    """The rows of a tensor as two processes have them, and what only the first has."""
+    whole = torch.arange(12.0).reshape(4, 3) + step
+    return {"weight": whole[:3], "moment": torch.ones(2)}, {"weight": whole[3:]}
+
+
+def test_the_parts_of_several_processes_are_one_state(tmp_path):
+    first, second = halves(5)
+    with StateWriter(tmp_path, rank=1, size=2) as one, StateWriter(tmp_path, rank=0, size=2) as two:
+        one.save(5, second)
+        two.save(5, first)
+    state = open_state(tmp_path, newest_step(tmp_path))
+    assert sorted(state) == ["moment", "weight"]
+    assert torch.equal(state["weight"], torch.arange(12.0).reshape(4, 3) + 5)
+    assert torch.equal(state["moment"], torch.ones(2))
+
+
+def test_no_state_appears_before_all_processes_have_written(tmp_path):
+    first, _ = halves(5)
+
+    def die():
+        with StateWriter(tmp_path, rank=0, size=2) as states:
+            states.save(5, first)
+            raise RuntimeError("the other died")
+
+    with pytest.raises(RuntimeError, match="the other died"):
+        die()
+    assert newest_step(tmp_path) is None
+
+
+def test_training_may_change_its_tensors_while_they_are_written(tmp_path):
+    weight = torch.zeros(1000, 100)
+    with StateWriter(tmp_path) as states:
+        states.save(1, {"weight": weight})
+        weight.add_(1)
+    assert torch.equal(open_state(tmp_path, 1)["weight"], torch.zeros(1000, 100))
+
+
+def test_what_cannot_be_written_is_told_to_the_training(tmp_path):
+    (tmp_path / "states").write_text("a file where the folder should be")
+    with pytest.raises(OSError, match="states"), StateWriter(tmp_path / "states") as states:
+        states.save(1, tensors(1))

@@ -14,7 +14,7 @@ def work_folder(path, *, steps, undecodable=()):
     (path / "metrics.jsonl").write_text("\n".join(rows) + "\n")
     if undecodable:
         images = [{"key": key, "reason": "truncated"} for key in undecodable]
-        (path / "quarantine.json").write_text(json.dumps(images))
+        (path / "quarantine-0.json").write_text(json.dumps(images))
     return path
 
 

@@ -25,9 +25,9 @@ from franca.ssl.student_teacher import (
     Views,
     Weights,
 )
-from franca.train.loop import update
 from franca.train.optim import build_optimizer
 from franca.train.schedules import StepSettings
+from franca.train.step import update
 
 ORACLE = Path(__file__).parents[2] / "oracles" / "step.npz"
 LEVELS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
@@ -91,8 +91,7 @@ def steps(oracle):
         teacher=networks(cfg, tensors(oracle, "in/teacher/")),
         weights=Weights(dino=1.0, ibot=1.0, koleo=0.1, levels=level_weights(len(LEVELS))),
         student_temperature=0.1,
-        balance_cls=SinkhornBalancer(iterations=3),
-        balance_patches=SinkhornBalancer(iterations=3),
+        balance=SinkhornBalancer(iterations=3),
     )
     optimizer = build_optimizer(
         method.student_parts,
@@ -119,16 +118,15 @@ def steps(oracle):
     }
     for step in range(3):
         at_step = StepSettings(**{ours: settings[name][step] for ours, name in columns.items()})
-        losses = method(
-            views, teacher_temperature=at_step.teacher_temperature, generator=torch.Generator()
-        )
-        parameters = dict(method.student.named_parameters())
-        gradients = torch.autograd.grad(losses.total, [*parameters.values()], retain_graph=True)
-        norms = update(method, optimizer, losses, at_step, clip_norm=cfg["clip"])
+        method.student.zero_grad()
+        losses = method(views, teacher_temperature=at_step.teacher_temperature, depth=None)
+        losses.total.backward()
+        gradients = {name: p.grad.clone() for name, p in method.student.named_parameters()}
+        norms = update(method, optimizer, at_step, clip_norm=cfg["clip"])
         results.append(
             {
                 "losses": losses,
-                "gradients": dict(zip(parameters, gradients, strict=True)),
+                "gradients": gradients,
                 "norms": norms,
                 "student": copy.deepcopy(method.student.state_dict()),
                 "teacher": copy.deepcopy(method.teacher.state_dict()),

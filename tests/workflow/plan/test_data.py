@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from workflow import params
-from workflow.plan.data import data_plan, known_source
+from workflow.plan.data import core_hours, data_plan, known_source
 from workflow.plan.published import SOURCES
+from workflow.plan.rates import RATES
 
 TREE = params.read(Path(__file__).parents[3] / "params.yaml")
 
@@ -62,3 +63,24 @@ def test_a_local_source_is_copied_whole():
 def test_stored_images_are_as_large_as_resizing_leaves_them(size, image_bytes):
     plan = plan_of("vit_l_laion600m", f"download_images.resize.size={size}")
     assert plan.image_bytes == image_bytes
+
+
+def test_the_work_of_a_stage_follows_from_its_rate_and_what_it_is_given():
+    plan = plan_of("vit_l_laion600m")
+    hours = core_hours(plan)
+    assert hours["fetch_metadata"] == pytest.approx(
+        (plan.rows / RATES["fetch_metadata"].per_second / 3600,) * 2
+    )
+    assert hours["filter_images"] == pytest.approx(
+        [images / RATES["filter_images"].per_second / 3600 for images in plan.arrived]
+    )
+    stored = plan.stored["download_images"]
+    assert hours["pack_shards"] == pytest.approx(
+        [size / RATES["pack_shards"].per_second / 3600 for size in stored]
+    )
+
+
+def test_local_images_are_copied_not_fetched():
+    hours = core_hours(plan_of("vit_b_in21k"))
+    assert hours["download_images"][1] < 13_153_000 / RATES["download_images"].per_second / 3600
+    assert set(hours) == set(RATES)

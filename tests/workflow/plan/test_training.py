@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from franca.models.gpus import GPUS
 from workflow import params
-from workflow.plan.published import GPUS, PAPER_GPU, PAPER_GPU_HOURS
+from workflow.plan.published import PAPER_GPU, PAPER_GPU_HOURS
 from workflow.plan.training import USABLE, fewest_gpus, memory, phases, published_bytes
 
 TREE = params.read(Path(__file__).parents[3] / "params.yaml")
@@ -32,7 +33,9 @@ def test_hours_are_operations_over_what_the_gpu_does():
     part = phases(resolve("vit_b_in21k"))[0]
     seconds = part.images * part.flops_per_image / (989e12 * 0.5)
     assert part.gpu_hours(GPUS["h100"], utilisation=0.5) == pytest.approx(seconds / 3600)
-    assert part.images_per_second(GPUS["h100"], utilisation=0.55) == pytest.approx(894, rel=0.01)
+    # 894 if the last block computed every row; what no loss reads is about 5 % of the work.
+    rate = part.images_per_second(GPUS["h100"], utilisation=0.55)
+    assert rate == pytest.approx(894 * 1.05, rel=0.01)
 
 
 @pytest.mark.parametrize(("scale", "variant"), PAPER_GPU_HOURS)

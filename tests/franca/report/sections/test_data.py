@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from franca.report.figures import Figures
-from franca.report.funnel import read_funnel
+from franca.report.funnel import read_effects, read_funnel
 from franca.report.sections.data import build_data
-from franca.report.shards import Reason, StoredImage
+from franca.report.shards import DroppedRow, Reason, StoredImage
 from tests.franca.report.world import picture
 
 REASON = Reason("filter_images", "flat", "One colour / none")
@@ -24,8 +24,13 @@ def stored(data=None):
 def build(finished_run, tmp_path):
     funnel = read_funnel(finished_run["pack_shards"])
 
-    def build(kept=(), dropped=None, funnel=funnel):
-        return build_data(funnel, kept, dropped or {}, Figures(tmp_path, dpi=50), side=32).blocks
+    effects = read_effects(finished_run["filter_metadata"])
+
+    def build(kept=(), dropped=None, funnel=funnel, lost=None, effects=effects):
+        figures = Figures(tmp_path, dpi=50)
+        return build_data(
+            funnel, kept, dropped or {}, figures, lost=lost or {}, effects=effects, side=32
+        ).blocks
 
     return build
 
@@ -35,6 +40,27 @@ def test_the_table_has_every_filter_and_its_reasons(build):
     assert len(table.rows) == 11
     assert table.rows[5][5].text == "http_404 61, timeout 17, not_an_image 12"
     assert "**340** (34.0\u202f%) became training images" in build()[0].text
+
+
+def test_the_ablation_is_a_figure_and_a_table(build):
+    blocks = build()
+    plots = [block.name for block in blocks if block.kind == "plot"]
+    assert plots == ["funnel", "filters-alone"]
+    table = [block for block in blocks if block.kind == "table"][1]
+    assert [cell.text for cell in table.rows[0]] == [
+        "resolution", "240", "230", "200", "24.0\u202f%",
+    ]  # fmt: skip
+    assert [block.name for block in build(effects=None) if block.kind == "plot"] == ["funnel"]
+
+
+def test_rows_without_an_image_are_listed_by_reason(build):
+    row = DroppedRow("7", "http://example.org/7", "what was meant")
+    reason = Reason("download_images", "download", "http_404")
+    (fold,) = (block for block in build(lost={reason: [row]}) if block.kind == "fold")
+    ((name, address),) = fold.blocks[0].rows
+    assert (name.text, name.note) == ("http_404", "download, download_images")
+    assert (address.text, address.note) == ("http://example.org/7", "what was meant")
+    assert not any(block.kind == "fold" for block in build())
 
 
 def test_broken_images_are_counted_not_shown(build):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from data_filters.sources.kinds import Folder, HuggingfaceParquet, Layout, UrlTable, Webdataset
+from data_filters.source_kinds import Folder, HuggingfaceParquet, Layout, UrlTable, Webdataset
 
 _HUB: Final = "hf://datasets/"
 

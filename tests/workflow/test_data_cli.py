@@ -5,9 +5,9 @@ import hashlib
 import pytest
 from typer.testing import CliRunner
 
-from data_filters.sources import catalogue
-from data_filters.sources.catalogue import CATALOGUE, Archive, Counts, Entry
-from data_filters.sources.kinds import Folder
+from data_filters import catalogue
+from data_filters.catalogue import CATALOGUE, Archive, Counts, Entry
+from data_filters.source_kinds import Folder
 from tests.data_filters.sources.conftest import FileServer
 from workflow.cli import app
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from data_filters.sources.catalogue import CATALOGUE, Entry, lookup
+from data_filters.catalogue import CATALOGUE, Entry, lookup
 from workflow.plan.text import count, note, scaled, table
 
 app = typer.Typer(

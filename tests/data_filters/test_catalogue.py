@@ -2,10 +2,10 @@
 
 import pytest
 
+from data_filters.catalogue import CATALOGUE, lookup
 from data_filters.config import Catalogue, FetchMetadata, layout_of
 from data_filters.records import METADATA
-from data_filters.sources.catalogue import CATALOGUE, lookup
-from data_filters.sources.kinds import Column, Folder, LocalSource, UrlTable
+from data_filters.source_kinds import Column, Folder, LocalSource, UrlTable
 
 HIGHRES = ("imagenet_1k", "ade20k_train", "coco_train2017", "voc2012", "kitti_object_train")
 
@@ -41,7 +41,8 @@ def test_the_columns_of_tables_are_ours():
 
 
 def test_a_name_in_the_parameters_stands_for_a_layout():
-    section = {"source": {"kind": "catalogue", "name": "voc2012", "root": "data/VOC2012"}}
+    source = {"kind": "catalogue", "name": "voc2012", "root": "data/VOC2012"}
+    section = {"source": source, "groups": 1}
     cfg = FetchMetadata.model_validate(section)
     assert layout_of(cfg.source) == Folder(
         kind="folder", root="data/VOC2012/JPEGImages", class_subfolders=False

@@ -1,0 +1,153 @@
+"""Requests per CPU-second: img2dataset with our opener against img2dataset as it comes.
+
+    python benchmarks/download.py [--minimum 10]
+
+Both run `img2dataset.downloader.download_image`, unmodified, in this process and one thread,
+towards
+servers on the loopback in another process: http, and https with a certificate of an authority made
+for the occasion, which is added to the machine's usual bundle of authorities so that reading the
+bundle costs what it costs elsewhere. Process CPU time, forms interleaved, median of paired ratios.
+TLS handshakes are included; the server's own time is not.
+
+The third form is the least a request can cost with Python's http.client and one TLS context.
+Exits with 1 when ours is not `--minimum` times faster than img2dataset over https.
+"""
+
+import argparse
+import http.client
+import os
+import ssl
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import certifi
+import trustme
+
+from data_filters.config import DownloadImages
+from data_filters.download.opener import PoliteOpener
+
+SERVER = """
+import ssl, sys
+from pathlib import Path
+from data_filters.download.origin import LoopbackOrigin
+folder = Path(sys.argv[1])
+tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+tls.load_cert_chain(folder / "server.pem")
+with LoopbackOrigin(folder, {}) as plain, LoopbackOrigin(folder, {}, tls=tls) as secure:
+    print(plain.address, secure.address, flush=True)
+    sys.stdin.read()
+"""
+NUM_BYTES = 30_000
+LIMITS = DownloadImages(
+    distributor="multiprocessing", rows_per_shard=1000, shards_per_process=1, threads=1,
+    max_per_host=8, timeout_seconds=10, total_timeout_seconds=30, hang_seconds=600,
+    worker_restarts=0, max_bytes=1_000_000, max_pixels=1_000_000, retries=1, backoff_seconds=1,
+    max_backoff_seconds=10, dns_cache_seconds=600, allowed_networks=("127.0.0.0/8",),
+    user_agent="franca", robots_txt=True, verify_md5=True, resize=None, min_success_rate=0,
+)  # fmt: skip
+
+
+def bare(context: ssl.SSLContext) -> Callable[[str], bytes]:
+    """Return a fetch with nothing around it."""
+
+    def fetch(url: str) -> bytes:
+        scheme, _, rest = url.partition("://")
+        host, _, path = rest.partition("/")
+        if scheme == "https":
+            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+                host, context=context
+            )
+        else:
+            connection = http.client.HTTPConnection(host)
+        connection.request("GET", f"/{path}", headers={"Connection": "close"})
+        body = connection.getresponse().read()
+        connection.close()
+        return body
+
+    return fetch
+
+
+def through_img2dataset(opener: urllib.request.OpenerDirector | None) -> Callable[[str], bytes]:
+    """Return img2dataset's own fetch, with an opener installed or as it comes."""
+    from img2dataset.downloader import download_image
+
+    def fetch(url: str) -> bytes:
+        # None: urlopen builds its default opener, as in a process that installs none
+        urllib.request._opener = opener  # type: ignore[attr-defined]  # noqa: SLF001
+        _, stream, error = download_image((0, url), 10, None, None)
+        assert error is None, error
+        return bytes(stream.getvalue())
+
+    return fetch
+
+
+def cpu_seconds(fetch: Callable[[str], bytes], url: str, requests: int) -> float:
+    """Return the processor time of one request."""
+    start = time.process_time()
+    for _ in range(requests):
+        assert len(fetch(url)) == NUM_BYTES
+    return (time.process_time() - start) / requests
+
+
+def measure(url: str, *, repeats: int, requests: int) -> float:
+    """Print rates and ratios for one address; return ours over img2dataset's."""
+    forms = {
+        "img2dataset": through_img2dataset(None),
+        "ours": through_img2dataset(PoliteOpener(LIMITS, beat=lambda: None)),
+        "bare": bare(ssl.create_default_context()),
+    }
+    for fetch in forms.values():
+        fetch(url)
+    seconds: dict[str, list[float]] = {name: [] for name in forms}
+    for _ in range(repeats):
+        for name, fetch in forms.items():
+            seconds[name].append(cpu_seconds(fetch, url, requests))
+    print(url.partition(":")[0])
+    for name, values in seconds.items():
+        ratios = [a / b for a, b in zip(seconds["img2dataset"], values, strict=True)]
+        print(
+            f"  {name:12} {1 / statistics.median(values):8.0f} requests per CPU-second, "
+            f"{statistics.median(ratios):6.2f} times img2dataset"
+        )
+    pairs = zip(seconds["img2dataset"], seconds["ours"], strict=True)
+    return statistics.median(theirs / ours for theirs, ours in pairs)
+
+
+def main() -> int:
+    """Serve, measure, and return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minimum", type=float, default=10.0, help="smallest ratio that passes")
+    parser.add_argument("--repeats", type=int, default=9, help="paired measurements")
+    parser.add_argument("--requests", type=int, default=20, help="requests in each of them")
+    arguments = parser.parse_args()
+    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "a.jpg").write_bytes(bytes(NUM_BYTES))
+        authority = trustme.CA()
+        authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(
+            folder / "server.pem"
+        )
+        bundle = Path(certifi.where()).read_bytes() + authority.cert_pem.bytes()
+        (folder / "authorities.pem").write_bytes(bundle)
+        os.environ["SSL_CERT_FILE"] = str(folder / "authorities.pem")
+        server = subprocess.Popen(
+            [sys.executable, "-c", SERVER, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert server.stdout is not None
+        plain, secure = server.stdout.readline().decode().split()
+        counts = {"repeats": arguments.repeats, "requests": arguments.requests}
+        measure(f"http://{plain}/a.jpg", **counts)
+        ratio = measure(f"https://{secure}/a.jpg", **counts)
+        server.communicate()
+    return 0 if ratio >= arguments.minimum else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,234 @@
+"""Perceptual hashes: what near-duplicate search finds, what it confuses, and how fast it is.
+
+    python benchmarks/near_duplicates.py [--images FOLDER] [--number 1000]
+
+Every image gets copies: exact, resized to 60 %, JPEG at quality 50, cropped by 2 % and by 5 % at each
+side, mirrored, and several of these at once. Recall is the share of (image, copy) pairs found, precision
+the share of pairs found, over all originals and the copies of one kind, that are an image and its
+own copy; each with and without mirrored hashes. Then, on the same hashes:
+
+    exactness  the multi-index search finds what comparing all with all finds, at every radius
+    speed      hashing against `imagehash`, search against comparing all with all (CPU time, paired)
+    leaks      a tenth of the originals as an evaluation set: how many of their copies get through
+
+Exits with 1 unless exact recall is 100 %, the search is exact, and no exact copy, resized or
+recompressed copy of an evaluation image gets through at the base radius (6).
+"""
+
+import argparse
+import io
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import imagehash
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from data_filters.dedup.hamming import pairs_between, pairs_within
+from data_filters.dedup.leakage import Signatures, find_leaks
+from data_filters.dedup.signatures import perceptual_hash, sign
+from data_filters.io.pixels import Pixels, decode, open_image
+
+RADII = (0, 2, 4, 6, 8, 10, 12)
+EVALUATION_RADIUS, MIN_CONTRAST = 6, 8.0  # of the base in params.yaml
+FOLDER = Path(__file__).parents[1] / "../shared/data/imagenet_sample"
+Hashes = npt.NDArray[np.uint64]
+
+
+def encoded(image: Image.Image, quality: int = 90) -> bytes:
+    """Encode as JPEG."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def resized(image: Image.Image) -> Image.Image:
+    """Shrink to 60 %."""
+    size = (round(0.6 * image.width), round(0.6 * image.height))
+    return image.resize(size, Image.Resampling.LANCZOS)
+
+
+def cropped(image: Image.Image, share: float = 0.05) -> Image.Image:
+    """Cut a share off each side."""
+    x, y = round(share * image.width), round(share * image.height)
+    return image.crop((x, y, image.width - x, image.height - y))
+
+
+COPIES: dict[str, Callable[[Image.Image], bytes]] = {
+    "resize 60 %": lambda image: encoded(resized(image)),
+    "JPEG 50": lambda image: encoded(image, 50),
+    "crop 2 %": lambda image: encoded(cropped(image, 0.02)),
+    "crop 5 %": lambda image: encoded(cropped(image)),
+    "flip": lambda image: encoded(ImageOps.mirror(image)),
+    "resize, crop, JPEG 50": lambda image: encoded(cropped(resized(image)), 50),
+}
+
+
+def real_images(folder: Path, number: int) -> Iterator[bytes]:
+    """Yield distinct encoded images of a folder."""
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in {".jpeg", ".jpg"})
+    if not files:
+        raise FileNotFoundError(f"--images: no JPEG in {folder}; give a folder of images")
+    for path in files[:number]:
+        yield path.read_bytes()
+
+
+def signatures(images: list[bytes]) -> Signatures:
+    """Sign images as the stage `deduplicate` does."""
+    rows = [sign(data, decode(open_image(data))) for data in images]
+    sha256, pixels, perceptual, mirrored, contrast = zip(*rows, strict=True)
+    return Signatures(
+        np.array(sha256), np.array(pixels), np.array(perceptual, np.uint64),
+        np.array(mirrored, np.uint64), np.array(contrast, np.float32), None,
+    )  # fmt: skip
+
+
+def brute_force(hashes: Hashes, radius: int) -> npt.NDArray[np.int64]:
+    """Compare all with all: pairs i < j, [pairs, 2]."""
+    found = []
+    for i in range(len(hashes) - 1):
+        j = np.flatnonzero(np.bitwise_count(hashes[i] ^ hashes[i + 1 :]) <= radius) + i + 1
+        found.append(np.stack([np.full(len(j), i), j], axis=1))
+    return np.concatenate(found)
+
+
+def found_pairs(whole: Signatures, radius: int, *, mirrored: bool) -> set[tuple[int, int]]:
+    """The pairs i < j that the stage would join."""
+    worth = np.flatnonzero(whole.contrast >= MIN_CONTRAST)
+    hashes = whole.perceptual[worth]
+    pairs = [pairs_within(hashes, radius=radius)]
+    if mirrored:
+        pairs.append(pairs_between(hashes, whole.mirrored[worth], radius=radius))
+    return {
+        (min(i, j), max(i, j))
+        for left, right in pairs
+        for i, j in zip(worth[left].tolist(), worth[right].tolist(), strict=True)
+        if i != j
+    }
+
+
+def joined(one: Signatures, other: Signatures) -> Signatures:
+    """Put two sets one after the other."""
+    arrays = (np.concatenate(pair) for pair in zip(one[:-1], other[:-1], strict=True))
+    return Signatures(*arrays, None)
+
+
+def report_quality(originals: Signatures, copies: dict[str, Signatures]) -> None:
+    """Print recall and precision by kind of copy, radius and mirrored hashes."""
+    number = len(originals.sha256)
+    for mirrored in (False, True):
+        print(f"\nrecall / precision, mirrored hashes {'on' if mirrored else 'off'}")
+        print(f"{'copy':24}" + "".join(f"{f'radius {radius}':>15}" for radius in RADII))
+        for name, copied in copies.items():
+            whole = joined(originals, copied)
+            cells = []
+            for radius in RADII:
+                found = found_pairs(whole, radius, mirrored=mirrored)
+                right = sum((i, i + number) in found for i in range(number))
+                cells.append(f"{right / number:.3f} / {right / max(len(found), 1):.3f}")
+            print(f"{name:24}" + "".join(f"{cell:>15}" for cell in cells))
+
+
+def cpu_seconds(work: Callable[[], object]) -> float:
+    """Return the processor time of one call."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def paired_ratio(slow: Callable[[], object], fast: Callable[[], object], repeats: int = 5) -> float:
+    """Return the median of paired ratios of CPU time."""
+    return statistics.median(cpu_seconds(slow) / cpu_seconds(fast) for _ in range(repeats))
+
+
+def report_speed(pixels: list[Pixels], hashes: Hashes) -> bool:
+    """Print ratios against the peers; return whether the search is exact."""
+
+    def ours() -> None:
+        for each in pixels:
+            perceptual_hash(each)
+
+    def theirs() -> None:
+        for each in pixels:
+            imagehash.phash(Image.fromarray(each))
+
+    print(f"\nhashing {len(pixels)} decoded images, imagehash.phash / ours (which adds the mirror "
+          f"image): {paired_ratio(theirs, ours):.2f} times the CPU time")  # fmt: skip
+    rng = np.random.default_rng(0)
+    many = np.concatenate([hashes, rng.integers(0, 2**64, 40_000 - len(hashes), np.uint64)])
+    exact = True
+    print(f"search among {len(many)} hashes (the images' own and uniform ones)")
+    for radius in (2, 6):
+        expected = brute_force(many, radius)
+        left, right = pairs_within(many, radius=radius)
+        exact &= np.array_equal(np.stack([left, right], axis=1), expected)
+        ratio = paired_ratio(
+            lambda radius=radius: brute_force(many, radius),
+            lambda radius=radius: pairs_within(many, radius=radius),
+            repeats=3,
+        )
+        print(f"  radius {radius}: {len(expected)} pairs, all with all / ours: {ratio:.1f} times")
+    for radius in RADII:
+        left, right = pairs_within(hashes, radius=radius)
+        exact &= np.array_equal(np.stack([left, right], axis=1), brute_force(hashes, radius))
+    print(f"  the same pairs as all with all, at radii {RADII}: {exact}")
+    return exact
+
+
+def report_leaks(originals: Signatures, copies: dict[str, Signatures], images: int) -> bool:
+    """Plant copies of evaluation images; print what gets through; return whether enough is kept."""
+    evaluation = Signatures(*(array[:images] for array in originals[:-1]), None)
+    safe = True
+    print(f"\nplanted copies of {images} evaluation images that get through at radius "
+          f"{EVALUATION_RADIUS}, mirrored hashes off / on")  # fmt: skip
+    for name, copied in {"exact": originals, **copies}.items():
+        planted = Signatures(*(array[:images] for array in copied[:-1]), None)
+        through = [
+            images
+            - len(
+                find_leaks(
+                    planted,
+                    evaluation,
+                    radius=EVALUATION_RADIUS,
+                    min_contrast=MIN_CONTRAST,
+                    mirrored=mirrored,
+                    min_cosine=None,
+                ).images
+            )
+            for mirrored in (False, True)
+        ]
+        print(f"  {name:24}{through[0]:5} / {through[1]}")
+        if name in {"exact", "resize 60 %", "JPEG 50"}:
+            safe &= max(through) == 0
+    return safe
+
+
+def main() -> int:
+    """Print all tables; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=Path, default=FOLDER, help="folder of JPEG images")
+    parser.add_argument("--number", type=int, default=1000, help="how many of them")
+    arguments = parser.parse_args()
+    data = list(real_images(arguments.images, arguments.number))
+    originals = signatures(data)
+    opened = [Image.open(io.BytesIO(each)).convert("RGB") for each in data]
+    copies = {name: signatures([copy(image) for image in opened]) for name, copy in COPIES.items()}
+    distinct, first = np.unique(originals.sha256, return_index=True)
+    again = signatures(data)
+    recall = float((again.sha256 == originals.sha256).mean())
+    print(f"{len(data)} images, {len(distinct)} of them distinct; exact copies found: {recall:.1%}")
+    report_quality(originals, copies)
+    some = [np.asarray(image) for image in opened[:100]]
+    exact = report_speed(some, originals.perceptual[np.sort(first)])
+    safe = report_leaks(originals, copies, images=len(data) // 10)
+    passed = recall == 1 and exact and safe
+    print("\npass" if passed else "\nFAIL")
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""What is kept of an image to compare it with others: its signature and, if asked for, a vector."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from data_filters.dedup.signatures import Signature, sign
+from data_filters.io.pixels import decode, open_image
+from data_filters.models.network import Network, Prepared, normalised, vectors
+
+Embeddings = npt.NDArray[np.float16]
+
+
+class Describer:
+    """Describe images one after another, decoding each once, a batch of pixels at most in memory.
+
+    Args:
+        network: What embeds images; None for signatures only.
+        batch_size: Images that it sees at a time.
+    """
+
+    def __init__(self, network: Network | None, *, batch_size: int) -> None:
+        self._network, self._batch_size = network, batch_size
+        self._prepared: list[Prepared] = []
+        self._embedded: list[Embeddings] = []
+
+    def add(self, data: bytes, *, sha256: str | None = None) -> Signature:
+        """Describe the next image and return its signature.
+
+        Args:
+            data: An encoded image.
+            sha256: Of `data`, where it is known.
+
+        Raises:
+            UnreadableImageError: It cannot be decoded.
+        """
+        pixels = decode(open_image(data))
+        if self._network is not None:
+            self._prepared.append(self._network.prepare(pixels))
+            if len(self._prepared) == self._batch_size:
+                self._flush(self._network)
+        return sign(data, pixels, sha256=sha256)
+
+    def _flush(self, network: Network) -> None:
+        rows = normalised(vectors(network, self._prepared, batch_size=self._batch_size))
+        self._embedded.append(rows.astype(np.float16))
+        self._prepared = []
+
+    def embeddings(self) -> Embeddings:
+        """Return the embeddings of all images so far, of length one, [images, dim]."""
+        if self._network is not None and self._prepared:
+            self._flush(self._network)
+        return stacked(self._embedded)
+
+
+def stacked(parts: Sequence[Embeddings]) -> Embeddings:
+    """Join embeddings; those of no image at all have no width."""
+    some = [part for part in parts if len(part)]
+    return np.concatenate(some) if some else np.zeros((0, 0), np.float16)

@@ -1,0 +1,136 @@
+"""The opener that img2dataset's `urlopen` meets: guarded, patient and polite.
+
+Every attempt, with its redirects and its body, happens inside `open`, so that what may help is
+tried
+again after a pause, and what is final is asked for once. img2dataset's own retries, which repeat
+everything at once, stay at zero.
+"""
+
+import hashlib
+import io
+import ipaddress
+import time
+import urllib.request
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+from urllib.response import addinfourl
+
+from data_filters.config import DownloadImages
+from data_filters.download.guard import DEADLINE, Guard, build_director
+from data_filters.download.hosts import Resolver, Slots
+from data_filters.download.opt_out import opt_out
+from data_filters.download.reasons import FetchError, explain
+from data_filters.download.robots import Robots
+
+_TOOL: Final = "img2dataset"
+"""Whoever forbids their images to this tool means us as well."""
+
+_SAFE: Final = "!#$%&'()*+,/:;=?@[]~"
+
+
+class PoliteOpener(urllib.request.OpenerDirector):
+    """Fetch whole bodies within the limits of the configuration.
+
+    Args:
+        cfg: The limits.
+        beat: Called after every URL, for whoever watches that work goes on.
+    """
+
+    def __init__(self, cfg: DownloadImages, *, beat: Callable[[], None]) -> None:
+        super().__init__()
+        self._cfg = cfg
+        self._beat = beat
+        self._director = build_director(
+            Guard(
+                max_bytes=cfg.max_bytes,
+                allowed_networks=tuple(map(ipaddress.ip_network, cfg.allowed_networks)),
+                resolver=Resolver(cfg.dns_cache_seconds),
+            )
+        )
+        self._slots: Slots[str] = Slots(cfg.max_per_host)
+        self._agents = tuple(dict.fromkeys((cfg.user_agent.strip().lower(), _TOOL)))
+        self._robots = Robots(self._bytes, agents=self._agents) if cfg.robots_txt else None
+
+    def open(self, fullurl: Any, data: Any = None, timeout: float | None = None) -> addinfourl:
+        """Return the response with its body read.
+
+        Raises:
+            FetchError: With the reason, after as many attempts as can help.
+        """
+        del data, timeout  # nothing is ever sent, and the configuration knows the time
+        try:
+            address = normalise(fullurl if isinstance(fullurl, str) else fullurl.full_url)
+            if self._robots is not None:
+                self._robots.require(address)
+            return self._persist(address)
+        finally:
+            self._beat()
+
+    def _bytes(self, url: str) -> bytes:
+        return self._persist(url).read()
+
+    def _persist(self, url: str) -> addinfourl:
+        host = urlsplit(url).netloc
+        for attempt in range(self._cfg.retries + 1):
+            try:
+                with self._slots.hold(host):
+                    return self._attempt(url)
+            except FetchError as error:
+                pause = self._pause(error, url=url, attempt=attempt)
+                if attempt == self._cfg.retries or pause is None:
+                    raise
+            time.sleep(pause)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _attempt(self, url: str) -> addinfourl:
+        name = f"Mozilla/5.0 (compatible; {self._cfg.user_agent}; {_TOOL})"
+        request = urllib.request.Request(url, headers={"User-Agent": name})  # noqa: S310
+        DEADLINE.start(self._cfg.total_timeout_seconds)
+        try:
+            with self._director.open(request, timeout=self._cfg.timeout_seconds) as response:
+                objection = opt_out(response.headers, agents=self._agents)
+                if objection is not None:
+                    raise FetchError("opted_out", objection)
+                body = io.BytesIO(response.read())
+                return addinfourl(body, response.headers, response.url, response.status)
+        except Exception as error:
+            raise explain(error) from error
+
+    def _pause(self, error: FetchError, *, url: str, attempt: int) -> float | None:
+        """Seconds to wait before the next attempt; None where it would be in vain or too long.
+
+        The pause doubles with every attempt. A part of it hangs on the URL, so that what failed
+        together does not come back together, and yet nothing is drawn from a generator.
+        """
+        if not error.passing:
+            return None
+        if error.retry_after is not None and error.retry_after > self._cfg.max_backoff_seconds:
+            return None
+        digest = hashlib.sha256(f"{attempt} {url}".encode()).digest()
+        spread = 0.5 + int.from_bytes(digest[:4], "big") / 2**32
+        pause: float = self._cfg.backoff_seconds * 2**attempt * spread
+        pause = min(pause, self._cfg.max_backoff_seconds)
+        return max(pause, error.retry_after or 0.0)
+
+
+def normalise(url: str) -> str:
+    """Write a URL as HTTP carries it: host in ASCII, spaces and other scripts percent-encoded.
+
+    Raises:
+        FetchError: `scheme_not_allowed` or `bad_url`.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        if parts.scheme not in ("http", "https"):
+            raise FetchError("scheme_not_allowed", parts.scheme)
+        if parts.hostname is None or parts.username is not None:
+            raise FetchError("bad_url", "no host" if parts.hostname is None else "names a user")
+        host = parts.hostname.encode("idna").decode()
+        place = f"[{host}]" if ":" in host else host
+        port = "" if parts.port is None else f":{parts.port}"
+        path = quote(parts.path or "/", safe=_SAFE)
+        query = f"?{quote(parts.query, safe=_SAFE)}" if parts.query else ""
+    except ValueError as error:
+        raise FetchError("bad_url", str(error)) from error
+    return f"{parts.scheme}://{place}{port}{path}{query}"

@@ -1,0 +1,129 @@
+"""Semantic correspondence: the patch of another image that looks most like a given keypoint.
+
+Two protocols share the code. `keypoints` takes tokens after the final LayerNorm and the middles of
+patches; `spair` is Probe3D's on SPair-71k, with tokens before the LayerNorm and its conventions for
+coordinates (a patch found is its top left corner, while features are read between the middles of
+the outer patches), which shift every prediction by up to half a patch.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import grid_sample, normalize
+
+from franca.eval.benchmark import Benchmark, KeypointPair, MetricSpec, Outcome, PairInputs
+from franca.eval.resampling import Evidence, Weights
+
+Alignment = Literal["centre", "probe3d"]
+
+
+def match(pair: KeypointPair, *, alignment: Alignment) -> Float[Tensor, "points 2"]:
+    """Return where in the target each point of the source is found, as shares of its sides.
+
+        for each point:
+            feature = unit source feature, bilinear at the point
+            found = the target patch with the largest cosine to it
+
+    Args:
+        pair: features and points.
+        alignment: what a patch's coordinates are.
+    """
+    source, target = (normalize(tokens.float(), dim=1) for tokens in (pair.source, pair.target))
+    rows, columns = pair.grid
+    planes = source.T.unflatten(1, (rows, columns))[None]
+    places = (2 * pair.source_points - 1).float()[None, None]
+    corners = alignment == "probe3d"
+    found = grid_sample(planes, places, align_corners=corners, padding_mode="border")[0, :, 0].T
+    best = (normalize(found, dim=1) @ target.T).argmax(1)
+    offset = 0.0 if corners else 0.5
+    x, y = (best % columns + offset) / columns, (best // columns + offset) / rows
+    found_at: Tensor = torch.stack([x, y], dim=1)
+    return found_at
+
+
+def errors(pair: KeypointPair, *, alignment: Alignment) -> Float[Tensor, " points"]:
+    """Return how far each match is from its true place, in longer sides of the target's box."""
+    distance = (match(pair, alignment=alignment) - pair.target_points.float()).norm(dim=1)
+    relative: Tensor = distance / pair.target_extent
+    return relative
+
+
+def class_recall(evidence: Evidence, weights: Weights) -> NDArray[np.float64]:
+    """Average over classes the share of keypoints found, all keypoints of a class counting alike.
+
+    Args:
+        evidence: [pairs, 3] class, number of keypoints, number found.
+        weights: [resamples, pairs] how often each pair counts.
+    """
+    members = np.eye(int(evidence[:, 0].max()) + 1)[evidence[:, 0].astype(int)]
+    points = weights @ (members * evidence[:, 1:2])
+    hits = weights @ (members * evidence[:, 2:])
+    drawn = points > 0
+    recall = np.where(drawn, hits / np.maximum(points, 1.0), 0.0)
+    return np.asarray(recall.sum(1) / np.maximum(drawn.sum(1), 1), dtype=np.float64)
+
+
+def keypoints(
+    inputs: PairInputs,
+    *,
+    seed: int,  # noqa: ARG001 - every benchmark takes one
+    device: torch.device,  # noqa: ARG001 - a few points against one image: no work for a GPU
+    thresholds: Sequence[float],
+    alignment: Alignment,
+) -> Outcome:
+    """Find keypoints of one image in another, and count those found within a distance.
+
+    Args:
+        inputs: pairs with features.
+        seed: unused, nothing is random.
+        device: unused.
+        thresholds: distances in longer sides of the object's box; the first is the headline.
+        alignment: see `match`.
+    """
+    names = sorted({pair.label for pair in inputs.pairs})
+    rows: list[tuple[int, str, NDArray[np.float32]]] = [
+        (names.index(pair.label), pair.group, errors(pair, alignment=alignment).numpy())
+        for pair in inputs.pairs
+    ]
+    evidence = {}
+    for threshold in thresholds:
+        found = np.array([(label, len(far), (far < threshold).sum()) for label, _, far in rows])
+        evidence[f"found@{threshold:g}"] = found
+    headline = evidence[f"found@{thresholds[0]:g}"]
+    groups = np.array([group for _, group, _ in rows])
+    if len(set(groups)) > 1:
+        for group in sorted(set(groups)):
+            evidence[f"found@{thresholds[0]:g}-{group}"] = headline[groups == group]
+    return Outcome(evidence=evidence, details={"classes": names})
+
+
+_METRICS = (MetricSpec("pck", "higher", "fraction", "found", class_recall, "percentile"),)
+
+BENCHMARK = Benchmark(
+    name="keypoints",
+    version="1.0",
+    protocol="nearest target patch of each source keypoint by cosine, after the final LayerNorm, "
+    "middles of patches; share within a part of the object's box, mean over classes",
+    source="SPair-71k, arXiv 1908.10543; coordinates ours",
+    kind="pairs",
+    quick=True,
+    metrics=_METRICS,
+    run=partial(keypoints, alignment="centre"),
+)
+
+SPAIR = Benchmark(
+    name="spair",
+    version="1.0",
+    protocol="as keypoints, with tokens before the final LayerNorm and Probe3D's coordinates",
+    source="mbanani/probe3d@a1f1464 evaluate_spair_correspondence.py; Franca, Table 10",
+    kind="raw_pairs",
+    quick=False,
+    metrics=_METRICS,
+    run=partial(keypoints, alignment="probe3d"),
+)

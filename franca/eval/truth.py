@@ -1,0 +1,139 @@
+"""Features that are the ground truth itself: with them a benchmark must reach its upper bound.
+
+What a benchmark reaches on perfect features says how high its scale goes: patches are coarser than
+pixels, a search averages over neighbours. And a benchmark that does not tell perfect features from
+those of a random network measures nothing.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from franca.eval.benchmark import (
+    ClassificationInputs,
+    DenseFeatures,
+    ImageFeatures,
+    KeypointPair,
+    NoveltyInputs,
+    PairInputs,
+    SegmentationInputs,
+)
+from franca.eval.in_context import patch_labels
+from franca.eval.lazy import lazily
+from franca.eval.position import positions
+
+
+def _one_hot(labels: Int[Tensor, " images"], *, width: int) -> Float[Tensor, "images width"]:
+    return nn.functional.one_hot(labels, width).float()
+
+
+def _labelled(split: ImageFeatures, *, width: int) -> ImageFeatures:
+    classes = _one_hot(split.labels, width=width)
+    blocks = split.cls_blocks.shape[1]
+    return ImageFeatures(
+        cls_blocks=classes[:, None].expand(-1, blocks, -1),
+        mean_patch=classes,
+        labels=split.labels,
+    )
+
+
+def image_classes(inputs: ClassificationInputs, *, spare: int = 0) -> ClassificationInputs:
+    """Return the same images, each with its class as a one-hot feature of `spare` more entries."""
+    width = inputs.num_classes + spare
+    train, test = (_labelled(split, width=width) for split in (inputs.train, inputs.test))
+    return dataclasses.replace(inputs, train=train, test=test)
+
+
+def novelty(inputs: NoveltyInputs) -> NoveltyInputs:
+    """Return known images with their classes, and novel ones with a class that no known one has."""
+    known = image_classes(inputs.known, spare=1)
+    last = torch.full((len(inputs.novel),), known.num_classes)
+    return NoveltyInputs(known=known, novel=_one_hot(last, width=known.num_classes + 1))
+
+
+def _with_patches(split: DenseFeatures, patches: Tensor) -> DenseFeatures:
+    return dataclasses.replace(split, patches=patches.float())
+
+
+def patch_classes(inputs: SegmentationInputs) -> SegmentationInputs:
+    """Return the same images, each patch with the shares of the classes among its pixels."""
+
+    def shares(split: DenseFeatures) -> DenseFeatures:
+        found = patch_labels(
+            split.masks,
+            grid=split.grid,
+            num_classes=inputs.num_classes,
+            ignore_index=inputs.ignore_index,
+        )
+        return _with_patches(split, found)
+
+    return dataclasses.replace(inputs, train=shares(inputs.train), test=shares(inputs.test))
+
+
+def patch_depth(inputs: SegmentationInputs) -> SegmentationInputs:
+    """Return the same images, each patch with the logarithm of its depth; 0 where it has none."""
+
+    def depth(split: DenseFeatures) -> DenseFeatures:
+        assert split.depth is not None
+        return _with_patches(split, split.depth.log()[..., None].nan_to_num())
+
+    return dataclasses.replace(inputs, train=depth(inputs.train), test=depth(inputs.test))
+
+
+def patch_normals(inputs: SegmentationInputs) -> SegmentationInputs:
+    """Return the same images, each patch with its surface normal; 0 where it has none."""
+
+    def normals(split: DenseFeatures) -> DenseFeatures:
+        assert split.normals is not None
+        return _with_patches(split, split.normals.nan_to_num())
+
+    return dataclasses.replace(inputs, train=normals(inputs.train), test=normals(inputs.test))
+
+
+def patch_places(inputs: SegmentationInputs) -> SegmentationInputs:
+    """Return the same images, each patch with its row and column."""
+
+    def places(split: DenseFeatures) -> DenseFeatures:
+        return _with_patches(split, positions(split.grid).expand(len(split.patches), -1, -1))
+
+    return dataclasses.replace(inputs, train=places(inputs.train), test=places(inputs.test))
+
+
+def point_places(inputs: PairInputs) -> PairInputs:
+    """Return the same pairs, each patch saying which of the pair's points it holds, if any."""
+
+    def held(points: Tensor, grid: tuple[int, int]) -> Float[Tensor, "patches points"]:
+        rows, columns = grid
+        x, y = (points * torch.tensor([columns, rows])).long().unbind(1)
+        cell = y.clamp(0, rows - 1) * columns + x.clamp(0, columns - 1)
+        return nn.functional.one_hot(cell, rows * columns).T.float()
+
+    def place(pair: KeypointPair) -> KeypointPair:
+        return dataclasses.replace(
+            pair,
+            source=held(pair.source_points, pair.grid),
+            target=held(pair.target_points, pair.grid),
+        )
+
+    return PairInputs(lazily(place, inputs.pairs))
+
+
+TRUTHS: dict[str, Callable[[Any], Any]] = {
+    "knn": image_classes,
+    "linear_cached": image_classes,
+    "logreg": image_classes,
+    "ood": novelty,
+    "in_context": patch_classes,
+    "linear_segmentation": patch_classes,
+    "overclustering": patch_classes,
+    "depth": patch_depth,
+    "normals": patch_normals,
+    "position": patch_places,
+    "keypoints": point_places,
+    "spair": point_places,
+}
+"""Perfect features by benchmark; `spatial_entropy` has none, for no entropy is right."""

@@ -1,0 +1,36 @@
+"""Limits of a download that suit the loopback."""
+
+from collections.abc import Callable
+
+import pytest
+
+from data_filters.config import DownloadImages
+
+LIMITS = {
+    "distributor": "multiprocessing",
+    "rows_per_shard": 2,
+    "shards_per_process": 10,
+    "threads": 2,
+    "max_per_host": 8,
+    "timeout_seconds": 2.0,
+    "total_timeout_seconds": 5.0,
+    "hang_seconds": 60.0,
+    "worker_restarts": 0,
+    "max_bytes": 10_000,
+    "max_pixels": 10_000,
+    "retries": 1,
+    "backoff_seconds": 0.01,
+    "max_backoff_seconds": 1.5,
+    "dns_cache_seconds": 60.0,
+    "allowed_networks": ["127.0.0.0/8"],
+    "user_agent": "franca",
+    "robots_txt": False,
+    "verify_md5": True,
+    "resize": None,
+    "min_success_rate": 0.5,
+}
+
+
+@pytest.fixture
+def limits() -> Callable[..., DownloadImages]:
+    return lambda **changes: DownloadImages.model_validate({**LIMITS, **changes})

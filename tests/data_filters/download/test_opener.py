@@ -1,0 +1,180 @@
+"""Patience and manners, towards a real server."""
+
+import io
+import time
+import urllib.request
+
+import pytest
+
+from data_filters.download import opener as module
+from data_filters.download.opener import PoliteOpener, normalise
+from data_filters.download.origin import LoopbackOrigin
+from data_filters.download.reasons import FetchError
+
+
+@pytest.fixture
+def web(tmp_path, limits):
+    """Serve a.jpg with a fault; return the server, an opener and the pulses that it gave."""
+    (tmp_path / "a.jpg").write_bytes(b"bytes")
+    origins = []
+
+    def serve(fault=None, **changes):
+        origin = LoopbackOrigin(tmp_path, {"/a.jpg": fault} if fault else {})
+        origins.append(origin.__enter__())
+        beats = []
+        return origin, PoliteOpener(limits(**changes), beat=lambda: beats.append(1)), beats
+
+    yield serve
+    for origin in origins:
+        origin.__exit__(None, None, None)
+
+
+def fetch(origin, opener, path="/a.jpg"):
+    with opener.open(urllib.request.Request(f"http://{origin.address}{path}")) as response:
+        return response.read()
+
+
+def failure(origin, opener):
+    with pytest.raises(FetchError) as caught:
+        fetch(origin, opener)
+    return caught.value
+
+
+def test_an_answer_has_its_body_headers_and_address(web):
+    origin, opener, beats = web()
+    with opener.open(f"http://{origin.address}/a.jpg") as response:
+        assert isinstance(response.fp, io.BytesIO)
+        assert (response.read(), response.status) == (b"bytes", 200)
+        assert response.headers["Content-Type"] == "image/jpeg"
+    assert beats == [1]
+
+
+@pytest.mark.parametrize("fault", ["flaky", "moved", "mistyped", "opt_out_other"])
+def test_what_passes_is_waited_for(web, fault):
+    origin, opener, _ = web(fault)
+    assert fetch(origin, opener) == b"bytes"
+
+
+def test_a_server_gets_the_time_it_asks_for(web):
+    origin, opener, _ = web("busy_once")
+    start = time.monotonic()
+    assert fetch(origin, opener) == b"bytes"
+    assert time.monotonic() - start >= 1.0  # Retry-After: 1
+    assert origin.num_requests == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "requests"),
+    [
+        ("not_found", "http_404", 1),
+        ("gone", "http_410", 1),
+        ("forbidden", "http_403", 1),
+        ("opt_out", "opted_out", 1),
+        ("opt_out_named", "opted_out", 1),
+        ("opt_out_tdm", "opted_out", 1),
+        ("endless", "too_many_bytes", 1),
+        ("redirect_private", "private_address", 1),
+        ("redirect_file", "scheme_not_allowed", 1),
+        ("busy", "http_429", 1),  # it asks for an hour
+        ("broken", "http_500", 3),
+        ("reset", "connection", 3),
+        ("incomplete", "incomplete", 3),
+    ],
+)
+def test_only_what_may_pass_is_tried_again(web, fault, reason, requests):
+    origin, opener, beats = web(fault, retries=2)
+    assert failure(origin, opener).reason == reason
+    assert origin.num_requests == requests
+    assert beats == [1]
+
+
+def test_a_drip_has_had_its_time_and_silence_may_be_a_lost_packet(web):
+    limits = {"timeout_seconds": 0.3, "total_timeout_seconds": 0.5}
+    for fault, requests in (("slow", 1), ("timeout", 2)):
+        origin, opener, _ = web(fault, **limits)
+        assert failure(origin, opener).reason == "timeout"
+        assert origin.num_requests == requests
+
+
+def test_pauses_grow_are_bounded_and_differ_between_urls(web):
+    _, opener, _ = web(backoff_seconds=1.0, max_backoff_seconds=6.0)
+    error = FetchError("http_503", passing=True)
+    pauses = [opener._pause(error, url="http://a.org/", attempt=n) for n in range(4)]
+    assert pauses == [opener._pause(error, url="http://a.org/", attempt=n) for n in range(4)]
+    for attempt, pause in enumerate(pauses):
+        assert 0.5 * 2**attempt <= pause <= min(1.5 * 2**attempt, 6.0)
+    assert pauses[0] != opener._pause(error, url="http://b.org/", attempt=0)
+    polite = FetchError("http_429", passing=True, retry_after=5.5)
+    assert opener._pause(polite, url="http://a.org/", attempt=0) == 5.5
+    assert opener._pause(FetchError("http_404"), url="http://a.org/", attempt=0) is None
+
+
+def test_a_host_is_not_asked_by_too_many_at_once(web, monkeypatch):
+    origin, opener, _ = web(max_per_host=1)
+    inside = []
+    attempt = opener._attempt
+
+    def watched(url):
+        assert opener._slots._queues[origin.address].users >= 1
+        inside.append(opener._slots._queues[origin.address].places._value)
+        return attempt(url)
+
+    monkeypatch.setattr(opener, "_attempt", watched)
+    fetch(origin, opener)
+    assert inside == [0]
+
+
+def test_robots_are_told_once_per_host(web, tmp_path):
+    (tmp_path / "robots.txt").write_text("User-agent: img2dataset\nDisallow: /a.jpg\n")
+    (tmp_path / "b.jpg").write_bytes(b"others")
+    origin, opener, _ = web(robots_txt=True)
+    assert str(failure(origin, opener)) == "robots_denied: img2dataset"
+    assert fetch(origin, opener, "/b.jpg") == b"others"
+    assert origin.num_requests == 2  # robots.txt and b.jpg
+    origin, opener, _ = web(robots_txt=False)
+    assert fetch(origin, opener) == b"bytes"
+
+
+def test_we_say_who_we_are(web, monkeypatch):
+    sent = []
+    origin, opener, _ = web(user_agent="Franca")
+    request = urllib.request.Request
+    monkeypatch.setattr(
+        module.urllib.request, "Request", lambda *a, **k: sent.append(k) or request(*a, **k)
+    )
+    opener.open(f"http://{origin.address}/a.jpg").close()
+    assert sent == [{"headers": {"User-Agent": "Mozilla/5.0 (compatible; Franca; img2dataset)"}}]
+
+
+@pytest.mark.parametrize(
+    ("url", "written"),
+    [
+        ("http://A.org", "http://a.org/"),
+        (" https://a.org:8443/x%20y?q=1&r=%41#part ", "https://a.org:8443/x%20y?q=1&r=%41"),
+        ("http://a.org/a b/ä.jpg?q=ü", "http://a.org/a%20b/%C3%A4.jpg?q=%C3%BC"),
+        ("http://bücher.de/", "http://xn--bcher-kva.de/"),
+        ("http://[2606:2800::1]:80/x", "http://[2606:2800::1]:80/x"),
+    ],
+)
+def test_urls_are_written_as_http_carries_them(url, written):
+    assert normalise(url) == written
+    assert normalise(written) == written
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("file:///etc/hostname", "scheme_not_allowed"),
+        ("www.a.org/x.jpg", "scheme_not_allowed"),
+        ("http:///x.jpg", "bad_url"),
+        ("http://user:secret@a.org/", "bad_url"),
+        ("http://a.org:99999/", "bad_url"),
+        ("http://[::1/", "bad_url"),
+        ("http://" + "a" * 64 + ".org/", "bad_url"),
+        ("http://a..org/", "bad_url"),
+    ],
+)
+def test_what_is_no_address_is_said_to_be_none(url, reason):
+    with pytest.raises(FetchError) as caught:
+        normalise(url)
+    assert caught.value.reason == reason

@@ -1,0 +1,80 @@
+"""What a robots.txt allows, and what its absence does."""
+
+import pytest
+
+from data_filters.download.reasons import FetchError
+from data_filters.download.robots import Robots
+
+RULES = b"""
+User-agent: *
+Disallow: /private/
+Disallow: /*.png$
+
+User-agent: img2dataset
+Disallow: /art/
+
+User-agent: otherbot
+Disallow: /
+"""
+
+
+class Web:
+    def __init__(self, answer):
+        self.answer, self.asked = answer, []
+
+    def fetch(self, url):
+        self.asked.append(url)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def verdict(self, robots, url):
+        try:
+            robots.require(url)
+        except FetchError as error:
+            return str(error)
+        return None
+
+
+@pytest.fixture
+def web():
+    def make(answer):
+        web = Web(answer)
+        return web, Robots(web.fetch, agents=("franca", "img2dataset"))
+
+    return make
+
+
+def test_rules_for_everybody_and_for_the_tool_are_obeyed(web):
+    site, robots = web(RULES)
+    assert site.verdict(robots, "https://a.org:8443/x.jpg") is None
+    assert site.verdict(robots, "https://a.org:8443/private/x.jpg") == "robots_denied: franca"
+    assert site.verdict(robots, "https://a.org:8443/x.png") == "robots_denied: franca"
+    assert site.verdict(robots, "https://a.org:8443/art/x.jpg") == "robots_denied: img2dataset"
+    assert site.asked == ["https://a.org:8443/robots.txt"]
+
+
+def test_each_origin_has_rules_of_its_own(web):
+    site, robots = web(RULES)
+    for url in ("http://a.org/x", "https://a.org/x", "http://b.org/x", "http://a.org/y"):
+        site.verdict(robots, url)
+    assert site.asked == [
+        f"{o}/robots.txt" for o in ("http://a.org", "https://a.org", "http://b.org")
+    ]
+
+
+def test_no_rules_allow_everything_and_garbage_does_too(web):
+    for answer in (FetchError("http_404", "Not Found"), b"", b"<html>\xff\x00", b"Disallow"):
+        site, robots = web(answer)
+        assert site.verdict(robots, "http://a.org/x.jpg") is None
+
+
+def test_a_host_that_cannot_tell_its_rules_forbids(web):
+    final, robots = web(FetchError("private_address", "a.org"))
+    for _ in range(2):
+        assert final.verdict(robots, "http://a.org/x") == "private_address: robots.txt: a.org"
+    assert len(final.asked) == 1
+    passing, robots = web(FetchError("http_503", "busy", passing=True))
+    for _ in range(2):
+        assert passing.verdict(robots, "http://a.org/x") == "http_503: robots.txt: busy"
+    assert len(passing.asked) == 2

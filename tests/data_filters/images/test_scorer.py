@@ -1,0 +1,84 @@
+"""Scorers in a chain: limits, captions, shared networks."""
+
+import numpy as np
+import pytest
+
+from data_filters.images.scorer import Item, Limits, ScoreFilter, Scorer, judge_batch
+from data_filters.models.network import Network
+
+
+class Identity(Network):
+    """Vectors are what was prepared; counts the images it was asked for."""
+
+    def __init__(self):
+        self.images = 0
+
+    def prepare(self, pixels):
+        return pixels
+
+    def forward(self, batch):
+        self.images += int((batch != 0).any(axis=1).sum())
+        return batch
+
+
+class Entry(Scorer):
+    def __init__(self, network, index):
+        super().__init__(network)
+        self.index = index
+
+    def score(self, embedded, captions):
+        del captions
+        return embedded[:, self.index]
+
+
+class CaptionLength(Scorer):
+    needs_captions = True
+
+    def score(self, embedded, captions):
+        del embedded
+        return np.array([len(caption) for caption in captions], np.float32)
+
+
+def items(network, rows, captions=None):
+    return [
+        Item(f"row{place}", (captions or {}).get(place, ""), {network: np.array(row, np.float32)})
+        for place, row in enumerate(rows)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("score", "reason"),
+    [(0.2, None), (0.8, None), (0.19, "score_too_low"), (0.81, "score_too_high")],
+)
+def test_both_ends_of_the_limits_pass(score, reason):
+    verdict = Limits(0.2, 0.8).judge(score)
+    assert (verdict.reason, verdict.detail) == (reason, None if reason is None else f"{score:.4f}")
+    assert Limits(None, None).judge(score).kept
+
+
+def test_each_sees_only_what_those_before_it_kept_and_a_shared_network_runs_once():
+    network = Identity()
+    chain = [
+        ScoreFilter("first", Entry(network, 0), Limits(0.5, None)),
+        ScoreFilter("second", Entry(network, 1), Limits(None, 0.5)),
+    ]
+    opinion = judge_batch(chain, items(network, [[1, 1], [0.1, 0.1], [0.9, 0.2]]), batch_size=2)
+    assert [(name, verdict.reason) for name, verdict in opinion.verdicts] == [
+        ("second", "score_too_high"), ("first", "score_too_low"), (None, None),
+    ]  # fmt: skip
+    assert [score[:2] for score in opinion.scores] == [
+        ("row0", "first"), ("row1", "first"), ("row2", "first"), ("row0", "second"),
+        ("row2", "second"),
+    ]  # fmt: skip
+    assert network.images == 3
+
+
+def test_an_image_without_a_caption_has_no_similarity_to_it():
+    network = Identity()
+    chain = [ScoreFilter("length", CaptionLength(network), Limits(3, None))]
+    given = items(network, [[1.0], [1.0], [1.0]], {0: "long enough", 2: "x"})
+    opinion = judge_batch(chain, given, batch_size=8)
+    assert [verdict.reason for _, verdict in opinion.verdicts] == [
+        None, "caption_missing", "score_too_low",
+    ]  # fmt: skip
+    assert network.images == 2
