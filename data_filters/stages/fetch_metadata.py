@@ -3,7 +3,8 @@
 fetch_metadata/
     parts/part-00000.parquet …   columns of `records.METADATA`, a file per part of the source
     funnel.json                  rows read
-    statistics.json              rows per part, values present per column
+    statistics.json              rows per part, values present per column; of local files a hash of
+                                 names and sizes, so that later stages run again when they change
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,12 +18,12 @@ import pyarrow as pa
 from data_filters.catalogue import Counts
 from data_filters.config import Catalogue, FetchMetadata, layout_of
 from data_filters.io.database import ROWS_PER_BATCH, connect
-from data_filters.io.files import link_or_copy, list_files, write_json
+from data_filters.io.files import digest_of_sizes, link_or_copy, list_files, write_json
 from data_filters.io.parquet import part_files, scan_sql, write_batches
 from data_filters.io.processes import run_jobs
 from data_filters.ledger import Tally, write_accounts
 from data_filters.records import METADATA, content_id
-from data_filters.source_kinds import Embedded, LocalSource, UrlTable
+from data_filters.source_kinds import Embedded, Huggingface, LocalSource, UrlTable
 from data_filters.sources.image import LocalReader
 from data_filters.sources.local import open_source
 from data_filters.sources.url_table import LAYOUT, read_part
@@ -62,6 +63,8 @@ def run(
         )
     if isinstance(cfg.source, Catalogue) and cfg.source.expected is not None:
         _check_counts(statistics, cfg.source.expected, name=cfg.source.name)
+    if isinstance(source, LocalSource) and not isinstance(source, Huggingface):
+        statistics["digest_of_sizes"] = digest_of_sizes(source.root)
     tally = Tally(STAGE, ["read"])
     tally.add(None, None, statistics["rows"])
     write_accounts(output, tally.entries())
