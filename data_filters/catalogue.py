@@ -291,3 +291,24 @@ def lookup(name: str) -> Entry:
     close = difflib.get_close_matches(name, CATALOGUE, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(CATALOGUE)}"
     raise ValueError(f"no data set {name!r} in the catalogue; {hint}")
+
+
+def check_counts(name: str, expected: Counts, *, found: Counts, key: str) -> None:
+    """Compare a copy with what the catalogue says of a whole one.
+
+    Args:
+        name: Of the entry.
+        expected: Its counts.
+        found: Those of the copy.
+        key: Parameter to name in errors.
+
+    Raises:
+        ValueError: The copy is not whole.
+    """
+    for what in ("files", "rows"):
+        number, there = getattr(expected, what), getattr(found, what)
+        if number is not None and there != number:
+            raise ValueError(
+                f"{key}: {name} has {there:,} {what} here and {number:,} in the catalogue: "
+                f"complete your copy, or set {key}.partial to true"
+            )

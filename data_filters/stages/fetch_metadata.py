@@ -7,24 +7,21 @@ fetch_metadata/
                                  names and sizes, so that later stages run again when they change
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-import pyarrow as pa
-
-from data_filters.catalogue import Counts
+from data_filters.catalogue import Counts, check_counts
 from data_filters.config import Catalogue, FetchMetadata, layout_of
-from data_filters.io.database import ROWS_PER_BATCH, connect
+from data_filters.io.database import connect
 from data_filters.io.files import digest_of_sizes, link_or_copy, list_files, write_json
 from data_filters.io.parquet import part_files, scan_sql, write_batches
 from data_filters.io.processes import run_jobs
 from data_filters.ledger import Tally, write_accounts
-from data_filters.records import METADATA, content_id
+from data_filters.records import METADATA
 from data_filters.source_kinds import Embedded, Huggingface, LocalSource, UrlTable
-from data_filters.sources.image import LocalReader
+from data_filters.sources.listing import list_images, part_file
 from data_filters.sources.local import open_source
 from data_filters.sources.url_table import LAYOUT, read_part
 
@@ -46,7 +43,7 @@ def run(
     del seed  # the same rows whatever the seed
     parts, source = work / "parts", layout_of(cfg.source)
     if isinstance(source, LocalSource):
-        _list_images(open_source(source, key=SOURCE), parts)
+        list_images(open_source(source, key=SOURCE), parts)
     else:
         table = _table(source, scenes=inputs["scenes"])
         names = list_files(table.root, table.files, key=f"{SOURCE}.root", layout=LAYOUT)
@@ -62,7 +59,12 @@ def run(
             "for the embedded one, let the stage scenes render some"
         )
     if isinstance(cfg.source, Catalogue) and cfg.source.expected is not None:
-        _check_counts(statistics, cfg.source.expected, name=cfg.source.name)
+        check_counts(
+            cfg.source.name,
+            cfg.source.expected,
+            found=Counts(files=len(statistics["rows_per_part"]), rows=statistics["rows"]),
+            key=SOURCE,
+        )
     if isinstance(source, LocalSource) and not isinstance(source, Huggingface):
         statistics["digest_of_sizes"] = digest_of_sizes(source.root)
     tally = Tally(STAGE, ["read"])
@@ -70,21 +72,6 @@ def run(
     write_accounts(output, tally.entries())
     write_json(output / "statistics.json", statistics)
     return {"rows": statistics["rows"], "parts": len(statistics["rows_per_part"])}
-
-
-def _check_counts(statistics: dict[str, Any], expected: Counts, *, name: str) -> None:
-    """Compare with the catalogue.
-
-    Raises:
-        ValueError: The copy is not whole.
-    """
-    found = {"files": len(statistics["rows_per_part"]), "rows": statistics["rows"]}
-    for what, number in (("files", expected.files), ("rows", expected.rows)):
-        if number is not None and found[what] != number:
-            raise ValueError(
-                f"{SOURCE}: {name} has {found[what]:,} {what} here and {number:,} in the "
-                f"catalogue: complete your copy, or set {SOURCE}.partial to true"
-            )
 
 
 def _table(source: Embedded | UrlTable, *, scenes: Path) -> UrlTable:
@@ -97,7 +84,7 @@ def _table(source: Embedded | UrlTable, *, scenes: Path) -> UrlTable:
 
 def _read_table(item: tuple[int, str], *, table: UrlTable, parts: Path, work: Path) -> None:
     part, name = item
-    file = _part_file(parts, part)
+    file = part_file(parts, part)
     if not file.exists():
         with connect(work / file.stem, root=table.root) as connection:
             batches = read_part(
@@ -109,33 +96,6 @@ def _read_table(item: tuple[int, str], *, table: UrlTable, parts: Path, work: Pa
                 key=SOURCE,
             )
             write_batches(file, METADATA, batches)
-
-
-def _list_images(reader: LocalReader, parts: Path) -> None:
-    for part in range(reader.num_parts()):
-        file = _part_file(parts, part)
-        if not file.exists():
-            write_batches(file, METADATA, _listing(reader, part))
-
-
-def _part_file(parts: Path, part: int) -> Path:
-    return parts / f"part-{part:05d}.parquet"
-
-
-def _listing(reader: LocalReader, part: int) -> Iterator[pa.RecordBatch]:
-    """List a part of a local source as batches of metadata rows."""
-    rows = (
-        {
-            "row_id": content_id(image.path),
-            "part": part,
-            "row": row,
-            "path": image.path,
-            "caption": image.caption,
-        }
-        for row, image in enumerate(reader.images(part, with_data=False))
-    )
-    while batch := list(islice(rows, ROWS_PER_BATCH)):
-        yield pa.RecordBatch.from_pylist(batch, schema=METADATA)
 
 
 def _statistics(files: list[Path], work: Path) -> dict[str, Any]:
