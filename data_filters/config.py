@@ -222,7 +222,7 @@ class DownloadImages(Section):
     )
     resize: Resize | None = Field(description="Null keeps original bytes and never decodes.")
     min_success_rate: float = Field(
-        ge=0, le=1, description="The stage fails when a smaller share of a group's rows arrives."
+        ge=0, le=1, description="The stage fails when a smaller share of all rows arrives."
     )
 
     @model_validator(mode="after")

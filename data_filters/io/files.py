@@ -103,6 +103,18 @@ def open_binary(root: str, name: str) -> IO[bytes]:
     return file
 
 
+def digest_of_sizes(root: str) -> str:
+    """Return one hash of the names and sizes of all files below `root`: other files, another hash.
+
+    What lies outside the pipeline has no receipt; this notices that it is no longer what was read.
+    """
+    system, folder = fsspec.core.url_to_fs(root)
+    digest = hashlib.sha256()
+    for path, info in sorted(system.find(folder, detail=True).items()):
+        digest.update(f"{path.removeprefix(folder)}\0{info['size']}\n".encode())
+    return digest.hexdigest()
+
+
 def list_files(root: str, pattern: str, *, key: str, layout: str) -> list[str]:
     """List the files below `root` that match a glob pattern, sorted, relative to the root.
 

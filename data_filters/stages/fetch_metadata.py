@@ -3,7 +3,8 @@
 fetch_metadata/
     parts/part-00000.parquet …   columns of `records.METADATA`, a file per part of the source
     funnel.json                  rows read
-    statistics.json              rows per part, values present per column
+    statistics.json              rows per part, values present per column; of local files a hash of
+                                 names and sizes, so that later stages run again when they change
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,7 @@ import pyarrow as pa
 
 from data_filters.config import Embedded, FetchMetadata, LocalSource, Relaion
 from data_filters.io.database import ROWS_PER_BATCH, connect
-from data_filters.io.files import join, link_or_copy, list_files, write_json
+from data_filters.io.files import digest_of_sizes, join, link_or_copy, list_files, write_json
 from data_filters.io.parquet import part_files, scan_sql, write_batches
 from data_filters.io.processes import run_jobs
 from data_filters.ledger import Tally, write_accounts
@@ -56,6 +57,8 @@ def run(
             f"{STAGE}.source: the {source.kind} source holds no rows; choose another source or, "
             "for the embedded one, let the stage scenes render some"
         )
+    if isinstance(source, LocalSource):
+        statistics["digest_of_sizes"] = digest_of_sizes(source.root)
     tally = Tally(STAGE, ["read"])
     tally.add(None, None, statistics["rows"])
     write_accounts(output, tally.entries())
