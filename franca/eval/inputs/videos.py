@@ -86,7 +86,7 @@ class VideoFrames:
     def masks(self, start: int, stop: int) -> NDArray[np.uint8]:
         """Return the objects of the pixels of frames `start` to `stop`, as stored.
 
-        Grey masks of nothing but 0 and 255 are those of DAVIS-2016: 255 is the one object, not void.
+        Grey masks of 0 and 255 alone are those of DAVIS-2016: 255 is the one object, not void.
 
         Raises:
             ValueError: the masks of a sequence have several sizes, or are no indexed images.
