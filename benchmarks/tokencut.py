@@ -4,7 +4,8 @@
 
 Keys of a made-up image: a background that changes across it, one object, noise. The dense form
 solves (D - A) v = λ D v as the reference does, `scipy.linalg.eigh` for the second and third
-eigenpair; both forms include the graph. Process CPU time, forms interleaved, median of paired ratios.
+eigenpair; both forms include the graph. Process CPU time, forms interleaved, median of paired
+ratios.
 
 Exits with 1 when a box differs or the median ratio is below 5.
 """
