@@ -234,15 +234,16 @@ class FeatureStore:
         """Return the features of videos with the masks of their objects.
 
         Raises:
-            ValueError: the frames of a video have several sizes, found when it is asked for.
+            ValueError: the frames of a video have several sizes.
         """
-        tokens = self._native(frames, self.frame, kind="patches")
         names, starts = frames.sequences.names, frames.sequences.starts
+        for name, start, stop in zip(names, starts, starts[1:], strict=False):
+            if len({frames.size(index) for index in range(start, stop)}) > 1:
+                raise ValueError(f"video {name}: its frames have several sizes")
+        tokens = self._native(frames, self.frame, kind="patches")
 
         def video(index: int) -> Video:
             start, stop = starts[index], starts[index + 1]
-            if len(set(tokens.grids[start:stop])) > 1:
-                raise ValueError(f"video {names[index]}: its frames have several sizes")
             return Video(
                 name=names[index],
                 patches=tokens.rows(start, stop).unflatten(0, (stop - start, -1)),
