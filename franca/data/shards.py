@@ -36,7 +36,7 @@ INDEX_SCHEMA = pa.schema(
 )
 _BLOCK = 512  # tar pads members to blocks and ends with two empty ones
 _MAX_OPEN_FILES = 64
-_REMEDY = "run `franca pack_shards` again, or `franca pull`"
+_REMEDY = "run the stage that packs it again, or `franca pull`"
 
 
 class DamagedShardError(ValueError):
@@ -170,26 +170,6 @@ class ShardDataset:
             DamagedShardError: the bytes are missing or not those that were packed.
         """
         return self._reader.read(self.locate(sample))
-
-
-def highres_images(
-    highres: Path, pretraining: Path, *, image_set: str | None = None
-) -> ShardDataset:
-    """Return what fine-tuning and RASA train on: the packed data sets, or all images if none are.
-
-    Args:
-        highres: published folder of `pack_highres`, whose index may be empty.
-        pretraining: published folder of `pack_shards`.
-        image_set: only this data set; None: all.
-
-    Raises:
-        FileNotFoundError, DamagedShardError: as `ShardDataset`.
-        ValueError: there is no such set.
-    """
-    index = highres / "index.parquet"
-    if image_set is None and index.is_file() and pq.read_metadata(index).num_rows == 0:
-        return ShardDataset(pretraining)
-    return ShardDataset(highres, image_set=image_set)
 
 
 def _is_of(root: Path, image_set: str) -> pa.ChunkedArray:

@@ -6,8 +6,7 @@ from typing import Any
 
 from franca.config.finetune_highres import FinetuneHighres
 from franca.config.pretrain import Recipe
-from franca.data.datasets import ImageSource
-from franca.data.shards import highres_images
+from franca.data.datasets import ImageSource, highres_images
 from franca.randomness import derive_seed
 from franca.ssl.student_teacher import StudentTeacher
 from franca.train.build import (

@@ -21,7 +21,8 @@ from PIL import Image
 from torch import Tensor
 
 from franca.config.rasa import Rasa
-from franca.data.shards import ShardDataset, highres_images
+from franca.data.datasets import highres_images
+from franca.data.shards import ShardDataset
 from franca.models.weights import load_backbone
 from franca.randomness import generator, numpy_generator
 from franca.rasa.batches import iterate
