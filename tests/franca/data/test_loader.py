@@ -3,6 +3,8 @@
 import gc
 import multiprocessing
 import os
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -255,3 +257,32 @@ def test_build_batches_reads_both_sections(packed):
     by_hand = batches(source, augment=build_augmentation(augment))
     assert_equal(next(built(range(1))), next(by_hand(range(1))))
     assert built._maker._cache.free_bytes < 2**20
+
+
+SIGNALLED = """
+import multiprocessing, os, signal, sys
+from pathlib import Path
+from tests.franca.data.test_loader import assert_equal, batches
+
+signal.signal(signal.SIGTERM, lambda *_: None)  # the process that trains takes note
+root = Path(sys.argv[1])
+stream = batches(root, workers=1)(range(8))
+received = [next(stream)]
+(worker,) = multiprocessing.active_children()
+forkserver = int(Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()[1])
+for process in (worker.pid, forkserver, os.getpid()):
+    os.kill(process, signal.SIGTERM)
+received += stream
+for first, second in zip(received, batches(root)(range(8)), strict=True):
+    assert_equal(first, second)
+"""
+
+
+@pytest.mark.slow
+def test_a_signal_to_all_processes_of_a_job_ends_no_worker(packed):
+    """As a queue sends it; in a process of its own, whose forkserver nothing else has started."""
+    command = [sys.executable, "-c", SIGNALLED, str(packed)]
+    done = subprocess.run(
+        command, cwd=Path(__file__).parents[3], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
