@@ -77,6 +77,7 @@ STAGES: tuple[Stage, ...] = (
         shared=("fetch_metadata",),
         fan_out="group",
         resumable=True,
+        version=2,
     ),
     Stage(
         name="filter_images",
@@ -102,6 +103,7 @@ STAGES: tuple[Stage, ...] = (
         needs=(
             "deduplicate", "filter_images", "download_images", "filter_metadata", "fetch_metadata",
         ),
+        version=2,
     ),
     Stage(
         name="pretrain",

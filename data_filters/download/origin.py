@@ -17,6 +17,11 @@ from types import MappingProxyType, TracebackType
 from typing import Final, Self
 from urllib.parse import unquote, urlsplit
 
+from data_filters.io.files import read_json
+
+ORIGIN: Final = "{origin}"
+"""Placeholder in URLs of the embedded world: its port changes from run to run, its bytes do not."""
+
 _REFUSALS: Final = MappingProxyType(
     {
         "not_found": (HTTPStatus.NOT_FOUND, {}),
@@ -114,6 +119,12 @@ class LoopbackOrigin:
         self._server.closing.set()
         self._server.shutdown()
         self._server.server_close()
+
+
+def open_origin(scenes: Path) -> LoopbackOrigin:
+    """Serve the embedded world that the stage `scenes` published."""
+    folder = scenes / "origin"
+    return LoopbackOrigin(folder, read_json(folder / "faults.json"))
 
 
 class _Server(ThreadingHTTPServer):
