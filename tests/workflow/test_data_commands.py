@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from data_filters.records import MANIFEST, content_id
 
@@ -14,13 +15,13 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def place(tmp_path, jpeg):
+def place(tmp_path):
     """Work in a folder with the parameters, a published world and a manifest of two images."""
     origin = tmp_path / "artifacts" / "tiny" / "scenes" / "origin"
     origin.mkdir(parents=True)
     (origin / "faults.json").write_text("{}")
-    data = jpeg(0)
-    (origin / "a.jpg").write_bytes(data)
+    Image.linear_gradient("L").save(origin / "a.jpg")
+    data = (origin / "a.jpg").read_bytes()
     rows = [
         {
             "key": str(shard), "row_id": content_id(name), "url": f"http://{{origin}}/{name}",
