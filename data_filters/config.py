@@ -308,7 +308,11 @@ class Deduplicate(Section):
         "in grey levels, have no perceptual hash worth comparing.",
     )
     mirrored: bool = Field(
-        description="Whether an image and its mirror image are duplicates, and leaks, too."
+        description="Whether an image and its mirror image are duplicates. Mirror images of "
+        "evaluation images always leak."
+    )
+    evaluation_crops: tuple[Annotated[float, Field(gt=0, lt=0.5)], ...] = Field(
+        description="Shares cut off each side of evaluation images: what is left leaks too."
     )
     semantic: Semantic | None = Field(
         description="Duplicates by meaning: close embeddings; see docs/filters.md. Null by "

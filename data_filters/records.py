@@ -98,6 +98,7 @@ EVALUATION_SIGNATURE: Final = pa.schema(
         ("set", pa.string()),  # key of the set in the parameters
         ("place", pa.string()),  # of the image, below the set's root
         *list(SIGNATURE)[1:],
+        ("cropped", pa.list_(pa.uint64())),  # hashes of crops, each followed by its mirror image's
     ]
 )
 

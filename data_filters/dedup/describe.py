@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from data_filters.dedup.signatures import Signature, sign
-from data_filters.io.pixels import decode, open_image
+from data_filters.dedup.signatures import Signature, looks_cropped, sign
+from data_filters.io.pixels import Pixels, decode, open_image
 from data_filters.models.network import Network, Prepared, normalised, vectors
 
 Embeddings = npt.NDArray[np.float16]
@@ -24,6 +24,7 @@ class Describer:
         self._network, self._batch_size = network, batch_size
         self._prepared: list[Prepared] = []
         self._embedded: list[Embeddings] = []
+        self._pixels: Pixels
 
     def add(self, data: bytes, *, sha256: str | None = None) -> Signature:
         """Describe the next image and return its signature.
@@ -35,12 +36,16 @@ class Describer:
         Raises:
             UnreadableImageError: It cannot be decoded.
         """
-        pixels = decode(open_image(data))
+        pixels = self._pixels = decode(open_image(data))
         if self._network is not None:
             self._prepared.append(self._network.prepare(pixels))
             if len(self._prepared) == self._batch_size:
                 self._flush(self._network)
         return sign(data, pixels, sha256=sha256)
+
+    def crops(self, shares: Sequence[float]) -> list[int]:
+        """Return `looks_cropped` of the image that was added last."""
+        return looks_cropped(self._pixels, shares)
 
     def _flush(self, network: Network) -> None:
         rows = normalised(vectors(network, self._prepared, batch_size=self._batch_size))

@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from data_filters.dedup.digests import Digests
 from data_filters.dedup.hamming import pairs_between
 from data_filters.dedup.neighbours import Indices, best_matches
 
@@ -12,21 +13,24 @@ BYTES, PIXELS, LOOKS, MEANING = "same_bytes", "same_pixels", "near_duplicate", "
 REASONS: Final = (BYTES, PIXELS, LOOKS, MEANING)
 """Why two images are one, strictest first."""
 
+Looks = npt.NDArray[np.uint64]
+"""Perceptual hashes, [images, hashes of each]."""
+
 
 class Signatures(NamedTuple):
     """Signatures of many images, one entry each.
 
     Attributes:
-        sha256: Of the bytes.
-        pixels: Of the decoded pixels.
+        sha256: Of the bytes, the first 128 bits.
+        pixels: Of the decoded pixels, likewise.
         perceptual: 64-bit hash.
         mirrored: 64-bit hash of the mirror image.
         contrast: What the hashes are worth, grey levels.
         embeddings: Of length one, [images, dim]; None where there are none.
     """
 
-    sha256: npt.NDArray[np.str_]
-    pixels: npt.NDArray[np.str_]
+    sha256: Digests
+    pixels: Digests
     perceptual: npt.NDArray[np.uint64]
     mirrored: npt.NDArray[np.uint64]
     contrast: npt.NDArray[np.float32]
@@ -50,10 +54,10 @@ class Leaks(NamedTuple):
 def find_leaks(
     training: Signatures,
     evaluation: Signatures,
+    looks: Looks,
     *,
     radius: int | None,
     min_contrast: float,
-    mirrored: bool,
     min_cosine: float | None,
 ) -> Leaks:
     """Compare every training image with every evaluation image.
@@ -61,9 +65,10 @@ def find_leaks(
     Args:
         training: Signatures of what may be trained on.
         evaluation: Signatures of what must not be.
+        looks: Every perceptual hash that each evaluation image is recognised by: its own, that of
+            its mirror image, those of its crops.
         radius: Bits in which perceptual hashes may differ; None for exact matches only.
         min_contrast: Contrast below which a hash is not compared.
-        mirrored: Whether the mirror image of an evaluation image is a leak too.
         min_cosine: Cosine of embeddings from which on an image is a leak; None to leave them out.
     """
     num_training = len(training.sha256)
@@ -74,9 +79,8 @@ def find_leaks(
         (PIXELS, _equal(training.pixels, evaluation.pixels)),
     ]
     if radius is not None:
-        for hashes in (evaluation.perceptual, evaluation.mirrored)[: 1 + mirrored]:
-            near = _near(training, hashes, evaluation, radius=radius, min_contrast=min_contrast)
-            found.append((LOOKS, near))
+        near = _near(training, evaluation, looks, radius=radius, min_contrast=min_contrast)
+        found.append((LOOKS, near))
     if min_cosine is not None:
         assert training.embeddings is not None
         assert evaluation.embeddings is not None
@@ -92,9 +96,7 @@ def find_leaks(
     return Leaks(images, reasons[images], matches[images])
 
 
-def _equal(
-    training: npt.NDArray[np.str_], evaluation: npt.NDArray[np.str_]
-) -> tuple[Indices, Indices]:
+def _equal(training: Digests, evaluation: Digests) -> tuple[Indices, Indices]:
     values, first = np.unique(evaluation, return_index=True)
     if len(values) == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
@@ -105,13 +107,14 @@ def _equal(
 
 def _near(
     training: Signatures,
-    hashes: npt.NDArray[np.uint64],
     evaluation: Signatures,
+    looks: Looks,
     *,
     radius: int,
     min_contrast: float,
 ) -> tuple[Indices, Indices]:
     ours = np.flatnonzero(training.contrast >= min_contrast)
     theirs = np.flatnonzero(evaluation.contrast >= min_contrast)
-    left, right = pairs_between(training.perceptual[ours], hashes[theirs], radius=radius)
-    return ours[left], theirs[right]
+    hashes = looks[theirs]
+    left, right = pairs_between(training.perceptual[ours], hashes.ravel(), radius=radius)
+    return ours[left], theirs[right // max(hashes.shape[1], 1)]

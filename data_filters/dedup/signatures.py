@@ -1,6 +1,7 @@
 """What identifies an image: its bytes, its pixels, and what it looks like."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -51,6 +52,22 @@ def pixel_hash(pixels: Pixels) -> str:
     digest = hashlib.sha256(np.array(pixels.shape, dtype="<i8").tobytes())
     digest.update(np.ascontiguousarray(pixels).tobytes())
     return digest.hexdigest()
+
+
+def looks_cropped(pixels: Pixels, shares: Sequence[float]) -> list[int]:
+    """Hash an image without its edges, and the mirror image of each crop.
+
+    Args:
+        pixels: [height, width, 3].
+        shares: What is cut off at each side, of the side's length.
+    """
+    height, width = pixels.shape[:2]
+    hashes = []
+    for share in shares:
+        y, x = round(share * height), round(share * width)
+        crop = perceptual_hash(pixels[y : height - y, x : width - x])
+        hashes += [crop.perceptual, crop.mirrored]
+    return hashes
 
 
 class Looks(NamedTuple):

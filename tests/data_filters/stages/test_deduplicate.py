@@ -132,11 +132,16 @@ def test_training_splits_may_stay_or_go(chain, tmp_path, parameters, jpeg):
         assert summary["leaks"] == leaks
 
 
-@pytest.mark.parametrize("mirrored", [False, True])
-def test_the_mirror_image_of_an_evaluation_image_leaks_where_configured(
-    chain, tmp_path, parameters, picture, encode, mirrored
+@pytest.mark.parametrize("crops", [[], [0.05]])
+def test_mirror_images_of_evaluation_images_leak_and_crops_where_configured(
+    chain, tmp_path, parameters, picture, encode, crops
 ):
+    """good-05.jpg is the middle of an evaluation image, and good-04.jpg another one mirrored."""
+    middle = picture(5)
+    whole = np.pad(middle, ((3, 3), (4, 4), (0, 0)), mode="reflect")  # 5 % of 54 and 72 pixels
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "a.png").write_bytes(encode(picture(4)[:, ::-1], "PNG"))
-    changed = {"deduplicate": {**parameters["deduplicate"], "mirrored": mirrored}}
-    assert run(chain, tmp_path, changed, declared(tmp_path / "set"))["leaks"] == mirrored
+    (tmp_path / "set" / "b.png").write_bytes(encode(whole, "PNG"))
+    changed = {"deduplicate": {**parameters["deduplicate"], "evaluation_crops": crops}}
+    done = run(chain, tmp_path, changed, declared(tmp_path / "set"))
+    assert done["leaks"] == 1 + len(crops)
