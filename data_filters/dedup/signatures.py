@@ -15,6 +15,14 @@ SIDE: Final = 32
 
 BITS: Final = 64
 
+_SIDES: Final = (
+    (1, 1, 1, 1), (1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1),
+    (1, 0, 1, 0), (1, 0, 0, 1), (0, 1, 1, 0), (0, 1, 0, 1),
+)  # fmt: skip
+"""At which sides a crop is cut: top, bottom, left, right."""
+
+HASHES_PER_CROP: Final = 2 * len(_SIDES)
+
 
 class Signature(NamedTuple):
     """Signature of one image; the columns of `records.SIGNATURE` but for the name.
@@ -55,18 +63,23 @@ def pixel_hash(pixels: Pixels) -> str:
 
 
 def looks_cropped(pixels: Pixels, shares: Sequence[float]) -> list[int]:
-    """Hash an image without its edges, and the mirror image of each crop.
+    """Hash an image without its edges: `HASHES_PER_CROP` hashes for each share.
 
     Args:
         pixels: [height, width, 3].
-        shares: What is cut off at each side, of the side's length.
+        shares: What is cut off, of the side's length: at all four sides, at one, at two that meet.
+
+    Returns:
+        The hashes, each followed by that of the mirror image.
     """
     height, width = pixels.shape[:2]
     hashes = []
     for share in shares:
         y, x = round(share * height), round(share * width)
-        crop = perceptual_hash(pixels[y : height - y, x : width - x])
-        hashes += [crop.perceptual, crop.mirrored]
+        for top, bottom, left, right in _SIDES:
+            crop = pixels[top * y : height - bottom * y, left * x : width - right * x]
+            looks = perceptual_hash(crop)
+            hashes += [looks.perceptual, looks.mirrored]
     return hashes
 
 

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 from data_filters.config import Deduplicate, EvaluationSet
 from data_filters.config_models import Semantic
-from data_filters.dedup.decision import DUPLICATE, GROUNDS, LEAK, Decision
+from data_filters.dedup.decision import DUPLICATE, GROUNDS, KEPT, LEAK, Decision
 from data_filters.dedup.describe import Describer, Embeddings, stacked
 from data_filters.dedup.digests import Digests
 from data_filters.dedup.evaluation import evaluation_images
@@ -35,6 +35,7 @@ from data_filters.dedup.levels import group_copies
 from data_filters.dedup.neighbours import Search, close_pairs
 from data_filters.dedup.selection import Dropped, Quality
 from data_filters.dedup.semdedup import semdedup
+from data_filters.dedup.signatures import HASHES_PER_CROP
 from data_filters.io.files import write_array
 from data_filters.io.parquet import ROWS_PER_GROUP, ParquetWriter, part_files, write_rows
 from data_filters.io.pixels import UnreadableImageError
@@ -159,10 +160,11 @@ def _index(
         write_array(output / "evaluation_index.npy", embeddings)
     signatures = signatures_of(table, embeddings=embeddings)
     cropped = table["cropped"].combine_chunks().flatten().to_numpy()
-    looks = [signatures.perceptual, signatures.mirrored]
-    looks += list(cropped.reshape(table.num_rows, 2 * len(cfg.evaluation_crops)).T)
+    crops = cropped.reshape(table.num_rows, HASHES_PER_CROP * len(cfg.evaluation_crops))
+    own = np.stack([signatures.perceptual, signatures.mirrored], axis=1)
+    looks = np.hstack([own, crops])[:, :: 1 if cfg.evaluation_mirrored else 2]
     places = pc.binary_join_element_wise(table["set"], table["place"], ": ").combine_chunks()
-    return Evaluation(signatures, np.stack(looks, axis=1), places)
+    return Evaluation(signatures, looks, places)
 
 
 def _index_set(
@@ -261,7 +263,7 @@ def _write_verdicts(images: Images, decision: Decision, places: pa.Array, output
                 rows = slice(first, min(first + ROWS_PER_GROUP, stop))
                 writer.write(decision.verdicts(rows, images.row_ids, places))
     tally = Tally(STAGE, [LEAK, DUPLICATE])
-    tally.add(None, None, len(decision.left()))
-    for number, (name, reason) in enumerate(GROUNDS):
-        tally.add(name, reason, int((decision.grounds == number).sum()))
+    for number, count in zip(*np.unique(decision.grounds, return_counts=True), strict=True):
+        name, reason = (None, None) if number == KEPT else GROUNDS[number]
+        tally.add(name, reason, int(count))
     return tally

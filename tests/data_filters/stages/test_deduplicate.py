@@ -132,16 +132,17 @@ def test_training_splits_may_stay_or_go(chain, tmp_path, parameters, jpeg):
         assert summary["leaks"] == leaks
 
 
-@pytest.mark.parametrize("crops", [[], [0.05]])
-def test_mirror_images_of_evaluation_images_leak_and_crops_where_configured(
-    chain, tmp_path, parameters, picture, encode, crops
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("crops", [[], [0.25]])
+def test_mirror_images_and_crops_of_evaluation_images_leak_where_configured(
+    chain, tmp_path, parameters, picture, encode, crops, mirrored
 ):
     """good-05.jpg is the middle of an evaluation image, and good-04.jpg another one mirrored."""
-    middle = picture(5)
-    whole = np.pad(middle, ((3, 3), (4, 4), (0, 0)), mode="reflect")  # 5 % of 54 and 72 pixels
+    whole = np.pad(picture(5), ((24, 24), (32, 32), (0, 0)), mode="reflect")
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "a.png").write_bytes(encode(picture(4)[:, ::-1], "PNG"))
     (tmp_path / "set" / "b.png").write_bytes(encode(whole, "PNG"))
-    changed = {"deduplicate": {**parameters["deduplicate"], "evaluation_crops": crops}}
+    more = {"evaluation_crops": crops, "evaluation_mirrored": mirrored}
+    changed = {"deduplicate": {**parameters["deduplicate"], **more}}
     done = run(chain, tmp_path, changed, declared(tmp_path / "set"))
-    assert done["leaks"] == 1 + len(crops)
+    assert done["leaks"] == len(crops) + mirrored
