@@ -34,7 +34,8 @@ PER_SHARD = 10_000
 GROUPS = 2
 LIMITS = {
     "near_duplicate_radius": 2, "evaluation_radius": 6, "min_contrast": 8.0, "mirrored": False,
-    "evaluation_mirrored": True, "evaluation_crops": [0.02, 0.05], "semantic": None, "evaluation_splits": "held_out",
+    "evaluation_mirrored": True, "evaluation_crops": [0.02, 0.05], "semantic": None,
+    "evaluation_splits": "held_out",
 }  # fmt: skip
 
 

@@ -95,6 +95,7 @@ STAGES: tuple[Stage, ...] = (
         shared=("evaluation_sets",),
         fan_out="group",
         by_group=("filter_images", "download_images"),
+        version=2,
     ),
     Stage(
         name="pack_shards",
