@@ -29,12 +29,14 @@ from pathlib import Path
 import imagehash
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from PIL import Image, ImageOps
 
 from data_filters.dedup.hamming import pairs_between, pairs_within
-from data_filters.dedup.leakage import Looks, Signatures, find_leaks
+from data_filters.dedup.leakage import Evaluation, Signatures, find_leaks
 from data_filters.dedup.signatures import looks_cropped, perceptual_hash, sign
 from data_filters.io.pixels import Pixels, decode, open_image
+from data_filters.records import SIGNATURE
 
 RADII = (0, 2, 4, 6, 8, 10, 12)
 EVALUATION_RADIUS, MIN_CONTRAST, CROPS = 6, 8.0, (0.02, 0.05)  # of the base in params.yaml
@@ -97,12 +99,9 @@ def real_images(folder: Path, number: int) -> Iterator[bytes]:
 
 def signatures(images: list[bytes]) -> Signatures:
     """Sign images as the stage `deduplicate` does."""
-    rows = [sign(data, decode(open_image(data))) for data in images]
-    sha256, pixels, perceptual, mirrored, contrast = zip(*rows, strict=True)
-    return Signatures(
-        np.array(sha256), np.array(pixels), np.array(perceptual, np.uint64),
-        np.array(mirrored, np.uint64), np.array(contrast, np.float32), None,
-    )  # fmt: skip
+    rows = [sign(data, decode(open_image(data)))._asdict() for data in images]
+    schema = pa.schema(list(SIGNATURE)[1:])
+    return Signatures.of(pa.Table.from_pylist(rows, schema=schema), None)
 
 
 def brute_force(hashes: Hashes, radius: int) -> npt.NDArray[np.int64]:
@@ -198,7 +197,7 @@ def report_speed(pixels: list[Pixels], hashes: Hashes) -> bool:
 
 
 def report_leaks(
-    originals: Signatures, copies: dict[str, Signatures], crops: Looks, images: int
+    originals: Signatures, copies: dict[str, Signatures], crops: Hashes, images: int
 ) -> bool:
     """Plant copies of evaluation images; print what gets through; return whether enough is kept.
 
@@ -213,12 +212,11 @@ def report_leaks(
     evaluation = Signatures(*(array[:images] for array in originals[:-1]), None)
     strangers = Signatures(*(array[images:] for array in originals[:-1]), None)
 
-    def leaks(training: Signatures, looks: Looks) -> int:
+    def leaks(training: Signatures, looks: Hashes) -> int:
         return len(
             find_leaks(
                 training,
-                evaluation,
-                looks,
+                Evaluation(evaluation, looks, None),
                 radius=EVALUATION_RADIUS,
                 min_contrast=MIN_CONTRAST,
                 min_cosine=None,

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data_filters.dedup.describe import Embeddings, stacked
+from data_filters.dedup.describe import stacked
 from data_filters.dedup.digests import WIDTH, Digests, to_digests
 from data_filters.dedup.leakage import Signatures
 from data_filters.io.parquet import num_rows, part_files
@@ -83,21 +83,9 @@ def _empty(groups: dict[str, int]) -> Images:
 
 
 def _fill(images: Images, place: slice, rows: pa.Table) -> None:
-    columns = signatures_of(rows, embeddings=None)
+    columns = Signatures.of(rows, None)
     for array, values in zip(images.signatures[:-1], columns[:-1], strict=True):
         array[place] = values
     images.row_ids[place] = to_digests(rows["row_id"])
     images.area[place] = rows["width"].to_numpy().astype(np.int64) * rows["height"].to_numpy()
     images.size[place] = rows["size"].to_numpy()
-
-
-def signatures_of(table: pa.Table, *, embeddings: Embeddings | None) -> Signatures:
-    """Take signatures from a table that has the columns of `records.SIGNATURE`."""
-    return Signatures(
-        sha256=to_digests(table["sha256"]),
-        pixels=to_digests(table["pixels"]),
-        perceptual=table["perceptual"].to_numpy(),
-        mirrored=table["mirrored"].to_numpy(),
-        contrast=table["contrast"].to_numpy(),
-        embeddings=embeddings,
-    )

@@ -1,20 +1,19 @@
 """Which training images an evaluation set already holds."""
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from data_filters.dedup.digests import Digests
+from data_filters.dedup.digests import Digests, to_digests
 from data_filters.dedup.hamming import pairs_between
 from data_filters.dedup.neighbours import Indices, best_matches
 
 BYTES, PIXELS, LOOKS, MEANING = "same_bytes", "same_pixels", "near_duplicate", "semantic_duplicate"
 REASONS: Final = (BYTES, PIXELS, LOOKS, MEANING)
 """Why two images are one, strictest first."""
-
-Looks = npt.NDArray[np.uint64]
-"""Perceptual hashes, [images, hashes of each]."""
 
 
 class Signatures(NamedTuple):
@@ -36,6 +35,46 @@ class Signatures(NamedTuple):
     contrast: npt.NDArray[np.float32]
     embeddings: npt.NDArray[np.float16] | None
 
+    @classmethod
+    def of(cls, table: pa.Table, embeddings: npt.NDArray[np.float16] | None) -> Self:
+        """Read the columns of `records.SIGNATURE`; embeddings are those of the same rows."""
+        return cls(
+            sha256=to_digests(table["sha256"]),
+            pixels=to_digests(table["pixels"]),
+            perceptual=table["perceptual"].to_numpy(),
+            mirrored=table["mirrored"].to_numpy(),
+            contrast=table["contrast"].to_numpy(),
+            embeddings=embeddings,
+        )
+
+
+class Evaluation(NamedTuple):
+    """The images of all evaluation sets, one entry each.
+
+    Attributes:
+        signatures: Of each.
+        looks: Every perceptual hash that each is recognised by: its own, those of its crops and,
+            where asked for, those of their mirror images, [images, hashes].
+        places: Name of its set, and its place there.
+    """
+
+    signatures: Signatures
+    looks: npt.NDArray[np.uint64]
+    places: pa.Array
+
+    @classmethod
+    def of(
+        cls, table: pa.Table, embeddings: npt.NDArray[np.float16] | None, *, mirrored: bool
+    ) -> Self:
+        """Read the columns of `records.EVALUATION_SIGNATURE`."""
+        signatures = Signatures.of(table, embeddings)
+        cropped = table["cropped"].combine_chunks().flatten().to_numpy()
+        crops = cropped.reshape(table.num_rows, len(cropped) // max(table.num_rows, 1))
+        own = np.stack([signatures.perceptual, signatures.mirrored], axis=1)
+        looks = np.hstack([own, crops])[:, :: 1 if mirrored else 2]  # each with its mirror image's
+        places = pc.binary_join_element_wise(table["set"], table["place"], ": ")
+        return cls(signatures, looks, places.combine_chunks())
+
 
 class Leaks(NamedTuple):
     """Training images found in evaluation sets.
@@ -53,8 +92,7 @@ class Leaks(NamedTuple):
 
 def find_leaks(
     training: Signatures,
-    evaluation: Signatures,
-    looks: Looks,
+    evaluation: Evaluation,
     *,
     radius: int | None,
     min_contrast: float,
@@ -64,27 +102,25 @@ def find_leaks(
 
     Args:
         training: Signatures of what may be trained on.
-        evaluation: Signatures of what must not be.
-        looks: Every perceptual hash that each evaluation image is recognised by: its own, that of
-            its mirror image, those of its crops.
+        evaluation: What must not be.
         radius: Bits in which perceptual hashes may differ; None for exact matches only.
         min_contrast: Contrast below which a hash is not compared.
         min_cosine: Cosine of embeddings from which on an image is a leak; None to leave them out.
     """
-    num_training = len(training.sha256)
-    reasons = np.full(num_training, len(REASONS), np.int64)
-    matches = np.full(num_training, len(evaluation.sha256), np.int64)
+    theirs = evaluation.signatures
+    reasons = np.full(len(training.sha256), len(REASONS), np.int64)
+    matches = np.full(len(training.sha256), len(theirs.sha256), np.int64)
     found = [
-        (BYTES, _equal(training.sha256, evaluation.sha256)),
-        (PIXELS, _equal(training.pixels, evaluation.pixels)),
+        (BYTES, _equal(training.sha256, theirs.sha256)),
+        (PIXELS, _equal(training.pixels, theirs.pixels)),
     ]
     if radius is not None:
-        near = _near(training, evaluation, looks, radius=radius, min_contrast=min_contrast)
+        near = _near(training, evaluation, radius=radius, min_contrast=min_contrast)
         found.append((LOOKS, near))
     if min_cosine is not None:
         assert training.embeddings is not None
-        assert evaluation.embeddings is not None
-        close = best_matches(training.embeddings, evaluation.embeddings, min_cosine=min_cosine)
+        assert theirs.embeddings is not None
+        close = best_matches(training.embeddings, theirs.embeddings, min_cosine=min_cosine)
         found.append((MEANING, close))
     for word, (left, right) in found:
         reason = REASONS.index(word)
@@ -106,15 +142,10 @@ def _equal(training: Digests, evaluation: Digests) -> tuple[Indices, Indices]:
 
 
 def _near(
-    training: Signatures,
-    evaluation: Signatures,
-    looks: Looks,
-    *,
-    radius: int,
-    min_contrast: float,
+    training: Signatures, evaluation: Evaluation, *, radius: int, min_contrast: float
 ) -> tuple[Indices, Indices]:
     ours = np.flatnonzero(training.contrast >= min_contrast)
-    theirs = np.flatnonzero(evaluation.contrast >= min_contrast)
-    hashes = looks[theirs]
+    theirs = np.flatnonzero(evaluation.signatures.contrast >= min_contrast)
+    hashes = evaluation.looks[theirs]
     left, right = pairs_between(training.perceptual[ours], hashes.ravel(), radius=radius)
     return ours[left], theirs[right // max(hashes.shape[1], 1)]

@@ -16,6 +16,7 @@ out: somebody else may own the domain today.
 import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +31,7 @@ from data_filters.download.plan import plan_shards
 from data_filters.io.database import connect
 from data_filters.io.files import file_digest, read_json, write_json
 from data_filters.io.parquet import part_files, write_batches
-from data_filters.pack.shards import write_shards
+from data_filters.pack.shard import write_manifest, write_shards
 from data_filters.rebuild.link_rot import (
     Summary,
     declare_fetched,
@@ -39,7 +40,7 @@ from data_filters.rebuild.link_rot import (
     summarise,
 )
 from data_filters.rebuild.selection import check_selection, is_embedded, rows_to_fetch
-from data_filters.records import LINK_ROT, METADATA, PACKED
+from data_filters.records import INDEX, LINK_ROT, METADATA, PACKED
 
 SUMMARY: Final = "link_rot.json"
 _WORK: Final = "unfinished"
@@ -110,17 +111,15 @@ def _write(connection: duckdb.DuckDBPyConnection, *, work: Path, output: Path) -
     table, packed = output / "link_rot.parquet", work / "packed.parquet"
     write_batches(table, LINK_ROT, link_rot(connection))
     write_batches(packed, PACKED, same_images(connection))
-    write_shards(packed, _stretches(packed), work=work, output=output)
+    write_shards(packed, _stretches(packed), index=INDEX, work=work, output=output)
+    write_manifest(packed, output / "manifest.parquet")
     summary = summarise(connection, table)
     write_json(output / SUMMARY, summary._asdict())
     return summary
 
 
-def _stretches(packed: Path) -> dict[int, tuple[int, int]]:
-    """Return the rows [start, stop) of each shard that is not empty."""
+def _stretches(packed: Path) -> list[range]:
+    """Return the rows of each shard; there are none of those that are lost whole."""
     shards = pq.read_table(packed, columns=["shard"])["shard"].to_numpy()
-    numbers, starts, counts = np.unique(shards, return_index=True, return_counts=True)
-    return {
-        int(shard): (int(start), int(start + count))
-        for shard, start, count in zip(numbers, starts, counts, strict=True)
-    }
+    ends = np.cumsum(np.bincount(shards)) if len(shards) else []
+    return [range(start, stop) for start, stop in pairwise((0, *ends))]

@@ -15,7 +15,7 @@ Written:
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -26,42 +26,27 @@ import pyarrow.parquet as pq
 from data_filters.config import Deduplicate, EvaluationSet
 from data_filters.config_models import Semantic
 from data_filters.dedup.decision import DUPLICATE, GROUNDS, KEPT, LEAK, Decision
-from data_filters.dedup.describe import Describer, Embeddings, stacked
+from data_filters.dedup.describe import Embeddings, build_describer, stacked
 from data_filters.dedup.digests import Digests
 from data_filters.dedup.evaluation import evaluation_images
-from data_filters.dedup.gathering import Images, read_images, signatures_of
-from data_filters.dedup.leakage import MEANING, Looks, Signatures, find_leaks
+from data_filters.dedup.gathering import Images, read_images
+from data_filters.dedup.leakage import MEANING, Evaluation, Signatures, find_leaks
 from data_filters.dedup.levels import group_copies
 from data_filters.dedup.neighbours import Search, close_pairs
 from data_filters.dedup.selection import Dropped, Quality
 from data_filters.dedup.semdedup import semdedup
-from data_filters.dedup.signatures import HASHES_PER_CROP
 from data_filters.io.files import write_array
 from data_filters.io.parquet import ROWS_PER_GROUP, ParquetWriter, part_files, write_rows
 from data_filters.io.pixels import UnreadableImageError
 from data_filters.io.processes import run_jobs
 from data_filters.io.raw_images import images
 from data_filters.ledger import Tally, write_accounts
-from data_filters.models.build import build_network
 from data_filters.records import EVALUATION_SIGNATURE, SIGNATURE, VERDICT
 
 STAGE: Final = "deduplicate"
+SEMANTIC: Final = f"{STAGE}.semantic"
 
 Indices = npt.NDArray[np.int64]
-
-
-class Evaluation(NamedTuple):
-    """The images of all evaluation sets.
-
-    Attributes:
-        signatures: Of each.
-        looks: All perceptual hashes that each is recognised by.
-        places: Name of its set, and its place there.
-    """
-
-    signatures: Signatures
-    looks: Looks
-    places: pa.Array
 
 
 def run(
@@ -126,7 +111,7 @@ def _describe_shard(table: Path, *, cfg: Semantic | None, verdicts: Path, output
     """Sign, and embed if asked for, the images of one raw shard that filter_images kept."""
     kept = pq.read_table(verdicts / table.name, columns=["row_id", "kept"])
     only = set(kept.filter(pc.field("kept"))["row_id"].to_pylist())
-    describer = _describer(cfg)
+    describer = build_describer(cfg, key=SEMANTIC)
     rows = [
         {"row_id": row_id, **describer.add(data, sha256=sha256)._asdict()}
         for row_id, sha256, data in images(table, only=only)
@@ -137,20 +122,13 @@ def _describe_shard(table: Path, *, cfg: Semantic | None, verdicts: Path, output
     return len(rows)
 
 
-def _describer(cfg: Semantic | None) -> Describer:
-    if cfg is None:
-        return Describer(None, batch_size=1)
-    key = f"{STAGE}.semantic.network"
-    network = build_network(cfg.network, device=cfg.device, batch_size=cfg.batch_size, key=key)
-    return Describer(network, batch_size=cfg.batch_size)
-
-
 def _index(
     cfg: Deduplicate, sets: Mapping[str, EvaluationSet], *, scenes: Path, output: Path
 ) -> Evaluation:
-    """Describe and write down the images of all evaluation sets."""
+    """Describe and write down the images of all evaluation sets; several may share a root."""
+    distinct = {(each.root, each.format): (name, each) for name, each in sorted(sets.items())}
     index = partial(_index_set, cfg=cfg, scenes=scenes)
-    found = list(run_jobs(index, sorted(sets.items()), label="evaluation sets"))
+    found = list(run_jobs(index, sorted(distinct.values()), label="evaluation sets"))
     file = output / "evaluation_index.parquet"
     write_rows(file, EVALUATION_SIGNATURE, [row for rows, _ in found for row in rows])
     table = pq.read_table(file)
@@ -158,13 +136,7 @@ def _index(
     if cfg.semantic is not None:
         embeddings = stacked([each for _, each in found])
         write_array(output / "evaluation_index.npy", embeddings)
-    signatures = signatures_of(table, embeddings=embeddings)
-    cropped = table["cropped"].combine_chunks().flatten().to_numpy()
-    crops = cropped.reshape(table.num_rows, HASHES_PER_CROP * len(cfg.evaluation_crops))
-    own = np.stack([signatures.perceptual, signatures.mirrored], axis=1)
-    looks = np.hstack([own, crops])[:, :: 1 if cfg.evaluation_mirrored else 2]
-    places = pc.binary_join_element_wise(table["set"], table["place"], ": ").combine_chunks()
-    return Evaluation(signatures, looks, places)
+    return Evaluation.of(table, embeddings, mirrored=cfg.evaluation_mirrored)
 
 
 def _index_set(
@@ -176,7 +148,7 @@ def _index_set(
         ValueError: One of them cannot be decoded, so nothing could be compared with it.
     """
     name, declared = item
-    describer, rows = _describer(cfg.semantic), []
+    describer, rows = build_describer(cfg.semantic, key=SEMANTIC), []
     for image in evaluation_images(name, declared, scenes=scenes, splits=cfg.evaluation_splits):
         try:
             signature = describer.add(image.data)
@@ -206,8 +178,7 @@ def _decide(cfg: Deduplicate, images: Images, evaluation: Evaluation, *, seed: i
     _thin_out(cfg.semantic, signatures, row_ids, decision, seed=seed)
     leaks = find_leaks(
         signatures,
-        evaluation.signatures,
-        evaluation.looks,
+        evaluation,
         radius=cfg.evaluation_radius,
         min_contrast=cfg.min_contrast,
         min_cosine=None if cfg.semantic is None else cfg.semantic.evaluation_min_cosine,

@@ -39,8 +39,8 @@ from data_filters.pack.books import (
     write_ledger,
 )
 from data_filters.pack.card import write_card
-from data_filters.pack.shards import write_shards
-from data_filters.records import KEY_LENGTH, PACKED
+from data_filters.pack.shard import write_manifest, write_shards
+from data_filters.records import INDEX, KEY_LENGTH, PACKED
 
 QUANTILES: Final = (0, 0.05, 0.5, 0.95, 1)
 
@@ -70,7 +70,10 @@ def run(
         funnel += pack_entry(num_samples)
         write_ledger(connection, output / "ledger.parquet", inputs=inputs, starts=starts)
         check_ledger(connection, output / "ledger.parquet", funnel)
-    write_shards(packed, _stretches(num_samples, cfg.samples_per_shard), work=work, output=output)
+    size = cfg.samples_per_shard
+    stretches = [range(n, min(n + size, num_samples)) for n in range(0, num_samples, size)]
+    write_shards(packed, stretches, index=INDEX, work=work, output=output)
+    write_manifest(packed, output / "manifest.parquet")
     statistics["shards"] = len(starts)
     write_accounts(output, funnel)
     write_text(output / "card.md", write_card(funnel, statistics))
@@ -110,12 +113,6 @@ def _order_samples(
             writer.write(batch.append_column("shard", pa.array(places // per_shard)))
     connection.execute("DROP TABLE chosen")
     return starts
-
-
-def _stretches(num_samples: int, per_shard: int) -> dict[int, tuple[int, int]]:
-    """Return the first sample of each shard, and one past the last."""
-    begins = range(0, num_samples, per_shard)
-    return {n: (start, min(start + per_shard, num_samples)) for n, start in enumerate(begins)}
 
 
 def _statistics(connection: duckdb.DuckDBPyConnection, packed: Path) -> dict[str, Any]:

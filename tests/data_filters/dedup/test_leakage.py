@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from data_filters.dedup.leakage import REASONS, Signatures, find_leaks
+from data_filters.dedup.leakage import REASONS, Evaluation, Signatures, find_leaks
 
 DULL = 0xFFFF_FFFF << 20
 
@@ -27,10 +27,10 @@ FAR = 2**50 - 1
 
 
 def found(training, evaluation=EVALUATION, *more, radius=1, min_cosine=None):
+    looks = np.stack([evaluation.perceptual, *more], axis=1)
     leaks = find_leaks(
         training,
-        evaluation,
-        np.stack([evaluation.perceptual, *more], axis=1),
+        Evaluation(evaluation, looks, None),
         radius=radius,
         min_contrast=5.0,
         min_cosine=min_cosine,
