@@ -14,6 +14,7 @@ from data_filters.source_kinds import (
     Huggingface,
     HuggingfaceParquet,
     Layout,
+    LocalSource,
     UrlTable,
     Webdataset,
 )
@@ -333,3 +334,36 @@ class PackShards(Section):
     min_samples: int = Field(
         ge=1, description="The stage fails when fewer images are left to train on."
     )
+
+
+ImageSource = Annotated[
+    Folder | HuggingfaceParquet | Huggingface | Webdataset | Catalogue,
+    Field(discriminator="kind"),
+]
+
+
+class PackHighres(Section):
+    """Pack whole data sets for high-resolution fine-tuning and RASA, apart from pre-training."""
+
+    sets: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], ImageSource] = Field(
+        description="Sources of images by name; `{scenes}` in a root stands for the embedded "
+        "world. None: fine-tuning and RASA see the shards of pre-training."
+    )
+    evaluation_images: Literal["drop", "keep"] = Field(
+        description="Whether images of the evaluation sets stay (the paper kept VOC's), by the "
+        "rules of deduplicate."
+    )
+    max_unreadable_rate: float = Field(
+        ge=0, le=1, description="The stage fails when more of a set's images cannot be read."
+    )
+    samples_per_shard: int = Field(ge=1, le=100_000, description="Images per shard, at most.")
+
+    @model_validator(mode="after")
+    def _hold_images(self) -> Self:
+        for name, source in self.sets.items():
+            if not isinstance(layout_of(source), LocalSource):
+                raise ValueError(
+                    f"pack_highres.sets.{name}: a table of URLs, whose images nobody has yet: name "
+                    "a source that holds images"
+                )
+        return self

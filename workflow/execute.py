@@ -133,7 +133,7 @@ def _call(
     extra: dict[str, Any] = {} if part is None else {str(run.stage.fan_out): part}
     if run.stage.trains:
         file = log_file(run.stage, scale=run.scale, variant=run.variant)
-        extra["logs"] = file.with_suffix("")
+        extra["logs"] = file.with_suffix("") / work.name  # of these parameters and inputs alone
     summary: dict[str, Any] = _module(run.stage).run(
         getattr(run.parameters, run.stage.name),
         **run.sections,

@@ -271,6 +271,9 @@ class SwiGLU(nn.Module):
 
 def gated_silu(hidden: Float[Tensor, "*rows two_hidden"]) -> Float[Tensor, "*rows hidden"]:
     """Return silu(first half) * second half; autograd keeps `hidden` and nothing else."""
+    if torch.compiler.is_compiling():  # which fuses the plain form, and cannot trace the other
+        gate, value = hidden.chunk(2, dim=-1)
+        return silu(gate) * value
     apply = cast("Callable[[Tensor], Tensor]", _GatedSilu.apply)
     return apply(hidden)
 

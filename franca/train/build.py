@@ -78,8 +78,12 @@ def build_method(cfg: config.Recipe, *, backbone: VisionTransformer, seed: int) 
 
 def place(method: StudentTeacher, cfg: config.Recipe, world: World) -> None:
     """Make `method` ready for this machine: shards on every process, or all of it on the one."""
-    method.student.backbone.recompute = read_machine().recompute
+    machine = read_machine()
+    method.student.backbone.recompute = machine.recompute
     shard(method, world, precision=cfg.run.precision)
+    if machine.compiled:
+        for networks in (method.student, method.teacher):
+            networks.backbone.compile_blocks()
 
 
 def build_student_optimizer(cfg: config.Recipe, method: StudentTeacher) -> torch.optim.AdamW:

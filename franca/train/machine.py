@@ -3,7 +3,8 @@
 FRANCA_IMAGES_PER_DEVICE   most images that a device works on at once; default: its whole share.
 Beyond it gradients are accumulated.
 FRANCA_RECOMPUTE           1: keep no activations within blocks, compute them again
-FRANCA_COMPILE             1: compile each block
+FRANCA_COMPILE             1: compile each block of student and teacher. Minutes at the start; on a
+CPU it does not pay (docs/training.md), on GPUs it has not been measured yet.
 """
 
 import os
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from franca.config.pretrain import Recipe
 
 _AT_ONCE, _RECOMPUTE = "FRANCA_IMAGES_PER_DEVICE", "FRANCA_RECOMPUTE"
+_COMPILE = "FRANCA_COMPILE"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,10 +24,12 @@ class Machine:
     Attributes:
         images_at_once: most images at once; None means its whole share.
         recompute: whether activations within blocks are computed again for their gradients.
+        compiled: whether each block is compiled.
     """
 
     images_at_once: int | None = None
     recompute: bool = False
+    compiled: bool = False
 
 
 def read_machine(environment: Mapping[str, str] = os.environ) -> Machine:
@@ -40,6 +44,7 @@ def read_machine(environment: Mapping[str, str] = os.environ) -> Machine:
     return Machine(
         images_at_once=int(at_once) if at_once else None,
         recompute=_switch(environment, _RECOMPUTE),
+        compiled=_switch(environment, _COMPILE),
     )
 
 

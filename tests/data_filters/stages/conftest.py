@@ -133,7 +133,11 @@ class World:
 
     @property
     def evaluation_sets(self) -> dict[str, Any]:
-        return {"held": SimpleNamespace(root="{scenes}/held", kind="knn", format="folder")}
+        return {
+            "held": SimpleNamespace(
+                root="{scenes}/held", kind="knn", format="folder", test_split="val"
+            )
+        }
 
 
 @dataclass(frozen=True)

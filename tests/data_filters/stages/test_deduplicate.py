@@ -94,7 +94,7 @@ def run(chain, tmp_path, parameters, sets):
 
 
 def declared(root, layout="folder"):
-    return {"mine": SimpleNamespace(root=str(root), kind="knn", format=layout)}
+    return {"mine": SimpleNamespace(root=str(root), kind="knn", format=layout, test_split="val")}
 
 
 def test_the_copies_of_a_leak_go_with_it(chain, tmp_path, parameters, jpeg):
