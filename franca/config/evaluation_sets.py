@@ -10,12 +10,12 @@ from franca.config.base import Section
 class EvaluationSet(Section):
     """One data set on disk; nothing is ever downloaded or redistributed."""
 
-    kind: Literal["classification", "segmentation", "novel", "video", "pairs"] = Field(
+    kind: Literal["classification", "segmentation", "novel", "detection", "video", "pairs"] = Field(
         description="what it is labelled with; novel: images of none of the known classes"
     )
-    format: Literal["parquet", "folder", "voc", "davis", "pairs", "spair"] = Field(
-        description="layout: Hugging Face parquet, <split>/<class>/<image> folders, PASCAL VOC, "
-        "DAVIS 2017, the rendered pairs, or SPair-71k"
+    format: Literal["parquet", "folder", "voc", "voc_detection", "davis", "pairs", "spair"] = Field(
+        description="layout: Hugging Face parquet, <split>/<class>/<image> folders, PASCAL VOC "
+        "with masks or with boxes, DAVIS 2017, the rendered pairs, or SPair-71k"
     )
     root: str = Field(
         min_length=1,
@@ -57,6 +57,7 @@ class EvaluationSet(Section):
             "classification": {"parquet", "folder"},
             "novel": {"parquet", "folder"},
             "segmentation": {"voc"},
+            "detection": {"voc_detection"},
             "video": {"davis"},
             "pairs": {"pairs", "spair"},
         }[self.kind]

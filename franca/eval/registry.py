@@ -8,11 +8,14 @@ from franca.eval import (
     linear,
     linear_segmentation,
     logreg,
+    lost,
     normals,
     ood,
     overclustering,
     position,
     spatial_entropy,
+    tokencut,
+    video_segmentation,
 )
 from franca.eval.benchmark import Benchmark
 
@@ -31,5 +34,8 @@ BENCHMARKS: dict[str, Benchmark] = {
         spatial_entropy,
         ood,
         keypoints,
+        tokencut,
+        lost,
+        video_segmentation,
     )
 } | {keypoints.SPAIR.name: keypoints.SPAIR}

@@ -21,6 +21,7 @@ EVALUATE = {
     "resize": 16,
     "crop_size": 16,
     "dense_size": 16,
+    "frame_side": 16,
     "pair_size": 16,
     "patch_dtype": "float32",
     "resamples": 20,
@@ -60,6 +61,9 @@ EVALUATE = {
         "max_iterations": 50,
         "tolerance": 1e-3,
     },
+    "tokencut": {"threshold": 0.2},
+    "lost": {"similar": 4},
+    "video_segmentation": {"context": 2, "radius": 2, "neighbours": 3, "temperature": 0.1},
     "keypoints": {"thresholds": [0.1, 0.2]},
     "spair": {"thresholds": [0.1]},
 }

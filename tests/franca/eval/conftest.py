@@ -28,6 +28,7 @@ def store(tmp_path):
         weights_digest="w",
         crop=CentreCrop(resize=16, crop=16),
         square=Square(side=16),
+        frame_side=16,
         pair_side=16,
         blocks=2,
         patch_dtype="float16",

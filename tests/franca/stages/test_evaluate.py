@@ -18,13 +18,16 @@ from franca.rasa.linear_map import LinearMap, save_map
 from franca.stages.evaluate import gather, load_checkpoint, run
 from tests.franca.config.test_evaluate import EVALUATE
 from tests.franca.config.test_evaluation_sets import SEGMENTATION
-from tests.franca.eval.worlds import rendered_pair, write_parquet, write_voc
+from tests.franca.eval.worlds import rendered_pair, write_parquet, write_videos, write_voc
 
 CPU = torch.device("cpu")
 LABELS = SEGMENTATION | {"num_classes": None, "ignore_index": None, "format": "parquet"}
 SETS = {
     "objects": EvaluationSet(**(LABELS | {"kind": "classification", "root": "{scenes}/objects"})),
     "segmentation": EvaluationSet(**(SEGMENTATION | {"num_classes": 3})),
+    "videos": EvaluationSet(
+        **(LABELS | {"kind": "video", "format": "davis", "root": "{scenes}/videos"})
+    ),
     "novel": EvaluationSet(
         **(LABELS | {"kind": "novel", "root": "{scenes}/novel", "known_set": "objects"})
     ),
@@ -38,6 +41,8 @@ SET_OF_KIND = {
     "novelty": "novel",
     "pairs": "pairs",
     "raw_pairs": "pairs",
+    "discovery": "segmentation",
+    "video": "videos",
 }
 TASKS = [
     {"benchmark": name, "evaluation_set": SET_OF_KIND[benchmark.kind]}
@@ -54,6 +59,7 @@ def inputs(tmp_path_factory):
     write_parquet(root / "scenes/objects", "val", list(range(3)) * 4, seed=2)
     write_parquet(root / "scenes/novel", "val", [0] * 5, names=("other", "else"), seed=3)
     write_voc(root / "scenes/segmentation", {"train": 8, "val": 4})
+    write_videos(root / "scenes/videos", {"first": 4, "second": 3})
     write_pairs(root / "scenes/pairs", [rendered_pair(seed) for seed in range(6)])
     stages = {name: root / name for name in ("scenes", "pretrain", "finetune_highres", "rasa")}
     for name in ("pretrain", "finetune_highres"):
