@@ -23,6 +23,8 @@ BenchmarkName = Literal[
     "tokencut",
     "lost",
     "video_segmentation",
+    "probe3d_depth",
+    "probe3d_normals",
 ]
 
 
@@ -121,6 +123,33 @@ class Ridge(Section):
     )
 
 
+class ProbeRecipe(Section):
+    """How a probe of geometry is trained, and with which heads."""
+
+    steps: int = Field(ge=1, description="of AdamW")
+    batch_size: int = Field(ge=1, description="images per step")
+    learning_rate: float = Field(gt=0, description="at its peak; a hundredth of it at both ends")
+    weight_decay: float = Field(ge=0, description="of AdamW")
+    warmup: float = Field(ge=0, lt=1, description="share of the steps in which the rate rises")
+    width: int = Field(ge=1, description="channels within the DPT head")
+
+
+class GeometryProbe(Section):
+    """Trained heads on the tokens of four blocks."""
+
+    heads: tuple[Literal["dpt", "linear"], ...] = Field(
+        min_length=1, description="which to train; the first is the headline"
+    )
+    recipe: ProbeRecipe
+
+
+class DepthProbe(GeometryProbe):
+    """Trained heads that choose between depths."""
+
+    bins: int = Field(ge=2, description="depths between which a head chooses")
+    farthest: float = Field(gt=0, description="metres of the last one; beyond it is unknown")
+
+
 class Position(Section):
     """The least-squares probe of position has nothing to set."""
 
@@ -207,6 +236,8 @@ class Evaluate(Section):
     tokencut: TokenCut
     lost: Lost
     video_segmentation: VideoSegmentation
+    probe3d_depth: DepthProbe
+    probe3d_normals: GeometryProbe
 
     @model_validator(mode="after")
     def _consistent(self) -> "Evaluate":

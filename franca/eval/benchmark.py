@@ -19,7 +19,14 @@ from franca.eval.results import Direction, Metric
 from franca.randomness import numpy_generator
 
 Kind = Literal[
-    "classification", "segmentation", "novelty", "pairs", "raw_pairs", "discovery", "video"
+    "classification",
+    "segmentation",
+    "novelty",
+    "pairs",
+    "raw_pairs",
+    "discovery",
+    "video",
+    "geometry",
 ]
 IntervalMethod = Literal["wilson", "percentile", "normal"]
 
@@ -180,6 +187,46 @@ class VideoInputs:
 
     videos: Sequence[Video]
     patch_size: int
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What the pixels of an image show, in the camera's frame (x right, y down, z forward).
+
+    Attributes:
+        depth: metres, 0 where unknown.
+        normals: unit surface normals, 0 where unknown; None where the set has none.
+    """
+
+    depth: Float[Tensor, "height width"]
+    normals: Float[Tensor, "3 height width"] | None
+
+
+@dataclass(frozen=True)
+class LayerFeatures:
+    """One split of a set with geometry: tokens of several blocks before the final norm.
+
+    Attributes:
+        cls: CLS tokens.
+        patches: patch tokens, row-major.
+        grid: rows and columns of patches.
+        geometry: of each image, made when asked for; all have one size.
+        groups: the scene or object of each image: what is independent of what.
+    """
+
+    cls: Float[Tensor, "images layers cls_dim"]
+    patches: Float[Tensor, "images layers patches dim"]
+    grid: tuple[int, int]
+    geometry: Sequence[Geometry]
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class GeometryInputs:
+    """What probes of geometry see."""
+
+    train: LayerFeatures
+    test: LayerFeatures
 
 
 @dataclass(frozen=True)

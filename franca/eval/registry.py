@@ -2,6 +2,7 @@
 
 from franca.eval import (
     depth,
+    geometry_probes,
     in_context,
     keypoints,
     knn,
@@ -38,4 +39,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         lost,
         video_segmentation,
     )
-} | {keypoints.SPAIR.name: keypoints.SPAIR}
+} | {
+    benchmark.name: benchmark
+    for benchmark in (keypoints.SPAIR, geometry_probes.DEPTH, geometry_probes.NORMALS)
+}

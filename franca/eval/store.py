@@ -17,8 +17,10 @@ from franca.eval.benchmark import (
     DenseFeatures,
     DiscoveryImage,
     DiscoveryInputs,
+    GeometryInputs,
     ImageFeatures,
     KeypointPair,
+    LayerFeatures,
     PairInputs,
     SegmentationInputs,
     Video,
@@ -27,10 +29,13 @@ from franca.eval.benchmark import (
 from franca.eval.datasets import ImageSet, LabelledImages, SegmentationImages
 from franca.eval.features import FeatureArtifact, FeatureModel, PatchDtype, extract
 from franca.eval.inputs.boxes import BoxedImages
+from franca.eval.inputs.geometry import GeometryImages
 from franca.eval.inputs.pairs import PairImages
 from franca.eval.inputs.videos import VideoFrames
+from franca.eval.layers import NUM_LAYERS, extract_layers
 from franca.eval.lazy import Lazy
 from franca.eval.native import (
+    CentrePad,
     NativeTokens,
     NativeTransform,
     PadToPatches,
@@ -99,6 +104,11 @@ class FeatureStore:
     def padded(self) -> PadToPatches:
         """How images of object discovery enter the model."""
         return PadToPatches(self.model.patch_size)
+
+    @property
+    def centred(self) -> CentrePad:
+        """How images with geometry enter the model."""
+        return CentrePad(self.model.patch_size)
 
     @property
     def frame(self) -> SnapToPatches:
@@ -264,6 +274,32 @@ class FeatureStore:
             batch_size=self.batch_size,
             device=self.device,
         )
+
+    def _layers(self, images: GeometryImages) -> LayerFeatures:
+        tokens = extract_layers(
+            self.model,
+            images,
+            weights_digest=self.weights_digest,
+            dtype=self.patch_dtype,
+            folder=self.folder,
+            batch_size=self.batch_size,
+            device=self.device,
+        )
+        return LayerFeatures(
+            cls=tokens.cls,
+            patches=tokens.patches,
+            grid=tokens.grid,
+            geometry=Lazy(len(images), images.geometry),
+            groups=images.groups,
+        )
+
+    def geometry(self, train: GeometryImages, test: GeometryImages) -> GeometryInputs:
+        """Return the features of four blocks and the geometry of both splits."""
+        return GeometryInputs(train=self._layers(train), test=self._layers(test))
+
+    def layer_bytes(self, images: int, patches: int) -> int:
+        """Return what four layers of images of so many patches take on disk, in bytes."""
+        return self.patch_bytes(NUM_LAYERS * images * (patches + 1))
 
     def samples(self, images: SegmentationImages, chosen: Sequence[int]) -> dict[str, NDArray[Any]]:
         """Return the chosen images with their patch tokens.

@@ -18,8 +18,11 @@ from franca.eval.benchmark import (
     DenseFeatures,
     DiscoveryImage,
     DiscoveryInputs,
+    Geometry,
+    GeometryInputs,
     ImageFeatures,
     KeypointPair,
+    LayerFeatures,
     NoveltyInputs,
     PairInputs,
     SegmentationInputs,
@@ -30,6 +33,8 @@ from franca.eval.davis import VOID
 from franca.eval.in_context import patch_labels
 from franca.eval.lazy import lazily
 from franca.eval.position import positions
+from franca.eval.targets import patch_depth as mean_depth
+from franca.eval.targets import patch_normals as mean_normals
 from franca.eval.video_segmentation import grid_labels
 
 
@@ -139,6 +144,42 @@ def object_patches(inputs: VideoInputs) -> VideoInputs:
     return dataclasses.replace(inputs, videos=lazily(tracked, inputs.videos))
 
 
+def layer_depth(inputs: GeometryInputs) -> GeometryInputs:
+    """Return the same images, each patch of each layer with its depth and its logarithm."""
+
+    def told(geometry: Geometry, grid: tuple[int, int]) -> Tensor:
+        depth = torch.from_numpy(mean_depth(geometry.depth.numpy(), grid=grid)).nan_to_num(1.0)
+        return torch.stack([depth, depth.log()], dim=1)
+
+    return _with_layers(inputs, told)
+
+
+def layer_normals(inputs: GeometryInputs) -> GeometryInputs:
+    """Return the same images, each patch of each layer with its surface normal."""
+
+    def told(geometry: Geometry, grid: tuple[int, int]) -> Tensor:
+        assert geometry.normals is not None
+        normals = geometry.normals.permute(1, 2, 0).numpy()
+        return torch.from_numpy(mean_normals(normals, grid=grid)).nan_to_num()
+
+    return _with_layers(inputs, told)
+
+
+def _with_layers(
+    inputs: GeometryInputs, told: Callable[[Geometry, tuple[int, int]], Tensor]
+) -> GeometryInputs:
+    def change(split: LayerFeatures) -> LayerFeatures:
+        patches = torch.stack([told(geometry, split.grid) for geometry in split.geometry])
+        layers = split.patches.shape[1]
+        return dataclasses.replace(
+            split,
+            cls=torch.zeros(len(patches), layers, 1),
+            patches=patches.float()[:, None].expand(-1, layers, -1, -1),
+        )
+
+    return dataclasses.replace(inputs, train=change(inputs.train), test=change(inputs.test))
+
+
 def point_places(inputs: PairInputs) -> PairInputs:
     """Return the same pairs, each patch saying which of the pair's points it holds, if any."""
 
@@ -174,5 +215,7 @@ TRUTHS: dict[str, Callable[[Any], Any]] = {
     "tokencut": object_keys,
     "lost": object_keys,
     "video_segmentation": object_patches,
+    "probe3d_depth": layer_depth,
+    "probe3d_normals": layer_normals,
 }
 """Perfect features by benchmark; `spatial_entropy` has none, for no entropy is right."""

@@ -78,6 +78,20 @@ def _discovery(sets: EvaluationSets, name: str) -> Prepared:
     return _native(store, images, store.padded, lambda: store.discovery(images))
 
 
+def _geometry(sets: EvaluationSets, name: str) -> Prepared:
+    train, test = (sets.with_geometry(name, test=flag) for flag in (False, True))
+    store, images = sets.store, len(train) + len(test)
+    height, width = store.centred.input_size(test.size(0))
+    patches = height * width // store.model.patch_size**2
+    return Prepared(
+        load=lambda: store.geometry(train, test),
+        digest=test.digest,
+        images=images,
+        input_size=(height, width),
+        bytes=store.layer_bytes(images, patches),
+    )
+
+
 def _video(sets: EvaluationSets, name: str) -> Prepared:
     frames, store = sets.videos(name), sets.store
     return _native(store, frames, store.frame, lambda: store.videos(frames))
@@ -105,6 +119,7 @@ KINDS: dict[Kind, KindOfInputs] = {
     "pairs": KindOfInputs(("pairs",), partial(_pairs, raw=False)),
     "raw_pairs": KindOfInputs(("pairs",), partial(_pairs, raw=True)),
     "discovery": KindOfInputs(("segmentation", "detection"), _discovery),
+    "geometry": KindOfInputs(("geometry", "segmentation"), _geometry),
     "video": KindOfInputs(("video",), _video),
 }
 

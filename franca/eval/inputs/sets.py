@@ -9,6 +9,7 @@ from typing import Any
 from franca.config.evaluation_sets import EvaluationSet
 from franca.eval.datasets import LabelledImages, SegmentationImages, open_labelled
 from franca.eval.inputs.boxes import BoxedImages
+from franca.eval.inputs.geometry import GeometryImages
 from franca.eval.inputs.pairs import PairImages, open_pairs
 from franca.eval.inputs.videos import VideoFrames
 from franca.eval.store import FeatureStore
@@ -86,6 +87,11 @@ class EvaluationSets:
         split, limit = _split(declared, test=True)
         detection = declared.kind == "detection"
         return BoxedImages(self.root(name), split=split, detection=detection, limit=limit)
+
+    def with_geometry(self, name: str, *, test: bool) -> GeometryImages:
+        """Open a split of a set with depth."""
+        split, limit = _split(self.declared(name), test=test)
+        return GeometryImages(self.root(name), split=split, limit=limit)
 
     def videos(self, name: str) -> VideoFrames:
         """Open the scored split of a video set."""

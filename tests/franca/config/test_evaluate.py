@@ -13,6 +13,14 @@ KNN = {
     "pca_dims": [],
     "block": 64,
 }
+RECIPE = {
+    "steps": 4,
+    "batch_size": 4,
+    "learning_rate": 1e-3,
+    "weight_decay": 0.01,
+    "warmup": 0.25,
+    "width": 4,
+}
 KMEANS = {"iterations": 5, "restarts": 1, "points_per_cluster": 8}
 EVALUATE = {
     "device": "cpu",
@@ -64,6 +72,13 @@ EVALUATE = {
     "tokencut": {"threshold": 0.2},
     "lost": {"similar": 4},
     "video_segmentation": {"context": 2, "radius": 2, "neighbours": 3, "temperature": 0.1},
+    "probe3d_depth": {
+        "heads": ["dpt", "linear"],
+        "recipe": RECIPE,
+        "bins": 8,
+        "farthest": 10.0,
+    },
+    "probe3d_normals": {"heads": ["dpt"], "recipe": RECIPE},
     "keypoints": {"thresholds": [0.1, 0.2]},
     "spair": {"thresholds": [0.1]},
 }
