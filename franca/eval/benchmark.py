@@ -27,6 +27,8 @@ Kind = Literal[
     "discovery",
     "video",
     "geometry",
+    "view_pairs",
+    "scenes",
 ]
 IntervalMethod = Literal["wilson", "percentile", "normal"]
 
@@ -227,6 +229,50 @@ class GeometryInputs:
 
     train: LayerFeatures
     test: LayerFeatures
+
+
+@dataclass(frozen=True)
+class PosedView:
+    """An image whose camera and geometry are known.
+
+    Attributes:
+        tokens: patch tokens, row-major.
+        grid: rows and columns of patches.
+        pixels: colours in [0, 1].
+        points: what each pixel shows, in the camera's frame in metres; all 0 where unknown.
+        intrinsics: from the camera's frame to pixels, the middle of the first at 0.5, 0.5.
+        pose: rotation and translation from the world to the camera's frame.
+    """
+
+    tokens: Float[Tensor, "patches dim"]
+    grid: tuple[int, int]
+    pixels: Float[Tensor, "3 height width"]
+    points: Float[Tensor, "3 height width"]
+    intrinsics: Float[Tensor, "3 3"]
+    pose: Float[Tensor, "3 4"]
+
+
+@dataclass(frozen=True)
+class ViewPair:
+    """Two views of one scene or object, which `group` names."""
+
+    first: PosedView
+    second: PosedView
+    group: str
+
+
+@dataclass(frozen=True)
+class ViewPairInputs:
+    """What benchmarks of dense correspondence see; pairs are made when asked for."""
+
+    pairs: Sequence[ViewPair]
+
+
+@dataclass(frozen=True)
+class SceneInputs:
+    """What novel-view benchmarks see: all views of each scene, made when asked for."""
+
+    scenes: Sequence[Sequence[PosedView]]
 
 
 @dataclass(frozen=True)

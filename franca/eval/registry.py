@@ -1,7 +1,9 @@
 """All benchmarks by name: one row each."""
 
 from franca.eval import (
+    correspondence,
     depth,
+    feat2gs,
     geometry_probes,
     in_context,
     keypoints,
@@ -41,5 +43,13 @@ BENCHMARKS: dict[str, Benchmark] = {
     )
 } | {
     benchmark.name: benchmark
-    for benchmark in (keypoints.SPAIR, geometry_probes.DEPTH, geometry_probes.NORMALS)
+    for benchmark in (
+        keypoints.SPAIR,
+        geometry_probes.DEPTH,
+        geometry_probes.NORMALS,
+        correspondence.RENDERED,
+        correspondence.NAVI,
+        correspondence.SCANNET,
+        feat2gs.BENCHMARK,
+    )
 }

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from franca.eval.benchmark import Benchmark, Kind, NoveltyInputs
+from franca.eval.inputs.rendered_views import RenderedViews
 from franca.eval.inputs.sets import EvaluationSets, Prepared
 from franca.eval.native import NativeTransform, SizedImages, patch_grids
 from franca.eval.store import FeatureStore
@@ -97,6 +98,18 @@ def _video(sets: EvaluationSets, name: str) -> Prepared:
     return _native(store, frames, store.frame, lambda: store.videos(frames))
 
 
+def _view_pairs(sets: EvaluationSets, name: str) -> Prepared:
+    views, store = sets.views(name), sets.store
+    return _native(store, views, store.centred, lambda: store.view_pairs(views))
+
+
+def _scenes(sets: EvaluationSets, name: str) -> Prepared:
+    views, store = sets.views(name), sets.store
+    if not isinstance(views, RenderedViews):
+        raise ValueError(f"{name}: novel views need scenes with several views, format 'views'")
+    return _native(store, views, store.centred, lambda: store.scenes(views))
+
+
 def _native(
     store: FeatureStore, images: SizedImages, transform: NativeTransform, load: Callable[[], Any]
 ) -> Prepared:
@@ -120,6 +133,8 @@ KINDS: dict[Kind, KindOfInputs] = {
     "raw_pairs": KindOfInputs(("pairs",), partial(_pairs, raw=True)),
     "discovery": KindOfInputs(("segmentation", "detection"), _discovery),
     "geometry": KindOfInputs(("geometry", "segmentation"), _geometry),
+    "view_pairs": KindOfInputs(("views",), _view_pairs),
+    "scenes": KindOfInputs(("views",), _scenes),
     "video": KindOfInputs(("video",), _video),
 }
 
