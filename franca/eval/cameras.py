@@ -14,7 +14,7 @@ def unproject(
         torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij"
     )
     rays = torch.stack([columns, rows, torch.ones_like(rows)]).flatten(1)
-    directions = (torch.linalg.inv(intrinsics) @ rays).unflatten(1, (height, width))
+    directions: Tensor = (torch.linalg.inv(intrinsics) @ rays).unflatten(1, (height, width))
     return directions * depth.nan_to_num(0.0, 0.0, 0.0).clamp_min(0)
 
 

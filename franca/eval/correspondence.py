@@ -125,10 +125,12 @@ def match_errors(
     """
 
     def grid(view: PosedView) -> Tensor:
-        return interpolate(view.points[None], scale_factor=scale, mode="nearest")[0]
+        coarse: Tensor = interpolate(view.points[None], scale_factor=scale, mode="nearest")
+        return coarse[0]
 
     def maps(view: PosedView) -> Tensor:
-        return view.tokens.float().T.unflatten(1, view.grid)
+        planes: Tensor = view.tokens.float().T.unflatten(1, view.grid)
+        return planes
 
     views = (pair.first, pair.second)
     found = find_matches(
@@ -182,7 +184,8 @@ def correspondence(
         if pixels_of_grid:
             errors["px"] = errors["px"] * scale
         angles.append(angle)
-        for unit, thresholds in (("m", metres), ("px", pixels)):
+        wanted: dict[Unit, Sequence[float]] = {"m": metres, "px": pixels}
+        for unit, thresholds in wanted.items():
             for threshold in thresholds:
                 key = f"right@{threshold:g}{unit}"
                 shares.setdefault(key, []).append(_share(errors[unit], threshold))

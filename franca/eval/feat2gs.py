@@ -190,7 +190,7 @@ def compare_view(
         for name, (depth, colors) in ways.items()
     }
     mask = pictures[_TRUE].covered.float()
-    scores = {}
+    scores: dict[str, float] = {}
     for name, picture in pictures.items():
         values = _alike(picture.pixels, target.pixels, mask)
         scores |= {f"{kind}@{name}": value for kind, value in zip(_NAMES, values, strict=True)}

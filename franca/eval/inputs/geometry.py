@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from franca.eval.benchmark import Geometry
@@ -101,8 +102,8 @@ class GeometryImages:
         return Geometry(depth=torch.from_numpy(depth), normals=normals)
 
     @staticmethod
-    def _array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-        array = np.load(path, allow_pickle=False).astype(np.float32)
+    def _array(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        array: NDArray[np.float32] = np.load(path, allow_pickle=False).astype(np.float32)
         if array.shape != shape:
             raise ValueError(f"{path}: shape {array.shape}, but the image's is {shape}")
         return array

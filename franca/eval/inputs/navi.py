@@ -201,7 +201,8 @@ def _nearest(array: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     rows, columns = (
         np.arange(new) * old // new for new, old in zip(size, array.shape, strict=False)
     )
-    return array[rows[:, None], columns]
+    picked: NDArray[Any] = array[rows[:, None], columns]
+    return picked
 
 
 def _object_box(depth: NDArray[np.float32], *, where: str) -> tuple[int, int, int]:

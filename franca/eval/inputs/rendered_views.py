@@ -3,6 +3,7 @@
 import json
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ class RenderedViews:
             raise FileNotFoundError(f"expected views as {root}/<scene>/cameras.json; found none")
         self._chosen = choose(len(listings), limit)
         self._listings = [listings[index] for index in self._chosen]
-        self._views = []
+        self._views: list[tuple[Path, str, dict[str, Any]]] = []
         self.scenes: list[range] = []
         for listing in self._listings:
             cameras = json.loads(listing.read_text(encoding="utf-8"))

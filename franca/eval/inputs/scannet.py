@@ -41,8 +41,8 @@ class ScanNetPairs:
             raise ValueError(f"{self._lists[0]}: expected `name` [pairs, 4], got {rows.shape}")
         self._chosen = choose(len(rows), limit)
         ends = [
-            [(f"scene{room:04d}_{sequence:02d}", int(frame)) for frame in frames]
-            for room, sequence, *frames in rows[self._chosen]
+            [(f"scene{room:04d}_{sequence:02d}", frame) for frame in frames]
+            for room, sequence, *frames in rows[self._chosen].tolist()
         ]
         self._names = sorted({view for pair in ends for view in pair})
         place = {view: number for number, view in enumerate(self._names)}
