@@ -19,7 +19,7 @@ from typing import Any, Final
 import pyarrow.parquet as pq
 from scipy.stats import binom
 
-from data_filters.config import DownloadImages, FetchMetadata, LocalSource
+from data_filters.config import DownloadImages, FetchMetadata, layout_of
 from data_filters.download.copy import copy_shards
 from data_filters.download.fetch import fetch_shards
 from data_filters.download.origin import LoopbackOrigin
@@ -30,6 +30,7 @@ from data_filters.io.parquet import part_files, write_batches
 from data_filters.ledger import Entry, Tally, merge, read_accounts, write_accounts
 from data_filters.metadata.repeats import without_repeats
 from data_filters.records import METADATA
+from data_filters.source_kinds import LocalSource
 
 STAGE: Final = "download_images"
 SOURCE_KEY: Final = "fetch_metadata.source"
@@ -59,7 +60,7 @@ def run(
         ValueError: Surely fewer rows arrive than `min_success_rate` demands, or the loopback is
             needed and not allowed.
     """
-    source = fetch_metadata.source
+    source = layout_of(fetch_metadata.source)
     del seed  # what the web answers does not depend on it
     plans = plan_shards(
         _kept(inputs["filter_metadata"], group, work / "kept"), rows_per_shard=cfg.rows_per_shard

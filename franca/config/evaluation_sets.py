@@ -23,6 +23,7 @@ class EvaluationSet(Section):
     format: Literal[
         "parquet",
         "folder",
+        "openood",
         "voc",
         "voc_detection",
         "davis",
@@ -32,9 +33,9 @@ class EvaluationSet(Section):
         "navi",
         "scannet",
     ] = Field(
-        description="layout: Hugging Face parquet, <split>/<class>/<image> folders, PASCAL VOC "
-        "with masks, geometry or boxes, DAVIS 2017, the rendered pairs, SPair-71k, the rendered "
-        "views, NAVI, or ScanNet's test pairs"
+        description="layout: Hugging Face parquet, <split>/<class>/<image> folders, OpenOOD's "
+        "lists, PASCAL VOC with masks, geometry or boxes, DAVIS 2017, the rendered pairs, "
+        "SPair-71k, the rendered views, NAVI, or ScanNet's test pairs"
     )
     root: str = Field(
         min_length=1,
@@ -68,13 +69,17 @@ class EvaluationSet(Section):
         default=None,
         description="for a novel set: the classification set whose classes are known; else null",
     )
+    group: Literal["near", "far"] | None = Field(
+        default=None,
+        description="for a novel set: how like the known classes its own are; else null",
+    )
     licence: str = Field(min_length=1, description="licence or terms under which it may be used")
 
     @model_validator(mode="after")
     def _fields_fit_the_kind(self) -> "EvaluationSet":
         formats = {
             "classification": {"parquet", "folder"},
-            "novel": {"parquet", "folder"},
+            "novel": {"parquet", "folder", "openood"},
             "segmentation": {"voc"},
             "detection": {"voc_detection"},
             "video": {"davis"},
@@ -89,7 +94,7 @@ class EvaluationSet(Section):
         needed = {
             "classification": ("train_split",),
             "segmentation": ("train_split", "num_classes", "ignore_index"),
-            "novel": ("known_set",),
+            "novel": ("known_set", "group"),
             "geometry": ("train_split",),
         }.get(self.kind, ())
         for name in needed:

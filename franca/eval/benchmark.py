@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from franca.eval import resampling
+from franca.eval.crops import Picture
+from franca.eval.detection import delong_interval
 from franca.eval.results import Direction, Metric
 from franca.randomness import numpy_generator
 
@@ -22,6 +24,7 @@ Kind = Literal[
     "classification",
     "segmentation",
     "novelty",
+    "pictures",
     "pairs",
     "raw_pairs",
     "discovery",
@@ -30,7 +33,11 @@ Kind = Literal[
     "view_pairs",
     "scenes",
 ]
-IntervalMethod = Literal["wilson", "percentile", "normal"]
+Encoder = Callable[
+    [Float[Tensor, "batch 3 height width"], UInt8[Tensor, "batch height width"]],
+    Float[Tensor, "batch dim rows columns"],
+]
+IntervalMethod = Literal["wilson", "percentile", "normal", "stratified", "delong"]
 
 
 @dataclass(frozen=True)
@@ -102,11 +109,52 @@ class SegmentationInputs:
 
 
 @dataclass(frozen=True)
+class PictureInputs:
+    """What segmentation benchmarks that augment see: images with masks, and the frozen model.
+
+    Attributes:
+        train: images and masks as stored, read when asked for.
+        test: likewise.
+        encode: from normalised images and the classes of their pixels to maps of patch tokens,
+            [batch, dim, rows, columns]; a model looks at the images, the ground truth at classes.
+        dim: width of a token.
+        patch_size: pixels of a side of a patch.
+        num_classes: background included.
+        ignore_index: the class of void pixels.
+        num_workers: processes that read and augment.
+    """
+
+    train: Sequence[Picture]
+    test: Sequence[Picture]
+    encode: Encoder
+    dim: int
+    patch_size: int
+    num_classes: int
+    ignore_index: int
+    num_workers: int
+
+
+@dataclass(frozen=True)
+class NovelImages:
+    """A set of images of none of the known classes.
+
+    Attributes:
+        name: of the set.
+        group: how like the known classes its own are.
+        cls: CLS tokens.
+    """
+
+    name: str
+    group: Literal["near", "far"]
+    cls: Float[Tensor, "images dim"]
+
+
+@dataclass(frozen=True)
 class NoveltyInputs:
-    """What out-of-distribution benchmarks see: known classes, and images of none of them."""
+    """What out-of-distribution benchmarks see: known classes, and sets of images of no such."""
 
     known: ClassificationInputs
-    novel: Float[Tensor, "images dim"]
+    novel: tuple[NovelImages, ...]
 
 
 @dataclass(frozen=True)
@@ -192,90 +240,6 @@ class VideoInputs:
 
 
 @dataclass(frozen=True)
-class Geometry:
-    """What the pixels of an image show, in the camera's frame (x right, y down, z forward).
-
-    Attributes:
-        depth: metres, 0 where unknown.
-        normals: unit surface normals, 0 where unknown; None where the set has none.
-    """
-
-    depth: Float[Tensor, "height width"]
-    normals: Float[Tensor, "3 height width"] | None
-
-
-@dataclass(frozen=True)
-class LayerFeatures:
-    """One split of a set with geometry: tokens of several blocks before the final norm.
-
-    Attributes:
-        cls: CLS tokens.
-        patches: patch tokens, row-major.
-        grid: rows and columns of patches.
-        geometry: of each image, made when asked for; all have one size.
-        groups: the scene or object of each image: what is independent of what.
-    """
-
-    cls: Float[Tensor, "images layers cls_dim"]
-    patches: Float[Tensor, "images layers patches dim"]
-    grid: tuple[int, int]
-    geometry: Sequence[Geometry]
-    groups: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class GeometryInputs:
-    """What probes of geometry see."""
-
-    train: LayerFeatures
-    test: LayerFeatures
-
-
-@dataclass(frozen=True)
-class PosedView:
-    """An image whose camera and geometry are known.
-
-    Attributes:
-        tokens: patch tokens, row-major.
-        grid: rows and columns of patches.
-        pixels: colours in [0, 1].
-        points: what each pixel shows, in the camera's frame in metres; all 0 where unknown.
-        intrinsics: from the camera's frame to pixels, the middle of the first at 0.5, 0.5.
-        pose: rotation and translation from the world to the camera's frame.
-    """
-
-    tokens: Float[Tensor, "patches dim"]
-    grid: tuple[int, int]
-    pixels: Float[Tensor, "3 height width"]
-    points: Float[Tensor, "3 height width"]
-    intrinsics: Float[Tensor, "3 3"]
-    pose: Float[Tensor, "3 4"]
-
-
-@dataclass(frozen=True)
-class ViewPair:
-    """Two views of one scene or object, which `group` names."""
-
-    first: PosedView
-    second: PosedView
-    group: str
-
-
-@dataclass(frozen=True)
-class ViewPairInputs:
-    """What benchmarks of dense correspondence see; pairs are made when asked for."""
-
-    pairs: Sequence[ViewPair]
-
-
-@dataclass(frozen=True)
-class SceneInputs:
-    """What novel-view benchmarks see: all views of each scene, made when asked for."""
-
-    scenes: Sequence[Sequence[PosedView]]
-
-
-@dataclass(frozen=True)
 class Outcome:
     """What a benchmark returns.
 
@@ -298,6 +262,12 @@ class MetricSpec:
     evidence: str
     statistic: resampling.Statistic
     interval: IntervalMethod
+
+    def strata(self, evidence: NDArray[Any]) -> NDArray[Any]:
+        """Return the group of each image that resampling keeps the size of, [images]."""
+        if self.interval in {"stratified", "delong"}:
+            return evidence[:, 0]
+        return np.zeros(len(evidence))
 
 
 @dataclass(frozen=True)
@@ -368,11 +338,14 @@ def _estimate(
     value = resampling.point_estimate(spec.statistic, values)
     if spec.interval == "wilson":
         return value, resampling.wilson_interval(int(np.sum(values)), len(values))
+    if spec.interval == "delong":
+        return value, delong_interval(values)
     draws = resampling.bootstrap(
         spec.statistic,
         values,
         resamples=resamples,
         generator=numpy_generator(seed, "evaluate/bootstrap"),
+        strata=spec.strata(values),
     )
     if spec.interval == "normal":
         return value, resampling.normal_interval(value, draws)

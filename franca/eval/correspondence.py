@@ -18,15 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
-from franca.eval.benchmark import (
-    Benchmark,
-    MetricSpec,
-    Outcome,
-    PosedView,
-    ViewPair,
-    ViewPairInputs,
-)
+from franca.eval.benchmark import Benchmark, MetricSpec, Outcome
 from franca.eval.cameras import carry, motion_between, project, rotation_angle
+from franca.eval.geometry import PosedView, ViewPair, ViewPairInputs
 from franca.eval.resampling import by_group, mean_of_groups
 
 Unit = Literal["m", "px"]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import distance_transform_edt, find_objects
 
 VOID = 255
 _TOLERANCE = 0.008  # of the diagonal: how far apart boundaries may lie
@@ -48,6 +48,9 @@ def boundary_measure(truth: Mask, predicted: Mask) -> float:
     radius = np.ceil(_TOLERANCE * np.linalg.norm(truth.shape))
     if not found.any() or not wanted.any():
         return float(not found.any() and not wanted.any())
+    # Distances between boundaries need no pixels but those around both.
+    (around,) = find_objects((found | wanted).astype(np.uint8))
+    found, wanted = found[around], wanted[around]
     precision = np.mean(distance_transform_edt(~wanted)[found] <= radius)
     recall = np.mean(distance_transform_edt(~found)[wanted] <= radius)
     return float(2 * precision * recall / (precision + recall)) if precision + recall > 0 else 0.0

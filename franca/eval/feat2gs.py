@@ -21,8 +21,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from franca.eval.benchmark import Benchmark, MetricSpec, Outcome, PosedView, SceneInputs
+from franca.eval.benchmark import Benchmark, MetricSpec, Outcome
 from franca.eval.cameras import carry, motion_between
+from franca.eval.geometry import PosedView, SceneInputs
 from franca.eval.image_metrics import psnr, ssim
 from franca.eval.regression import LinearMap, moments, solve_ridge
 from franca.eval.resampling import mean

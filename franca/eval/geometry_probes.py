@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from franca.eval.benchmark import Benchmark, GeometryInputs, LayerFeatures, MetricSpec, Outcome
+from franca.eval.benchmark import Benchmark, MetricSpec, Outcome
 from franca.eval.dense_heads import (
     DptHead,
     HeadName,
@@ -28,6 +28,7 @@ from franca.eval.dense_heads import (
     resize,
 )
 from franca.eval.depth import depth_errors, match_scale_shift
+from franca.eval.geometry import GeometryInputs, LayerFeatures
 from franca.eval.geometry_losses import depth_loss, uncertain_angular_loss
 from franca.eval.linear import draw_batches
 from franca.eval.normals import normal_errors

@@ -52,19 +52,24 @@ def propagate(
         temperature: of the weights.
         device: where to compute.
     """
-    near = window(grid, radius=radius).to(device)
+    near = window(grid, radius=radius)
+    # Only what the window holds is looked at, a fraction of all pairs: as wide as the fullest row.
+    reach = int(near.sum(1).max())
+    places = near.byte().argsort(dim=1, descending=True, stable=True)[:, :reach].to(device)
+    inside = near.to(device).gather(1, places)
     start = normalize(patches[0].to(device, torch.float32), dim=1), first.to(device)
     previous: deque[tuple[Tensor, Tensor]] = deque(maxlen=context)
     for frame in patches[1:]:
         tokens = normalize(frame.to(device, torch.float32), dim=1)
         sources = [start, *previous]
-        weight = torch.cat(
-            [(tokens @ known.T / temperature).exp() * near for known, _ in sources], 1
-        )
+        cosines = torch.cat([(tokens @ known.T).gather(1, places) for known, _ in sources], 1)
+        weight = (cosines / temperature).exp() * inside.repeat(1, len(sources))
         floor = weight.topk(min(neighbours, weight.shape[1]), dim=1).values[:, -1:]
         weight = weight * (weight >= floor)
         weight = weight / weight.sum(1, keepdim=True)
-        labels = weight @ torch.cat([known for _, known in sources])
+        labels = torch.zeros_like(start[1])
+        for share, (_, known) in zip(weight.split(reach, dim=1), sources, strict=True):
+            labels += torch.einsum("ps,psc->pc", share, known[places])
         previous.append((tokens, labels))
         yield labels.cpu()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -17,21 +17,25 @@ from franca.eval.benchmark import (
     DenseFeatures,
     DiscoveryImage,
     DiscoveryInputs,
-    GeometryInputs,
     ImageFeatures,
     KeypointPair,
-    LayerFeatures,
     PairInputs,
-    PosedView,
-    SceneInputs,
+    PictureInputs,
     SegmentationInputs,
     Video,
     VideoInputs,
+)
+from franca.eval.crops import pad_to_patches
+from franca.eval.datasets import ImageSet, LabelledImages, SegmentationImages
+from franca.eval.features import FeatureArtifact, FeatureModel, PatchDtype, extract
+from franca.eval.geometry import (
+    GeometryInputs,
+    LayerFeatures,
+    PosedView,
+    SceneInputs,
     ViewPair,
     ViewPairInputs,
 )
-from franca.eval.datasets import ImageSet, LabelledImages, SegmentationImages
-from franca.eval.features import FeatureArtifact, FeatureModel, PatchDtype, extract
 from franca.eval.inputs.boxes import BoxedImages
 from franca.eval.inputs.geometry import GeometryImages
 from franca.eval.inputs.pairs import PairImages
@@ -248,15 +252,16 @@ class FeatureStore:
         """Return the features of videos with the masks of their objects.
 
         Raises:
-            ValueError: the frames of a video have several sizes, found when it is asked for.
+            ValueError: the frames of a video have several sizes.
         """
-        tokens = self._native(frames, self.frame, kind="patches")
         names, starts = frames.sequences.names, frames.sequences.starts
+        for name, start, stop in zip(names, starts, starts[1:], strict=False):
+            if len({frames.size(index) for index in range(start, stop)}) > 1:
+                raise ValueError(f"video {name}: its frames have several sizes")
+        tokens = self._native(frames, self.frame, kind="patches")
 
         def video(index: int) -> Video:
             start, stop = starts[index], starts[index + 1]
-            if len(set(tokens.grids[start:stop])) > 1:
-                raise ValueError(f"video {names[index]}: its frames have several sizes")
             return Video(
                 name=names[index],
                 patches=tokens.rows(start, stop).unflatten(0, (stop - start, -1)),
@@ -339,6 +344,40 @@ class FeatureStore:
     def layer_bytes(self, images: int, patches: int) -> int:
         """Return what four layers of images of so many patches take on disk, in bytes."""
         return self.patch_bytes(NUM_LAYERS * images * (patches + 1))
+
+    @torch.no_grad()
+    def encode(
+        self,
+        images: Float[Tensor, "batch 3 height width"],
+        masks: UInt8[Tensor, "batch height width"],
+    ) -> Float[Tensor, "batch dim rows columns"]:
+        """Return maps of patch tokens of normalised images of any size, which are padded."""
+        del masks
+        padded = pad_to_patches(images.to(self.device), patch_size=self.model.patch_size)
+        rows, columns = (side // self.model.patch_size for side in padded.shape[2:])
+        tokens = self.model.forward_features(padded).patches
+        maps: Tensor = tokens.mT.unflatten(2, (rows, columns))
+        return maps
+
+    def pictures(
+        self,
+        train: SegmentationImages,
+        test: SegmentationImages,
+        *,
+        num_classes: int,
+        ignore_index: int,
+    ) -> PictureInputs:
+        """Return images and masks as stored, with the model that reads them."""
+        return PictureInputs(
+            train=Lazy(len(train), train.picture),
+            test=Lazy(len(test), test.picture),
+            encode=self.encode,
+            dim=self.model.embed_dim,
+            patch_size=self.model.patch_size,
+            num_classes=num_classes,
+            ignore_index=ignore_index,
+            num_workers=self.num_workers,
+        )
 
     def samples(self, images: SegmentationImages, chosen: Sequence[int]) -> dict[str, NDArray[Any]]:
         """Return the chosen images with their patch tokens.

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from franca.eval.benchmark import Geometry
 from franca.eval.datasets import IMAGE_SUFFIXES, choose, decode, digest_selection
+from franca.eval.geometry import Geometry
 
 
 class GeometryImages:

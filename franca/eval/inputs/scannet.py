@@ -2,9 +2,11 @@
 
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from franca.eval.cameras import unproject
@@ -36,7 +38,8 @@ class ScanNetPairs:
             if not path.is_file():
                 raise FileNotFoundError(f"expected ScanNet's test pairs; {path} does not exist")
         with np.load(self._lists[0], allow_pickle=False) as listing:
-            rows = listing["name"] if "name" in listing else np.empty(0)
+            found = listing["name"] if "name" in listing else np.empty(0)
+        rows: NDArray[Any] = found
         if rows.ndim != 2 or rows.shape[1] != 4 or not len(rows):
             raise ValueError(f"{self._lists[0]}: expected `name` [pairs, 4], got {rows.shape}")
         self._chosen = choose(len(rows), limit)

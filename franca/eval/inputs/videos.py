@@ -86,15 +86,21 @@ class VideoFrames:
     def masks(self, start: int, stop: int) -> NDArray[np.uint8]:
         """Return the objects of the pixels of frames `start` to `stop`, as stored.
 
+        Grey masks of 0 and 255 alone are those of DAVIS-2016: 255 is the one object, not void.
+
         Raises:
             ValueError: the masks of a sequence have several sizes, or are no indexed images.
         """
-        maps = []
+        maps, modes = [], set()
         for path in self._masks[start:stop]:
             with Image.open(path) as mask:
                 if mask.mode not in {"P", "L"}:
                     raise ValueError(f"{path}: expected an indexed PNG of object numbers")
                 maps.append(np.array(mask, dtype=np.uint8))
+                modes.add(mask.mode)
         if len({one.shape for one in maps}) > 1:
             raise ValueError(f"{self._masks[start].parent}: masks of several sizes")
-        return np.stack(maps)
+        objects = np.stack(maps)
+        if modes == {"L"} and np.isin(objects, (0, 255)).all():
+            return objects // 255
+        return objects

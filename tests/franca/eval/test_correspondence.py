@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from franca.eval.benchmark import PosedView, ViewPair, ViewPairInputs
 from franca.eval.cameras import unproject
 from franca.eval.correspondence import RENDERED, find_matches, in_bins, match_errors
+from franca.eval.geometry import PosedView, ViewPair, ViewPairInputs
 from franca.eval.truth import world_places
 from tests.franca.eval.test_cameras import CAMERA, pose
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from franca.data.scenes.samples import Canvas, views
-from franca.eval.benchmark import PosedView, SceneInputs
 from franca.eval.cameras import unproject
 from franca.eval.feat2gs import BENCHMARK, fit_read_out, render_view
+from franca.eval.geometry import PosedView, SceneInputs
 from franca.eval.image_metrics import psnr
 from franca.eval.regression import moments, solve_ridge
 from franca.eval.truth import depth_and_color

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from franca.eval.benchmark import Geometry, GeometryInputs, LayerFeatures
+from franca.eval.geometry import Geometry, GeometryInputs, LayerFeatures
 from franca.eval.geometry_probes import DEPTH, NORMALS, AdamW, Recipe, rate_at, tokens_of
 from franca.eval.truth import layer_depth, layer_normals
 

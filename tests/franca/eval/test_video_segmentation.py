@@ -1,5 +1,6 @@
 """The video benchmark: limits, edge cases, and a real sequence where there is one."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -88,11 +89,39 @@ def test_the_first_mask_is_kept_and_void_is_background():
     assert labels[-1].tolist() == [1, 0, 0]
 
 
+def test_an_object_that_leaves_costs_only_if_it_is_still_seen():
+    masks = moving(5, shift=0)
+    masks[2:][masks[2:] == 2] = 0
+    _, gone = run(object_patches(inputs(sequence(masks))))
+    _, never = run(inputs(sequence(masks)))  # features that do not say so
+    assert gone["j_mean"] > never["j_mean"]
+    still = [run(object_patches(inputs(sequence(moving(5, shift=0)))))[1]["j_mean"]]
+    assert gone["j_mean"] == pytest.approx(still[0], abs=0.15)
+
+
+def test_a_number_that_names_no_object_is_right_when_nothing_is_found():
+    masks = moving(4, shift=0)
+    masks[masks == 1] = 3  # objects 2 and 3; the official evaluation counts object 1 too
+    outcome, perfect = run(object_patches(inputs(sequence(masks))))
+    assert outcome.evidence["scores"][0, 0] == 3
+    assert perfect["j_mean"] > 0.85
+
+
 @pytest.mark.skipif(not DAVIS.is_dir(), reason="the real sequence is not part of the project")
-def test_a_real_car_is_followed_by_its_own_mask():
-    frames = VideoFrames(DAVIS, split="val", limit=None)
+def test_a_real_car_is_followed_by_its_own_mask(store, tmp_path):
+    for folder, suffix in (("JPEGImages", "jpg"), ("Annotations", "png")):
+        part = f"{folder}/480p/car-shadow"
+        (tmp_path / part).mkdir(parents=True)
+        for frame in range(8):
+            (tmp_path / part / f"{frame:05d}.{suffix}").symlink_to(
+                DAVIS / part / f"{frame:05d}.{suffix}"
+            )
+    (tmp_path / "ImageSets").symlink_to(DAVIS / "ImageSets")
+    frames = VideoFrames(tmp_path, split="val", limit=None)
     assert frames.sequences.names == ("car-shadow",)
-    masks = frames.masks(0, 6)
-    given = Video(name="car-shadow", patches=torch.ones(6, 1, 1), grid=(34, 61), masks=masks)
-    _, perfect = run(object_patches(VideoInputs(videos=(given,), patch_size=14)))
-    assert perfect["j_mean"] > 0.8
+    store = dataclasses.replace(store, frame_side=64)  # 16x28 patches; features are pixels
+    outcome, pixels = run(store.videos(frames))
+    assert outcome.details == {"unscored": []}
+    _, perfect = run(object_patches(store.videos(frames)))
+    assert perfect["j_mean"] > 0.8 > pixels["j_mean"] > 0.1
+    assert perfect["f_mean"] > pixels["f_mean"]

@@ -34,9 +34,16 @@ SETS = {
     "videos": EvaluationSet(
         **(LABELS | {"kind": "video", "format": "davis", "root": "{scenes}/videos"})
     ),
-    "novel": EvaluationSet(
-        **(LABELS | {"kind": "novel", "root": "{scenes}/novel", "known_set": "objects"})
-    ),
+    **{
+        f"novel_{group}": EvaluationSet(
+            **(
+                LABELS
+                | {"kind": "novel", "root": "{scenes}/novel", "test_split": group}
+                | {"known_set": "objects", "group": group}
+            )
+        )
+        for group in ("near", "far")
+    },
     "pairs": EvaluationSet(
         **(LABELS | {"kind": "pairs", "format": "pairs", "root": "{scenes}/pairs"})
     ),
@@ -47,7 +54,8 @@ SETS = {
 SET_OF_KIND = {
     "classification": "objects",
     "segmentation": "segmentation",
-    "novelty": "novel",
+    "novelty": "objects",
+    "pictures": "segmentation",
     "pairs": "pairs",
     "raw_pairs": "pairs",
     "discovery": "segmentation",
@@ -69,7 +77,8 @@ def inputs(tmp_path_factory):
     root = tmp_path_factory.mktemp("artifacts")
     write_parquet(root / "scenes/objects", "train", list(range(3)) * 10, seed=1)
     write_parquet(root / "scenes/objects", "val", list(range(3)) * 4, seed=2)
-    write_parquet(root / "scenes/novel", "val", [0] * 5, names=("other", "else"), seed=3)
+    for seed, group in enumerate(("near", "far"), start=3):
+        write_parquet(root / "scenes/novel", group, [0] * 5, names=("other", "else"), seed=seed)
     write_voc(root / "scenes/segmentation", {"train": 8, "val": 4})
     write_videos(root / "scenes/videos", {"first": 4, "second": 3})
     write_pairs(root / "scenes/pairs", [rendered_pair(seed) for seed in range(6)])
@@ -186,7 +195,7 @@ def test_rasa_changes_patches_only(inputs):
     assert torch.linalg.matrix_rank(difference.flatten(0, 1), rtol=1e-4) == 2
 
 
-@pytest.mark.parametrize("task", ["knn-objects", "logreg-objects", "ood-novel"])
+@pytest.mark.parametrize("task", ["knn-objects", "logreg-objects", "ood-objects"])
 def test_what_reads_cls_tokens_is_the_same_bits_with_and_without_the_map(published, task):
     plain, mapped = (np.load(published[n] / f"evidence/{task}.npz") for n in ("highres", "rasa"))
     assert plain.files == mapped.files
@@ -228,7 +237,8 @@ def test_perfect_features_reach_the_ends_of_the_scales(published):
     exact = {
         ("knn", "top1@k20"): 1.0,
         ("logreg", "top1"): 1.0,
-        ("ood", "auroc@knn2"): 1.0,
+        ("ood", "auroc@knn2-near"): 1.0,
+        ("ood", "auroc@msp-far"): 1.0,
         ("depth", "rmse@scale_invariant"): 0.0,
         ("normals", "within11"): 1.0,
         ("position", "r2"): 1.0,

@@ -46,3 +46,19 @@ def test_masks_that_are_no_object_numbers_are_refused(tmp_path):
     Image.new("RGB", (20, 24)).save(path)
     with pytest.raises(ValueError, match="expected an indexed PNG of object numbers"):
         frames.masks(0, 2)
+
+
+def test_grey_masks_of_one_object_are_those_of_2016(tmp_path):
+    write_videos(tmp_path, {"car": 2})
+    frames = VideoFrames(tmp_path, split="val", limit=None)
+    object_mask = np.zeros((24, 20), np.uint8)
+    object_mask[3:9, 4:8] = 255
+    for number in range(2):
+        path = tmp_path / f"Annotations/480p/car/{number:05d}.png"
+        Image.fromarray(object_mask).save(path)
+    assert frames.masks(0, 2).max() == 1
+    assert frames.masks(0, 2).sum() == 2 * 24
+    indexed = Image.fromarray(object_mask).convert("P")  # with a palette, 255 is void
+    indexed.putdata(object_mask.ravel())
+    indexed.save(tmp_path / "Annotations/480p/car/00000.png")
+    assert frames.masks(0, 1).max() == 255
