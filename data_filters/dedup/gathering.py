@@ -75,11 +75,12 @@ def _shard(signatures: Path, *, raw: Path, verdicts: Path) -> pa.Table:
 
 def _empty(groups: dict[str, int]) -> Images:
     number = sum(groups.values())
-    digests = [np.empty(number, f"S{WIDTH}") for _ in range(3)]
-    hashes = [np.empty(number, np.uint64) for _ in range(2)]
-    signatures = Signatures(*digests[1:], *hashes, np.empty(number, np.float32), None)
+    row_ids, sha256, pixels = (np.empty(number, f"S{WIDTH}") for _ in range(3))
+    perceptual, mirrored = (np.empty(number, np.uint64) for _ in range(2))
+    contrast = np.empty(number, np.float32)
+    signatures = Signatures(sha256, pixels, perceptual, mirrored, contrast, None)
     area, size = (np.empty(number, np.int64) for _ in range(2))
-    return Images(digests[0], signatures, area, size, groups)
+    return Images(row_ids, signatures, area, size, groups)
 
 
 def _fill(images: Images, place: slice, rows: pa.Table) -> None:
