@@ -61,7 +61,7 @@ _DESCRIBED: Final = pa.schema(
     [
         *IMAGE_VERDICT,
         ("path", pa.string()),
-        *[PACKED.field(name) for name in ("caption", "extension", "tar", "offset", "size")],
+        *map(PACKED.field, ("caption", "original_md5", "extension", "tar", "offset", "size")),
         *list(SIGNATURE)[1:],
     ]
 )
