@@ -84,9 +84,10 @@ def _empty(groups: dict[str, int]) -> Images:
 
 
 def _fill(images: Images, place: slice, rows: pa.Table) -> None:
-    columns = Signatures.of(rows, None)
-    for array, values in zip(images.signatures[:-1], columns[:-1], strict=True):
-        array[place] = values
+    ours, theirs = images.signatures, Signatures.of(rows, None)
+    ours.sha256[place], ours.pixels[place] = theirs.sha256, theirs.pixels
+    ours.perceptual[place], ours.mirrored[place] = theirs.perceptual, theirs.mirrored
+    ours.contrast[place] = theirs.contrast
     images.row_ids[place] = to_digests(rows["row_id"])
     images.area[place] = rows["width"].to_numpy().astype(np.int64) * rows["height"].to_numpy()
     images.size[place] = rows["size"].to_numpy()
