@@ -152,7 +152,8 @@ STAGES: tuple[Stage, ...] = (
         summary="Write the page that people read.",
         needs=(
             "scenes", "fetch_metadata", "filter_metadata", "download_images", "filter_images",
-            "deduplicate", "pack_shards", "pack_highres", "pretrain", "finetune_highres", "rasa", "evaluate",
+            "deduplicate", "pack_shards", "pack_highres", "pretrain", "finetune_highres", "rasa",
+            "evaluate",
         ),
         per_variant=True,
     ),
