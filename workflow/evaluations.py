@@ -10,7 +10,7 @@ from franca.baselines.models import open_model
 from franca.config.evaluation_sets import EvaluationSet
 from franca.eval.benchmark import Kind
 from franca.eval.comparison import compare, unique_seeds
-from franca.eval.inputs.kinds import KINDS
+from franca.eval.inputs.kinds import fits
 from franca.eval.published import Comparison, compare_with_paper
 from franca.eval.registry import BENCHMARKS
 from franca.eval.results import Metric, read_details, read_metrics
@@ -71,7 +71,7 @@ class Grid:
             Pair(name, dataset)
             for name in names
             for dataset in self.datasets or self.sets
-            if KINDS[BENCHMARKS[name].kind].set_kind == self.sets[dataset].kind
+            if fits(BENCHMARKS[name].kind, self.sets, dataset)
         ]
         if not pairs:
             raise ValueError(
@@ -137,8 +137,8 @@ def describe(grid: Grid) -> Iterator[str]:
 def _cost(suite: Suite, missing: Sequence[Pair]) -> str:
     needed = {_features(task): suite.prepared(task) for task in missing}
     seconds = sum(
-        each.images * suite.sets.store.seconds_per_image(dense=kind != "classification")
-        for (kind, _), each in needed.items()
+        each.images * suite.sets.store.seconds_per_image(each.input_size)
+        for each in needed.values()
     )
     size = scaled(sum(each.bytes for each in needed.values()), "B")
     return f"{len(missing)} to run; features: {seconds / 60:.1f} min of the model, {size}"

@@ -12,6 +12,8 @@ BenchmarkName = Literal[
     "logreg",
     "in_context",
     "linear_segmentation",
+    "linseg_mmseg518",
+    "linseg_neco100",
     "overclustering",
     "depth",
     "normals",
@@ -20,6 +22,9 @@ BenchmarkName = Literal[
     "ood",
     "keypoints",
     "spair",
+    "tokencut",
+    "lost",
+    "video_segmentation",
 ]
 
 
@@ -90,6 +95,46 @@ class LinearSegmentation(Section):
     momentum: float = Field(ge=0, lt=1, description="of SGD")
 
 
+class LinsegMmseg518(Section):
+    """Batch norm and a linear layer on augmented crops, as mmsegmentation trains and tests it."""
+
+    long_side: int = Field(ge=1, description="pixels that the longer side may have at ratio 1")
+    short_side: int = Field(ge=1, description="likewise, the shorter one")
+    ratios: tuple[float, float] = Field(description="factor of both in training, drawn from here")
+    crop: int = Field(ge=1, description="side of crops and of test windows in pixels")
+    largest_share: float = Field(gt=0, le=1, description="of one class in a crop; else cut anew")
+    steps: int = Field(ge=1, description="of training")
+    max_epochs: int = Field(ge=1, description="stop earlier after so many passes")
+    batch_size: int = Field(ge=1, description="crops per step")
+    optimizer: Literal["sgd", "adamw"] = Field(description="SGD for VOC, AdamW for ADE20K")
+    learning_rate: float = Field(gt=0, description="falls to 0 along a line after the warm-up")
+    momentum: float = Field(ge=0, lt=1, description="of SGD")
+    weight_decay: float = Field(ge=0, description="of the optimiser")
+    warmup_steps: int = Field(ge=0, description="of the learning rate")
+    warmup_ratio: float = Field(gt=0, le=1, description="its share at the first step")
+    stride: int = Field(ge=1, description="pixels between test windows")
+    scales: tuple[float, ...] = Field(min_length=1, description="at which test images are seen")
+    flip: bool = Field(description="whether test images are also seen mirrored")
+
+
+class LinsegNeco100(Section):
+    """A linear layer on augmented square crops, scored on small masks."""
+
+    side: int = Field(ge=1, description="pixels of a side of a crop")
+    mask_side: int = Field(ge=1, description="pixels of a side of the masks of loss and score")
+    scale: tuple[float, float] = Field(
+        description="share of the image's area that a crop is cut from"
+    )
+    epochs: int = Field(ge=1, description="passes over the training images")
+    drop_epoch: int = Field(ge=1, description="epochs after which the learning rate drops")
+    drop_factor: float = Field(gt=0, le=1, description="what it is multiplied by")
+    batch_size: int = Field(ge=1, description="crops per step")
+    learning_rate: float = Field(gt=0, description="of SGD")
+    momentum: float = Field(ge=0, lt=1, description="of SGD")
+    weight_decay: float = Field(ge=0, description="of SGD")
+    validate_every: int = Field(ge=1, description="steps between scores, of which the best counts")
+
+
 class KMeans(Section):
     """k-means on patch tokens."""
 
@@ -139,6 +184,29 @@ class Ood(Section):
     tolerance: float = Field(gt=0, description="of its lbfgs")
 
 
+class TokenCut(Section):
+    """One box an image, from a normalised cut of its keys."""
+
+    threshold: float = Field(gt=-1, lt=1, description="cosine above which patches are alike (tau)")
+
+
+class Lost(Section):
+    """One box an image, grown from the key that fewest are like."""
+
+    similar: int = Field(
+        ge=1, description="patches looked at (100 in the reference, whatever the grid)"
+    )
+
+
+class VideoSegmentation(Section):
+    """Labels of patches carried through a video."""
+
+    context: int = Field(ge=0, description="previous frames beside the first one")
+    radius: int = Field(ge=0, description="rows and columns a label may move; 0: any")
+    neighbours: int = Field(ge=1, description="patches that each patch takes its label from")
+    temperature: float = Field(gt=0, description="of their weights")
+
+
 class Keypoints(Section):
     """Keypoints of one image found in another."""
 
@@ -157,8 +225,16 @@ class Evaluate(Section):
     resize: int = Field(ge=1, description="short side before the centre crop, classification")
     crop_size: int = Field(ge=1, description="side of the centre crop, classification")
     dense_size: int = Field(ge=1, description="side of the square that dense sets are resized to")
+    frame_side: int | None = Field(
+        ge=1, description="short side of video frames; null keeps the frames' own"
+    )
     pair_size: int = Field(ge=1, description="side that images of pairs are resized to")
     patch_dtype: Literal["float16", "float32"] = Field(description="how patch tokens are stored")
+    max_feature_gigabytes: float | None = Field(
+        gt=0,
+        description="of dense features of a split to learn from; larger ones are computed whenever "
+        "they are asked for, not stored; null stores all",
+    )
     resamples: int = Field(ge=2, description="bootstrap draws behind each interval")
     num_samples: int = Field(ge=0, description="images whose patch tokens the report gets")
     tasks: tuple[Task, ...] = Field(description="what to run, in order")
@@ -167,6 +243,8 @@ class Evaluate(Section):
     logreg: Logreg
     in_context: InContext
     linear_segmentation: LinearSegmentation
+    linseg_mmseg518: LinsegMmseg518
+    linseg_neco100: LinsegNeco100
     overclustering: Overclustering
     depth: Ridge
     normals: Ridge
@@ -175,6 +253,9 @@ class Evaluate(Section):
     ood: Ood
     keypoints: Keypoints
     spair: Keypoints
+    tokencut: TokenCut
+    lost: Lost
+    video_segmentation: VideoSegmentation
 
     @model_validator(mode="after")
     def _consistent(self) -> "Evaluate":

@@ -10,12 +10,14 @@ from franca.config.base import Section
 class EvaluationSet(Section):
     """One data set on disk; nothing is ever downloaded or redistributed."""
 
-    kind: Literal["classification", "segmentation", "novel", "video", "pairs"] = Field(
+    kind: Literal["classification", "segmentation", "novel", "detection", "video", "pairs"] = Field(
         description="what it is labelled with; novel: images of none of the known classes"
     )
-    format: Literal["parquet", "folder", "voc", "davis", "pairs", "spair"] = Field(
-        description="layout: Hugging Face parquet, <split>/<class>/<image> folders, PASCAL VOC, "
-        "DAVIS 2017, the rendered pairs, or SPair-71k"
+    format: Literal[
+        "parquet", "folder", "openood", "voc", "voc_detection", "davis", "pairs", "spair"
+    ] = Field(
+        description="layout: Hugging Face parquet, <split>/<class>/<image> folders, OpenOOD's "
+        "lists, PASCAL VOC with masks or with boxes, DAVIS 2017, the rendered pairs, or SPair-71k"
     )
     root: str = Field(
         min_length=1,
@@ -49,14 +51,19 @@ class EvaluationSet(Section):
         default=None,
         description="for a novel set: the classification set whose classes are known; else null",
     )
+    group: Literal["near", "far"] | None = Field(
+        default=None,
+        description="for a novel set: how like the known classes its own are; else null",
+    )
     licence: str = Field(min_length=1, description="licence or terms under which it may be used")
 
     @model_validator(mode="after")
     def _fields_fit_the_kind(self) -> "EvaluationSet":
         formats = {
             "classification": {"parquet", "folder"},
-            "novel": {"parquet", "folder"},
+            "novel": {"parquet", "folder", "openood"},
             "segmentation": {"voc"},
+            "detection": {"voc_detection"},
             "video": {"davis"},
             "pairs": {"pairs", "spair"},
         }[self.kind]
@@ -67,7 +74,7 @@ class EvaluationSet(Section):
         needed = {
             "classification": ("train_split",),
             "segmentation": ("train_split", "num_classes", "ignore_index"),
-            "novel": ("known_set",),
+            "novel": ("known_set", "group"),
         }.get(self.kind, ())
         for name in needed:
             if getattr(self, name) is None:

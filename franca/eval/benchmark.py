@@ -15,11 +15,27 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from franca.eval import resampling
+from franca.eval.crops import Picture
+from franca.eval.detection import delong_interval
+from franca.eval.features import StreamedPatches
 from franca.eval.results import Direction, Metric
 from franca.randomness import numpy_generator
 
-Kind = Literal["classification", "segmentation", "novelty", "pairs", "raw_pairs"]
-IntervalMethod = Literal["wilson", "percentile", "normal"]
+Kind = Literal[
+    "classification",
+    "segmentation",
+    "novelty",
+    "pictures",
+    "pairs",
+    "raw_pairs",
+    "discovery",
+    "video",
+]
+Encoder = Callable[
+    [Float[Tensor, "batch 3 height width"], UInt8[Tensor, "batch height width"]],
+    Float[Tensor, "batch dim rows columns"],
+]
+IntervalMethod = Literal["wilson", "percentile", "normal", "stratified", "delong"]
 
 
 @dataclass(frozen=True)
@@ -81,21 +97,73 @@ class DenseFeatures:
 
 
 @dataclass(frozen=True)
+class StreamedFeatures:
+    """A split to learn from whose tokens are too many to store; fields as of `DenseFeatures`."""
+
+    patches: StreamedPatches
+    grid: tuple[int, int]
+    masks: UInt8[Tensor, "images height width"]
+    depth: Float[Tensor, "images patches"] | None
+    normals: Float[Tensor, "images patches 3"] | None
+
+
+@dataclass(frozen=True)
 class SegmentationInputs:
     """What dense benchmarks see."""
 
-    train: DenseFeatures
+    train: DenseFeatures | StreamedFeatures
     test: DenseFeatures
     num_classes: int
     ignore_index: int
 
 
 @dataclass(frozen=True)
+class PictureInputs:
+    """What segmentation benchmarks that augment see: images with masks, and the frozen model.
+
+    Attributes:
+        train: images and masks as stored, read when asked for.
+        test: likewise.
+        encode: from normalised images and the classes of their pixels to maps of patch tokens,
+            [batch, dim, rows, columns]; a model looks at the images, the ground truth at classes.
+        dim: width of a token.
+        patch_size: pixels of a side of a patch.
+        num_classes: background included.
+        ignore_index: the class of void pixels.
+        num_workers: processes that read and augment.
+    """
+
+    train: Sequence[Picture]
+    test: Sequence[Picture]
+    encode: Encoder
+    dim: int
+    patch_size: int
+    num_classes: int
+    ignore_index: int
+    num_workers: int
+
+
+@dataclass(frozen=True)
+class NovelImages:
+    """A set of images of none of the known classes.
+
+    Attributes:
+        name: of the set.
+        group: how like the known classes its own are.
+        cls: CLS tokens.
+    """
+
+    name: str
+    group: Literal["near", "far"]
+    cls: Float[Tensor, "images dim"]
+
+
+@dataclass(frozen=True)
 class NoveltyInputs:
-    """What out-of-distribution benchmarks see: known classes, and images of none of them."""
+    """What out-of-distribution benchmarks see: known classes, and sets of images of no such."""
 
     known: ClassificationInputs
-    novel: Float[Tensor, "images dim"]
+    novel: tuple[NovelImages, ...]
 
 
 @dataclass(frozen=True)
@@ -131,6 +199,56 @@ class PairInputs:
 
 
 @dataclass(frozen=True)
+class DiscoveryImage:
+    """An image of its own size, with the boxes of what is in it.
+
+    Attributes:
+        keys: of the last block, heads concatenated, row-major, without CLS and registers.
+        grid: rows and columns of patches; the last ones may reach beyond the image.
+        size: height and width in pixels.
+        boxes: x0, y0, x1, y1 in pixels, the end exclusive; none for an image without objects.
+    """
+
+    keys: Float[Tensor, "patches dim"]
+    grid: tuple[int, int]
+    size: tuple[int, int]
+    boxes: Float[np.ndarray, "objects 4"]
+
+
+@dataclass(frozen=True)
+class DiscoveryInputs:
+    """What object discovery sees; images are made when asked for."""
+
+    images: Sequence[DiscoveryImage]
+    patch_size: int
+
+
+@dataclass(frozen=True)
+class Video:
+    """A sequence whose first mask is given.
+
+    Attributes:
+        name: of the sequence.
+        patches: patch tokens after the final LayerNorm, row-major.
+        grid: rows and columns of patches.
+        masks: object of each pixel at the size of the annotation: 0 is background, 255 void.
+    """
+
+    name: str
+    patches: Float[Tensor, "frames patches dim"]
+    grid: tuple[int, int]
+    masks: UInt8[np.ndarray, "frames height width"]
+
+
+@dataclass(frozen=True)
+class VideoInputs:
+    """What video benchmarks see; sequences are made when asked for."""
+
+    videos: Sequence[Video]
+    patch_size: int
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a benchmark returns.
 
@@ -153,6 +271,12 @@ class MetricSpec:
     evidence: str
     statistic: resampling.Statistic
     interval: IntervalMethod
+
+    def strata(self, evidence: NDArray[Any]) -> NDArray[Any]:
+        """Return the group of each image that resampling keeps the size of, [images]."""
+        if self.interval in {"stratified", "delong"}:
+            return evidence[:, 0]
+        return np.zeros(len(evidence))
 
 
 @dataclass(frozen=True)
@@ -223,11 +347,14 @@ def _estimate(
     value = resampling.point_estimate(spec.statistic, values)
     if spec.interval == "wilson":
         return value, resampling.wilson_interval(int(np.sum(values)), len(values))
+    if spec.interval == "delong":
+        return value, delong_interval(values)
     draws = resampling.bootstrap(
         spec.statistic,
         values,
         resamples=resamples,
         generator=numpy_generator(seed, "evaluate/bootstrap"),
+        strata=spec.strata(values),
     )
     if spec.interval == "normal":
         return value, resampling.normal_interval(value, draws)

@@ -7,12 +7,17 @@ from franca.eval import (
     knn,
     linear,
     linear_segmentation,
+    linseg_mmseg518,
+    linseg_neco100,
     logreg,
+    lost,
     normals,
     ood,
     overclustering,
     position,
     spatial_entropy,
+    tokencut,
+    video_segmentation,
 )
 from franca.eval.benchmark import Benchmark
 
@@ -24,6 +29,8 @@ BENCHMARKS: dict[str, Benchmark] = {
         logreg,
         in_context,
         linear_segmentation,
+        linseg_mmseg518,
+        linseg_neco100,
         overclustering,
         depth,
         normals,
@@ -31,5 +38,8 @@ BENCHMARKS: dict[str, Benchmark] = {
         spatial_entropy,
         ood,
         keypoints,
+        tokencut,
+        lost,
+        video_segmentation,
     )
 } | {keypoints.SPAIR.name: keypoints.SPAIR}

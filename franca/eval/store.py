@@ -1,5 +1,6 @@
 """From images on disk to what benchmarks see, extracting each feature once."""
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,25 +9,51 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
 from franca.eval.benchmark import (
     ClassificationInputs,
     DenseFeatures,
+    DiscoveryImage,
+    DiscoveryInputs,
     ImageFeatures,
     KeypointPair,
     PairInputs,
+    PictureInputs,
     SegmentationInputs,
+    StreamedFeatures,
+    Video,
+    VideoInputs,
 )
+from franca.eval.crops import pad_to_patches
 from franca.eval.datasets import ImageSet, LabelledImages, SegmentationImages
-from franca.eval.features import FeatureArtifact, FeatureModel, PatchDtype, extract
+from franca.eval.features import (
+    FeatureArtifact,
+    FeatureModel,
+    PatchDtype,
+    StreamedPatches,
+    extract,
+)
+from franca.eval.inputs.boxes import BoxedImages
 from franca.eval.inputs.pairs import PairImages
+from franca.eval.inputs.videos import VideoFrames
 from franca.eval.lazy import Lazy
-from franca.eval.native import WhiteSquare, extract_native
+from franca.eval.native import (
+    NativeTokens,
+    NativeTransform,
+    PadToPatches,
+    SizedImages,
+    SnapToPatches,
+    TokenKind,
+    WhiteSquare,
+    extract_native,
+)
 from franca.eval.targets import load_targets
 from franca.eval.transforms import CentreCrop, Square, Transform, to_pixels
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +65,11 @@ class FeatureStore:
         weights_digest: hash that stands for everything the model is.
         crop: transform of classification sets.
         square: transform of dense sets.
+        frame_side: short side of video frames in pixels; None keeps their own.
         pair_side: pixels of a side that images of pairs are resized to.
         blocks: CLS tokens of so many last blocks are kept.
         patch_dtype: how patch tokens are stored.
+        max_bytes: a split to learn from whose dense features take more is not stored; None: all is.
         folder: where features lie.
         batch_size: images per forward pass.
         num_workers: decoding processes.
@@ -51,9 +80,11 @@ class FeatureStore:
     weights_digest: str
     crop: CentreCrop
     square: Square
+    frame_side: int | None
     pair_side: int
     blocks: int
     patch_dtype: PatchDtype
+    max_bytes: float | None
     folder: Path
     batch_size: int
     num_workers: int
@@ -69,11 +100,29 @@ class FeatureStore:
         size = patches * np.dtype(self.patch_dtype).itemsize + 2 * np.dtype(np.float32).itemsize
         return images * size * self.model.embed_dim
 
+    def patch_bytes(self, patches: int) -> int:
+        """Return what so many tokens of one kind take on disk, in bytes."""
+        return patches * np.dtype(self.patch_dtype).itemsize * self.model.embed_dim
+
+    @property
+    def pair_square(self) -> WhiteSquare:
+        """How images of pairs enter the model."""
+        return WhiteSquare(side=self.pair_side, patch_size=self.model.patch_size)
+
+    @property
+    def padded(self) -> PadToPatches:
+        """How images of object discovery enter the model."""
+        return PadToPatches(self.model.patch_size)
+
+    @property
+    def frame(self) -> SnapToPatches:
+        """How frames of videos enter the model."""
+        return SnapToPatches(self.frame_side, self.model.patch_size)
+
     @torch.inference_mode()
-    def seconds_per_image(self, *, dense: bool) -> float:
-        """Time the model alone on one batch of images of the size of dense or other sets."""
-        side = self.square.size if dense else self.crop.size
-        images = torch.zeros(self.batch_size, 3, side, side, device=self.device)
+    def seconds_per_image(self, size: tuple[int, int]) -> float:
+        """Time the model alone on one batch of images of this height and width."""
+        images = torch.zeros(self.batch_size, 3, *size, device=self.device)
         self.model.forward_features(images[:1])
         start = time.perf_counter()
         float(self.model.forward_features(images).cls.sum())  # waits for the device
@@ -125,6 +174,42 @@ class FeatureStore:
         """Return the CLS tokens of images whose labels play no part."""
         return self._extract(images, self.crop, store_patches=False).cls_blocks[:, -1]
 
+    def _learning_features(
+        self, images: SegmentationImages, *, ignore_index: int
+    ) -> DenseFeatures | StreamedFeatures:
+        """Return the features of a split to learn from, streamed where they exceed the limit."""
+        size = self.dense_bytes(len(images))
+        if self.max_bytes is None or size <= self.max_bytes:
+            return self._dense_features(images, ignore_index=ignore_index)
+        _LOGGER.info(
+            "features of %d images would take %.1f GB, evaluate.max_feature_gigabytes is %.1f: "
+            "they are computed when asked for",
+            len(images),
+            size / 1e9,
+            self.max_bytes / 1e9,
+        )
+        patches = StreamedPatches(
+            model=self.model,
+            images=images,
+            chosen=tuple(range(len(images))),
+            transform=self.square,
+            dtype=self.patch_dtype,
+            batch_size=self.batch_size,
+            num_workers=self.num_workers,
+            device=self.device,
+        )
+        side = self.square.side // self.model.patch_size
+        targets = load_targets(
+            images, side=self.square.side, grid=(side, side), ignore_index=ignore_index
+        )
+        return StreamedFeatures(
+            patches=patches,
+            grid=(side, side),
+            masks=targets.masks,
+            depth=targets.depth,
+            normals=targets.normals,
+        )
+
     def _dense_features(self, images: SegmentationImages, *, ignore_index: int) -> DenseFeatures:
         found = self._extract(images, self.square, store_patches=True)
         targets = load_targets(
@@ -148,7 +233,7 @@ class FeatureStore:
     ) -> SegmentationInputs:
         """Return the features and dense targets of both splits."""
         return SegmentationInputs(
-            train=self._dense_features(train, ignore_index=ignore_index),
+            train=self._learning_features(train, ignore_index=ignore_index),
             test=self._dense_features(test, ignore_index=ignore_index),
             num_classes=num_classes,
             ignore_index=ignore_index,
@@ -161,17 +246,7 @@ class FeatureStore:
             images: the pairs.
             raw: whether tokens are those before the final norm.
         """
-        tokens = extract_native(
-            self.model,
-            images,
-            kind="raw" if raw else "patches",
-            transform=WhiteSquare(side=self.pair_side, patch_size=self.model.patch_size),
-            weights_digest=self.weights_digest,
-            dtype=self.patch_dtype,
-            folder=self.folder,
-            batch_size=self.batch_size,
-            device=self.device,
-        )
+        tokens = self._native(images, self.pair_square, kind="raw" if raw else "patches")
 
         def pair(index: int) -> KeypointPair:
             row = images.rows[index]
@@ -189,10 +264,91 @@ class FeatureStore:
 
         return PairInputs(Lazy(len(images.rows), pair))
 
-    def pair_bytes(self, images: int) -> int:
-        """Return what the features of so many images of pairs take on disk, in bytes."""
-        patches = -((-self.pair_side // self.model.patch_size) ** 2)
-        return images * patches * self.model.embed_dim * np.dtype(self.patch_dtype).itemsize
+    def discovery(self, images: BoxedImages) -> DiscoveryInputs:
+        """Return the keys of images with the boxes of their objects."""
+        tokens = self._native(images, self.padded, kind="keys")
+
+        def image(index: int) -> DiscoveryImage:
+            return DiscoveryImage(
+                keys=tokens.rows(index, index + 1),
+                grid=tokens.grids[index],
+                size=images.size(index),
+                boxes=images.boxes(index),
+            )
+
+        return DiscoveryInputs(images=Lazy(len(images), image), patch_size=self.model.patch_size)
+
+    def videos(self, frames: VideoFrames) -> VideoInputs:
+        """Return the features of videos with the masks of their objects.
+
+        Raises:
+            ValueError: the frames of a video have several sizes.
+        """
+        names, starts = frames.sequences.names, frames.sequences.starts
+        for name, start, stop in zip(names, starts, starts[1:], strict=False):
+            if len({frames.size(index) for index in range(start, stop)}) > 1:
+                raise ValueError(f"video {name}: its frames have several sizes")
+        tokens = self._native(frames, self.frame, kind="patches")
+
+        def video(index: int) -> Video:
+            start, stop = starts[index], starts[index + 1]
+            return Video(
+                name=names[index],
+                patches=tokens.rows(start, stop).unflatten(0, (stop - start, -1)),
+                grid=tokens.grids[start],
+                masks=frames.masks(start, stop),
+            )
+
+        return VideoInputs(videos=Lazy(len(names), video), patch_size=self.model.patch_size)
+
+    def _native(
+        self, images: SizedImages, transform: NativeTransform, *, kind: TokenKind
+    ) -> NativeTokens:
+        return extract_native(
+            self.model,
+            images,
+            kind=kind,
+            transform=transform,
+            weights_digest=self.weights_digest,
+            dtype=self.patch_dtype,
+            folder=self.folder,
+            batch_size=self.batch_size,
+            device=self.device,
+        )
+
+    @torch.no_grad()
+    def encode(
+        self,
+        images: Float[Tensor, "batch 3 height width"],
+        masks: UInt8[Tensor, "batch height width"],
+    ) -> Float[Tensor, "batch dim rows columns"]:
+        """Return maps of patch tokens of normalised images of any size, which are padded."""
+        del masks
+        padded = pad_to_patches(images.to(self.device), patch_size=self.model.patch_size)
+        rows, columns = (side // self.model.patch_size for side in padded.shape[2:])
+        tokens = self.model.forward_features(padded).patches
+        maps: Tensor = tokens.mT.unflatten(2, (rows, columns))
+        return maps
+
+    def pictures(
+        self,
+        train: SegmentationImages,
+        test: SegmentationImages,
+        *,
+        num_classes: int,
+        ignore_index: int,
+    ) -> PictureInputs:
+        """Return images and masks as stored, with the model that reads them."""
+        return PictureInputs(
+            train=Lazy(len(train), train.picture),
+            test=Lazy(len(test), test.picture),
+            encode=self.encode,
+            dim=self.model.embed_dim,
+            patch_size=self.model.patch_size,
+            num_classes=num_classes,
+            ignore_index=ignore_index,
+            num_workers=self.num_workers,
+        )
 
     def samples(self, images: SegmentationImages, chosen: Sequence[int]) -> dict[str, NDArray[Any]]:
         """Return the chosen images with their patch tokens.

@@ -16,15 +16,27 @@ from torch import Tensor, nn
 from franca.eval.benchmark import (
     ClassificationInputs,
     DenseFeatures,
+    DiscoveryImage,
+    DiscoveryInputs,
     ImageFeatures,
     KeypointPair,
+    NovelImages,
     NoveltyInputs,
     PairInputs,
+    PictureInputs,
     SegmentationInputs,
+    StreamedFeatures,
+    Video,
+    VideoInputs,
 )
+from franca.eval.crops import pad_to_patches
+from franca.eval.davis import VOID
 from franca.eval.in_context import patch_labels
 from franca.eval.lazy import lazily
 from franca.eval.position import positions
+from franca.eval.video_segmentation import grid_labels
+
+Split = DenseFeatures | StreamedFeatures
 
 
 def _one_hot(labels: Int[Tensor, " images"], *, width: int) -> Float[Tensor, "images width"]:
@@ -51,18 +63,28 @@ def image_classes(inputs: ClassificationInputs, *, spare: int = 0) -> Classifica
 def novelty(inputs: NoveltyInputs) -> NoveltyInputs:
     """Return known images with their classes, and novel ones with a class that no known one has."""
     known = image_classes(inputs.known, spare=1)
-    last = torch.full((len(inputs.novel),), known.num_classes)
-    return NoveltyInputs(known=known, novel=_one_hot(last, width=known.num_classes + 1))
+
+    def unknown(novel: NovelImages) -> NovelImages:
+        last = torch.full((len(novel.cls),), known.num_classes)
+        return dataclasses.replace(novel, cls=_one_hot(last, width=known.num_classes + 1))
+
+    return NoveltyInputs(known=known, novel=tuple(map(unknown, inputs.novel)))
 
 
-def _with_patches(split: DenseFeatures, patches: Tensor) -> DenseFeatures:
-    return dataclasses.replace(split, patches=patches.float())
+def _with_patches(split: Split, patches: Tensor) -> DenseFeatures:
+    return DenseFeatures(
+        patches=patches.float(),
+        grid=split.grid,
+        masks=split.masks,
+        depth=split.depth,
+        normals=split.normals,
+    )
 
 
 def patch_classes(inputs: SegmentationInputs) -> SegmentationInputs:
     """Return the same images, each patch with the shares of the classes among its pixels."""
 
-    def shares(split: DenseFeatures) -> DenseFeatures:
+    def shares(split: Split) -> DenseFeatures:
         found = patch_labels(
             split.masks,
             grid=split.grid,
@@ -74,10 +96,25 @@ def patch_classes(inputs: SegmentationInputs) -> SegmentationInputs:
     return dataclasses.replace(inputs, train=shares(inputs.train), test=shares(inputs.test))
 
 
+def pixel_classes(inputs: PictureInputs) -> PictureInputs:
+    """Return the same images with an encoder that sees the shares of the classes in a patch."""
+
+    def shares(images: Tensor, masks: Tensor) -> Float[Tensor, "batch classes rows columns"]:
+        del images
+        void, patch_size = inputs.ignore_index, inputs.patch_size
+        padded = pad_to_patches(masks, patch_size=patch_size, value=void)
+        grid = (padded.shape[1] // patch_size, padded.shape[2] // patch_size)
+        found = patch_labels(padded, grid=grid, num_classes=inputs.num_classes, ignore_index=void)
+        maps: Tensor = found.mT.unflatten(2, grid)
+        return maps
+
+    return dataclasses.replace(inputs, encode=shares, dim=inputs.num_classes)
+
+
 def patch_depth(inputs: SegmentationInputs) -> SegmentationInputs:
     """Return the same images, each patch with the logarithm of its depth; 0 where it has none."""
 
-    def depth(split: DenseFeatures) -> DenseFeatures:
+    def depth(split: Split) -> DenseFeatures:
         assert split.depth is not None
         return _with_patches(split, split.depth.log()[..., None].nan_to_num())
 
@@ -87,7 +124,7 @@ def patch_depth(inputs: SegmentationInputs) -> SegmentationInputs:
 def patch_normals(inputs: SegmentationInputs) -> SegmentationInputs:
     """Return the same images, each patch with its surface normal; 0 where it has none."""
 
-    def normals(split: DenseFeatures) -> DenseFeatures:
+    def normals(split: Split) -> DenseFeatures:
         assert split.normals is not None
         return _with_patches(split, split.normals.nan_to_num())
 
@@ -97,10 +134,40 @@ def patch_normals(inputs: SegmentationInputs) -> SegmentationInputs:
 def patch_places(inputs: SegmentationInputs) -> SegmentationInputs:
     """Return the same images, each patch with its row and column."""
 
-    def places(split: DenseFeatures) -> DenseFeatures:
+    def places(split: Split) -> DenseFeatures:
         return _with_patches(split, positions(split.grid).expand(len(split.patches), -1, -1))
 
     return dataclasses.replace(inputs, train=places(inputs.train), test=places(inputs.test))
+
+
+def object_keys(inputs: DiscoveryInputs) -> DiscoveryInputs:
+    """Return the same images; a key says whether its patch's centre is in the largest box."""
+
+    def keyed(image: DiscoveryImage) -> DiscoveryImage:
+        inside = torch.zeros(image.grid, dtype=torch.long)
+        if len(image.boxes):
+            areas = (image.boxes[:, 2:] - image.boxes[:, :2]).prod(1)
+            x0, y0, x1, y1 = image.boxes[areas.argmax()]
+            rows, columns = (
+                (torch.arange(count) + 0.5) * inputs.patch_size for count in image.grid
+            )
+            inside = (
+                ((rows >= y0) & (rows < y1))[:, None] & (columns >= x0) & (columns < x1)
+            ).long()
+        return dataclasses.replace(image, keys=_one_hot(inside.flatten(), width=2))
+
+    return dataclasses.replace(inputs, images=lazily(keyed, inputs.images))
+
+
+def object_patches(inputs: VideoInputs) -> VideoInputs:
+    """Return the same videos, each patch with the object at its centre as a one-hot feature."""
+
+    def tracked(video: Video) -> Video:
+        channels = int(video.masks[video.masks != VOID].max(initial=0)) + 1
+        frames = [grid_labels(mask, grid=video.grid, channels=channels) for mask in video.masks]
+        return dataclasses.replace(video, patches=torch.stack(frames))
+
+    return dataclasses.replace(inputs, videos=lazily(tracked, inputs.videos))
 
 
 def point_places(inputs: PairInputs) -> PairInputs:
@@ -129,11 +196,16 @@ TRUTHS: dict[str, Callable[[Any], Any]] = {
     "ood": novelty,
     "in_context": patch_classes,
     "linear_segmentation": patch_classes,
+    "linseg_mmseg518": pixel_classes,
+    "linseg_neco100": pixel_classes,
     "overclustering": patch_classes,
     "depth": patch_depth,
     "normals": patch_normals,
     "position": patch_places,
     "keypoints": point_places,
     "spair": point_places,
+    "tokencut": object_keys,
+    "lost": object_keys,
+    "video_segmentation": object_patches,
 }
 """Perfect features by benchmark; `spatial_entropy` has none, for no entropy is right."""

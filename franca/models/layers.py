@@ -227,6 +227,16 @@ class Attention(nn.Module):
         keys: Tensor = self.qkv(x).chunk(3, dim=-1)[1]
         return keys
 
+    def first_token(
+        self, x: Float[Tensor, "batch tokens dim"]
+    ) -> Float[Tensor, "batch heads tokens"]:
+        """Return how much the first token of each sequence attends to every token; sums to 1."""
+        batch, tokens, dim = x.shape
+        width = dim // self.heads
+        q, k, _ = self.qkv(x).view(batch, tokens, 3, self.heads, width).permute(2, 0, 3, 1, 4)
+        weights: Tensor = (q[:, :, :1] @ k.transpose(2, 3) * width**-0.5).softmax(-1)
+        return weights[:, :, 0]
+
 
 class Mlp(nn.Module):
     """Plain feed-forward with one hidden layer and GELU."""
@@ -285,7 +295,8 @@ class _GatedSilu(torch.autograd.Function):
         hidden_grad = torch.empty_like(hidden)
         gate_grad, value_grad = hidden_grad.chunk(2, dim=-1)
         torch.mul(grad, silu(gate), out=value_grad)
-        torch.ops.aten.silu_backward.grad_input(grad * value, gate, grad_input=gate_grad)
+        torch.mul(grad, value, out=gate_grad)
+        torch.ops.aten.silu_backward.grad_input(gate_grad, gate, grad_input=gate_grad)
         return hidden_grad
 
 

@@ -13,6 +13,9 @@ import torch
 
 from data_filters.metadata.presets import PRESETS
 from data_filters.metadata.presets import resolve as thresholds
+from franca.eval.inputs.kinds import KINDS
+from franca.eval.published import published_numbers
+from franca.eval.registry import BENCHMARKS
 from franca.heads.matryoshka import MatryoshkaHead
 from franca.models.archs import ARCHS
 from franca.train.schedules import scaled_learning_rate
@@ -62,11 +65,27 @@ def test_fine_tuning_is_the_papers(scale):
     assert (cfg.global_batch_size, cfg.schedule.base_learning_rate) == (1024, 1.25e-5)
 
 
+@pytest.mark.parametrize("scale", SCALES[:2])
+def test_fine_tuning_sees_the_papers_mix_and_rasa_its_voc(scale):
+    """Table 6: 1,444,270 images for fine-tuning, 17,125 for RASA."""
+    parameters = resolve(scale)
+    sets = parameters.pack_highres.sets
+    assert sum(source.expected.rows for source in sets.values()) == 1_444_270
+    assert sets[parameters.rasa.image_set].expected.rows == 17_125
+    assert parameters.rasa.max_images is None
+    assert "voc2012" in parameters.evaluation_sets  # so that its validation images are dropped
+
+
 def test_fine_tuning_leaves_the_giant_as_it_is():
     """The paper does not fine-tune it; what is published is the teacher."""
     cfg = resolve("vit_g_laion600m").finetune_highres
     assert [(part.global_size, part.steps) for part in cfg.sub_stages] == [(224, 1)]
     assert cfg.schedule.momentum == (1.0, 1.0)
+
+
+def test_rasa_of_the_giant_sees_voc():
+    parameters = resolve("vit_g_laion600m")
+    assert list(parameters.pack_highres.sets) == [parameters.rasa.image_set] == ["voc2012"]
 
 
 def test_imagenet_21k_is_taken_whole():
@@ -84,6 +103,27 @@ def test_every_task_has_its_set_and_every_known_set_exists(scale):
     assert {task.evaluation_set for task in parameters.evaluate.tasks} <= set(sets)
     assert {one.known_set for one in sets.values()} - {None} <= set(sets)
     assert all(one.root.startswith("data/") for one in sets.values())
+
+
+@pytest.mark.parametrize("benchmark", ["tokencut", "video_segmentation"])
+def test_tasks_meet_the_conditions_of_the_papers_numbers(benchmark):
+    parameters = resolve("vit_b_in21k")
+    evaluate, rows = (
+        parameters.evaluate,
+        [r for r in published_numbers() if r.benchmark == benchmark],
+    )
+    measured = {spec.name for spec in BENCHMARKS[benchmark].metrics}
+    tasks = {t.evaluation_set for t in evaluate.tasks if t.benchmark == benchmark}
+    assert {row.dataset for row in rows} == tasks
+    for row in rows:
+        assert row.metric in measured
+        kind = parameters.evaluation_sets[row.dataset].kind
+        assert kind in KINDS[BENCHMARKS[benchmark].kind].set_kinds
+        fixed = {key: value for key, value in row.conditions.items() if key != "n"}
+        found = {"frame_side": evaluate.frame_side} | {
+            f"parameters.{key}": value for key, value in getattr(evaluate, benchmark)
+        }
+        assert fixed.items() <= found.items()
 
 
 def student_heads(variant, scale):

@@ -1,11 +1,16 @@
 """Kinds of benchmark: which sets each can use, and how a set is prepared for it."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
-from franca.eval.benchmark import Benchmark, Kind, NoveltyInputs
+from franca.config.evaluation_sets import EvaluationSet
+from franca.eval.benchmark import Benchmark, Kind, NovelImages, NoveltyInputs
 from franca.eval.inputs.sets import EvaluationSets, Prepared
+from franca.eval.native import NativeTransform, SizedImages, patch_grids
+from franca.eval.store import FeatureStore
 
 
 @dataclass(frozen=True)
@@ -13,11 +18,11 @@ class KindOfInputs:
     """How benchmarks of one kind get what they see.
 
     Attributes:
-        set_kind: the kind of set that can be prepared.
+        set_kinds: the kinds of set that can be prepared.
         prepare: from the sets and a name to the inputs.
     """
 
-    set_kind: str
+    set_kinds: tuple[str, ...]
     prepare: Callable[[EvaluationSets, str], Prepared]
 
 
@@ -28,6 +33,7 @@ def _classification(sets: EvaluationSets, name: str) -> Prepared:
         load=lambda: sets.store.classification(train, test),
         digest=test.digest,
         images=images,
+        input_size=(sets.store.crop.size,) * 2,
         bytes=sets.store.image_bytes(images),
     )
 
@@ -46,49 +52,121 @@ def _segmentation(sets: EvaluationSets, name: str) -> Prepared:
         ),
         digest=test.digest,
         images=images,
+        input_size=(sets.store.square.size,) * 2,
         bytes=sets.store.dense_bytes(images),
     )
 
 
-def _novelty(sets: EvaluationSets, name: str) -> Prepared:
-    known = _classification(sets, sets.declared(name).known_set or "")
-    novel = sets.labelled(name, test=True)
+def _pictures(sets: EvaluationSets, name: str) -> Prepared:
+    declared, store = sets.declared(name), sets.store
+    train, test = (sets.segmented(name, test=flag) for flag in (False, True))
+    test.check_classes(declared.num_classes)
     return Prepared(
-        load=lambda: NoveltyInputs(known=known.inputs, novel=sets.store.cls_tokens(novel)),
-        digest=known.digest + novel.digest,
-        images=known.images + len(novel),
-        bytes=known.bytes + sets.store.image_bytes(len(novel)),
+        load=lambda: store.pictures(
+            train,
+            test,
+            num_classes=declared.num_classes or 0,
+            ignore_index=declared.ignore_index or 0,
+        ),
+        digest=test.digest,
+        images=len(train) + len(test),
+        input_size=(store.square.size,) * 2,
+        bytes=0,
+    )
+
+
+def _novelty(sets: EvaluationSets, name: str) -> Prepared:
+    known = _classification(sets, name)
+    novel = {
+        other: sets.labelled(other, test=True)
+        for other, declared in sets.all.items()
+        if declared.known_set == name
+    }
+    images = sum(map(len, novel.values()))
+
+    def load() -> NoveltyInputs:
+        found = (
+            NovelImages(other, sets.declared(other).group or "far", sets.store.cls_tokens(each))
+            for other, each in novel.items()
+        )
+        return NoveltyInputs(known=known.inputs, novel=tuple(found))
+
+    return Prepared(
+        load=load,
+        digest=" ".join([known.digest, *(each.digest for each in novel.values())]),
+        images=known.images + images,
+        input_size=known.input_size,
+        bytes=known.bytes + sets.store.image_bytes(images),
     )
 
 
 def _pairs(sets: EvaluationSets, name: str, *, raw: bool) -> Prepared:
-    images = sets.paired(name)
+    images, store = sets.paired(name), sets.store
+    return _native(store, images, store.pair_square, lambda: store.pairs(images, raw=raw))
+
+
+def _discovery(sets: EvaluationSets, name: str) -> Prepared:
+    images, store = sets.boxed(name), sets.store
+    return _native(store, images, store.padded, lambda: store.discovery(images))
+
+
+def _video(sets: EvaluationSets, name: str) -> Prepared:
+    frames, store = sets.videos(name), sets.store
+    return _native(store, frames, store.frame, lambda: store.videos(frames))
+
+
+def _native(
+    store: FeatureStore, images: SizedImages, transform: NativeTransform, load: Callable[[], Any]
+) -> Prepared:
+    """Prepare images of several sizes; for their cost, the middle one stands for all."""
+    grids = sorted(patch_grids(images, transform), key=math.prod)
+    rows, columns = grids[len(grids) // 2]
     return Prepared(
-        load=lambda: sets.store.pairs(images, raw=raw),
+        load=load,
         digest=images.digest,
         images=len(images),
-        bytes=sets.store.pair_bytes(len(images)),
+        input_size=(rows * transform.patch_size, columns * transform.patch_size),
+        bytes=store.patch_bytes(sum(map(math.prod, grids))),
     )
 
 
 KINDS: dict[Kind, KindOfInputs] = {
-    "classification": KindOfInputs("classification", _classification),
-    "segmentation": KindOfInputs("segmentation", _segmentation),
-    "novelty": KindOfInputs("novel", _novelty),
-    "pairs": KindOfInputs("pairs", partial(_pairs, raw=False)),
-    "raw_pairs": KindOfInputs("pairs", partial(_pairs, raw=True)),
+    "classification": KindOfInputs(("classification",), _classification),
+    "segmentation": KindOfInputs(("segmentation",), _segmentation),
+    "pictures": KindOfInputs(("segmentation",), _pictures),
+    "novelty": KindOfInputs(("classification",), _novelty),
+    "pairs": KindOfInputs(("pairs",), partial(_pairs, raw=False)),
+    "raw_pairs": KindOfInputs(("pairs",), partial(_pairs, raw=True)),
+    "discovery": KindOfInputs(("segmentation", "detection"), _discovery),
+    "video": KindOfInputs(("video",), _video),
 }
+
+
+def fits(kind: Kind, declared: Mapping[str, EvaluationSet], name: str) -> bool:
+    """Say whether a set can be prepared for a kind of benchmark.
+
+    A set is known to novelty benchmarks by the sets of novel images that name it.
+    """
+    if kind == "novelty" and all(other.known_set != name for other in declared.values()):
+        return False
+    return declared[name].kind in KINDS[kind].set_kinds
 
 
 def check_task(benchmark: Benchmark, sets: EvaluationSets, name: str) -> None:
     """Refuse a benchmark on a set that cannot be prepared for it.
 
     Raises:
-        ValueError: the set is of another kind, or there is none of this name.
+        ValueError: the set is of another kind, no novel set names it as known where one must, or
+            there is none of this name.
     """
-    wanted, found = KINDS[benchmark.kind].set_kind, sets.declared(name).kind
-    if found != wanted:
+    wanted, found = KINDS[benchmark.kind].set_kinds, sets.declared(name).kind
+    if found not in wanted:
         raise ValueError(
             f"evaluate.tasks runs {benchmark.name} on {name}, a {found} set: "
-            f"it needs a {wanted} set"
+            f"it needs a {' or '.join(wanted)} set"
+        )
+    if not fits(benchmark.kind, sets.all, name):
+        raise ValueError(
+            f"evaluate.tasks runs {benchmark.name} on {name}, but no novel set of evaluation_sets "
+            f"has known_set: {name}"
         )

@@ -18,11 +18,10 @@ from franca.data.augment_device import coloured
 from franca.data.augment_draws import View
 from franca.data.augment_opencv import apply_opencv, cut
 from franca.data.augment_torchvision import apply_torchvision
-from franca.data.datasets import ImageFolder, Mixture, MixtureEntry
 from franca.data.decode import UndecodableImageError
 from franca.data.loader import MultiCropBatches, build_batches
 from franca.data.order import EpochOrder
-from franca.data.shards import DamagedShardError, ShardDataset
+from franca.data.shards import DamagedShardError, Location, ShardDataset
 from franca.randomness import numpy_generator
 
 VIEW = View(
@@ -42,6 +41,16 @@ def batches(root, **options):
     source = ShardDataset(root) if isinstance(root, Path) else root
     settings = {"augment": AUGMENT, "global_batch_size": 6, "seed": 0, "max_undecodable": 0.5}
     return MultiCropBatches(source, **settings | options)
+
+
+class Listed:
+    """Images at any places."""
+
+    def __init__(self, places):
+        self.locate, self._number = places.__getitem__, len(places)
+
+    def __len__(self):
+        return self._number
 
 
 def assert_equal(first, second):
@@ -177,22 +186,22 @@ def test_too_many_undecodable_images_stop_the_run(make_shards, make_jpeg):
 
 
 def test_a_set_without_any_image_ends_with_an_error(make_shards):
-    """An image repeated in a mixture counts once, so the threshold alone might not end this."""
-    source = ShardDataset(make_shards({"a": b"<html>"}))
-    mixture = Mixture([MixtureEntry(name="m", source=source, repeats=4)])
+    """An image that comes several times counts once: the threshold alone might not end this."""
+    source = Listed([ShardDataset(make_shards({"a": b"<html>"})).locate(0)] * 4)
     with pytest.raises(UndecodableImageError, match="no image of the data set can be"):
-        list(batches(mixture)(range(1)))
+        list(batches(source)(range(1)))
 
 
 def test_the_cache_changes_no_byte_and_saves_the_reading(tmp_path, make_jpeg):
     for i in range(6):
         (tmp_path / f"{i}.jpg").write_bytes(make_jpeg(seed=i))
-    source = ImageFolder(tmp_path)
+    paths = sorted(tmp_path.iterdir())
+    source = Listed([Location(key=path.name, path=path) for path in paths])
     expected = list(batches(source)(range(3)))
     cached = batches(source, cache_bytes=6 * 40 * 48 * 3)
     stream = cached(range(3))
     assert_equal(next(stream), expected[0])
-    for path in tmp_path.iterdir():
+    for path in paths:
         path.unlink()
     for batch, before in zip(stream, expected[1:], strict=True):
         assert_equal(batch, before)

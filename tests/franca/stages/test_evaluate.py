@@ -18,16 +18,26 @@ from franca.rasa.linear_map import LinearMap, save_map
 from franca.stages.evaluate import gather, load_checkpoint, run
 from tests.franca.config.test_evaluate import EVALUATE
 from tests.franca.config.test_evaluation_sets import SEGMENTATION
-from tests.franca.eval.worlds import rendered_pair, write_parquet, write_voc
+from tests.franca.eval.worlds import rendered_pair, write_parquet, write_videos, write_voc
 
 CPU = torch.device("cpu")
 LABELS = SEGMENTATION | {"num_classes": None, "ignore_index": None, "format": "parquet"}
 SETS = {
     "objects": EvaluationSet(**(LABELS | {"kind": "classification", "root": "{scenes}/objects"})),
     "segmentation": EvaluationSet(**(SEGMENTATION | {"num_classes": 3})),
-    "novel": EvaluationSet(
-        **(LABELS | {"kind": "novel", "root": "{scenes}/novel", "known_set": "objects"})
+    "videos": EvaluationSet(
+        **(LABELS | {"kind": "video", "format": "davis", "root": "{scenes}/videos"})
     ),
+    **{
+        f"novel_{group}": EvaluationSet(
+            **(
+                LABELS
+                | {"kind": "novel", "root": "{scenes}/novel", "test_split": group}
+                | {"known_set": "objects", "group": group}
+            )
+        )
+        for group in ("near", "far")
+    },
     "pairs": EvaluationSet(
         **(LABELS | {"kind": "pairs", "format": "pairs", "root": "{scenes}/pairs"})
     ),
@@ -35,9 +45,12 @@ SETS = {
 SET_OF_KIND = {
     "classification": "objects",
     "segmentation": "segmentation",
-    "novelty": "novel",
+    "novelty": "objects",
+    "pictures": "segmentation",
     "pairs": "pairs",
     "raw_pairs": "pairs",
+    "discovery": "segmentation",
+    "video": "videos",
 }
 TASKS = [
     {"benchmark": name, "evaluation_set": SET_OF_KIND[benchmark.kind]}
@@ -52,8 +65,10 @@ def inputs(tmp_path_factory):
     root = tmp_path_factory.mktemp("artifacts")
     write_parquet(root / "scenes/objects", "train", list(range(3)) * 10, seed=1)
     write_parquet(root / "scenes/objects", "val", list(range(3)) * 4, seed=2)
-    write_parquet(root / "scenes/novel", "val", [0] * 5, names=("other", "else"), seed=3)
+    for seed, group in enumerate(("near", "far"), start=3):
+        write_parquet(root / "scenes/novel", group, [0] * 5, names=("other", "else"), seed=seed)
     write_voc(root / "scenes/segmentation", {"train": 8, "val": 4})
+    write_videos(root / "scenes/videos", {"first": 4, "second": 3})
     write_pairs(root / "scenes/pairs", [rendered_pair(seed) for seed in range(6)])
     stages = {name: root / name for name in ("scenes", "pretrain", "finetune_highres", "rasa")}
     for name in ("pretrain", "finetune_highres"):
@@ -107,7 +122,7 @@ def test_every_benchmark_reports_every_metric(published):
     for row in rows:
         low, high = row["ci95"]
         assert low <= high
-        assert row["n"] in (3, 4, 6, 12, 17)
+        assert row["n"] in (2, 3, 4, 6, 12, 17)
 
 
 def test_outputs_are_complete_and_repeat_byte_for_byte(inputs, published, tmp_path):
@@ -167,7 +182,7 @@ def test_rasa_changes_patches_only(inputs):
     assert torch.linalg.matrix_rank(difference.flatten(0, 1), rtol=1e-4) == 2
 
 
-@pytest.mark.parametrize("task", ["knn-objects", "logreg-objects", "ood-novel"])
+@pytest.mark.parametrize("task", ["knn-objects", "logreg-objects", "ood-objects"])
 def test_what_reads_cls_tokens_is_the_same_bits_with_and_without_the_map(published, task):
     plain, mapped = (np.load(published[n] / f"evidence/{task}.npz") for n in ("highres", "rasa"))
     assert plain.files == mapped.files
@@ -209,7 +224,8 @@ def test_perfect_features_reach_the_ends_of_the_scales(published):
     exact = {
         ("knn", "top1@k20"): 1.0,
         ("logreg", "top1"): 1.0,
-        ("ood", "auroc@knn2"): 1.0,
+        ("ood", "auroc@knn2-near"): 1.0,
+        ("ood", "auroc@msp-far"): 1.0,
         ("depth", "rmse@scale_invariant"): 0.0,
         ("normals", "within11"): 1.0,
         ("position", "r2"): 1.0,
