@@ -196,7 +196,7 @@ def layer_normals(inputs: GeometryInputs) -> GeometryInputs:
     def told(geometry: Geometry, grid: tuple[int, int]) -> Tensor:
         assert geometry.normals is not None
         normals = geometry.normals.permute(1, 2, 0).numpy()
-        return _LEVELS * torch.from_numpy(mean_normals(normals, grid=grid)).nan_to_num()
+        return torch.from_numpy(mean_normals(normals, grid=grid)).nan_to_num()
 
     return _with_layers(inputs, told)
 
