@@ -1,5 +1,6 @@
 """From images on disk to what benchmarks see, extracting each feature once."""
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,12 +23,19 @@ from franca.eval.benchmark import (
     PairInputs,
     PictureInputs,
     SegmentationInputs,
+    StreamedFeatures,
     Video,
     VideoInputs,
 )
 from franca.eval.crops import pad_to_patches
 from franca.eval.datasets import ImageSet, LabelledImages, SegmentationImages
-from franca.eval.features import FeatureArtifact, FeatureModel, PatchDtype, extract
+from franca.eval.features import (
+    FeatureArtifact,
+    FeatureModel,
+    PatchDtype,
+    StreamedPatches,
+    extract,
+)
 from franca.eval.geometry import (
     GeometryInputs,
     LayerFeatures,
@@ -58,6 +66,8 @@ from franca.eval.native import (
 from franca.eval.targets import load_targets
 from franca.eval.transforms import CentreCrop, Square, Transform, to_pixels
 
+_LOGGER = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureStore:
@@ -72,6 +82,7 @@ class FeatureStore:
         pair_side: pixels of a side that images of pairs are resized to.
         blocks: CLS tokens of so many last blocks are kept.
         patch_dtype: how patch tokens are stored.
+        max_bytes: a split to learn from whose dense features take more is not stored; None: all is.
         folder: where features lie.
         batch_size: images per forward pass.
         num_workers: decoding processes.
@@ -86,6 +97,7 @@ class FeatureStore:
     pair_side: int
     blocks: int
     patch_dtype: PatchDtype
+    max_bytes: float | None
     folder: Path
     batch_size: int
     num_workers: int
@@ -180,6 +192,42 @@ class FeatureStore:
         """Return the CLS tokens of images whose labels play no part."""
         return self._extract(images, self.crop, store_patches=False).cls_blocks[:, -1]
 
+    def _learning_features(
+        self, images: SegmentationImages, *, ignore_index: int
+    ) -> DenseFeatures | StreamedFeatures:
+        """Return the features of a split to learn from, streamed where they exceed the limit."""
+        size = self.dense_bytes(len(images))
+        if self.max_bytes is None or size <= self.max_bytes:
+            return self._dense_features(images, ignore_index=ignore_index)
+        _LOGGER.info(
+            "features of %d images would take %.1f GB, evaluate.max_feature_gigabytes is %.1f: "
+            "they are computed when asked for",
+            len(images),
+            size / 1e9,
+            self.max_bytes / 1e9,
+        )
+        patches = StreamedPatches(
+            model=self.model,
+            images=images,
+            chosen=tuple(range(len(images))),
+            transform=self.square,
+            dtype=self.patch_dtype,
+            batch_size=self.batch_size,
+            num_workers=self.num_workers,
+            device=self.device,
+        )
+        side = self.square.side // self.model.patch_size
+        targets = load_targets(
+            images, side=self.square.side, grid=(side, side), ignore_index=ignore_index
+        )
+        return StreamedFeatures(
+            patches=patches,
+            grid=(side, side),
+            masks=targets.masks,
+            depth=targets.depth,
+            normals=targets.normals,
+        )
+
     def _dense_features(self, images: SegmentationImages, *, ignore_index: int) -> DenseFeatures:
         found = self._extract(images, self.square, store_patches=True)
         targets = load_targets(
@@ -203,7 +251,7 @@ class FeatureStore:
     ) -> SegmentationInputs:
         """Return the features and dense targets of both splits."""
         return SegmentationInputs(
-            train=self._dense_features(train, ignore_index=ignore_index),
+            train=self._learning_features(train, ignore_index=ignore_index),
             test=self._dense_features(test, ignore_index=ignore_index),
             num_classes=num_classes,
             ignore_index=ignore_index,

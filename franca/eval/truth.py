@@ -25,6 +25,7 @@ from franca.eval.benchmark import (
     PairInputs,
     PictureInputs,
     SegmentationInputs,
+    StreamedFeatures,
     Video,
     VideoInputs,
 )
@@ -47,6 +48,7 @@ from franca.eval.targets import patch_normals as mean_normals
 from franca.eval.video_segmentation import grid_labels
 
 _LEVELS = 16
+Split = DenseFeatures | StreamedFeatures
 
 
 def _one_hot(labels: Int[Tensor, " images"], *, width: int) -> Float[Tensor, "images width"]:
@@ -81,14 +83,20 @@ def novelty(inputs: NoveltyInputs) -> NoveltyInputs:
     return NoveltyInputs(known=known, novel=tuple(map(unknown, inputs.novel)))
 
 
-def _with_patches(split: DenseFeatures, patches: Tensor) -> DenseFeatures:
-    return dataclasses.replace(split, patches=patches.float())
+def _with_patches(split: Split, patches: Tensor) -> DenseFeatures:
+    return DenseFeatures(
+        patches=patches.float(),
+        grid=split.grid,
+        masks=split.masks,
+        depth=split.depth,
+        normals=split.normals,
+    )
 
 
 def patch_classes(inputs: SegmentationInputs) -> SegmentationInputs:
     """Return the same images, each patch with the shares of the classes among its pixels."""
 
-    def shares(split: DenseFeatures) -> DenseFeatures:
+    def shares(split: Split) -> DenseFeatures:
         found = patch_labels(
             split.masks,
             grid=split.grid,
@@ -118,7 +126,7 @@ def pixel_classes(inputs: PictureInputs) -> PictureInputs:
 def patch_depth(inputs: SegmentationInputs) -> SegmentationInputs:
     """Return the same images, each patch with the logarithm of its depth; 0 where it has none."""
 
-    def depth(split: DenseFeatures) -> DenseFeatures:
+    def depth(split: Split) -> DenseFeatures:
         assert split.depth is not None
         return _with_patches(split, split.depth.log()[..., None].nan_to_num())
 
@@ -128,7 +136,7 @@ def patch_depth(inputs: SegmentationInputs) -> SegmentationInputs:
 def patch_normals(inputs: SegmentationInputs) -> SegmentationInputs:
     """Return the same images, each patch with its surface normal; 0 where it has none."""
 
-    def normals(split: DenseFeatures) -> DenseFeatures:
+    def normals(split: Split) -> DenseFeatures:
         assert split.normals is not None
         return _with_patches(split, split.normals.nan_to_num())
 
@@ -138,7 +146,7 @@ def patch_normals(inputs: SegmentationInputs) -> SegmentationInputs:
 def patch_places(inputs: SegmentationInputs) -> SegmentationInputs:
     """Return the same images, each patch with its row and column."""
 
-    def places(split: DenseFeatures) -> DenseFeatures:
+    def places(split: Split) -> DenseFeatures:
         return _with_patches(split, positions(split.grid).expand(len(split.patches), -1, -1))
 
     return dataclasses.replace(inputs, train=places(inputs.train), test=places(inputs.test))

@@ -150,6 +150,14 @@ class VisionTransformer(nn.Module):
         self.pos_embed = nn.Parameter(resized.clone())
         self.arch = arch
 
+    def compile_blocks(self) -> None:
+        """Let torch compile each block when it is first used; parameters keep their names.
+
+        Block by block, because the blocks are alike and share what was compiled.
+        """
+        for block in self.blocks:
+            block.compile()
+
     def forward(self, images: Images) -> Float[Tensor, "batch dim"]:
         """Return the CLS feature, as the models of DINOv2's torch hub do."""
         return self.forward_features(images).cls

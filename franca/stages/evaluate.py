@@ -196,6 +196,7 @@ def build_suite(
         pair_side=cfg.pair_size,
         blocks=max(cfg.linear_cached.blocks),
         patch_dtype=cfg.patch_dtype,
+        max_bytes=None if cfg.max_feature_gigabytes is None else 1e9 * cfg.max_feature_gigabytes,
         folder=folder,
         batch_size=cfg.batch_size,
         num_workers=cfg.num_workers,

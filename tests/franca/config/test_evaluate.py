@@ -42,6 +42,7 @@ EVALUATE = {
     "frame_side": 16,
     "pair_size": 16,
     "patch_dtype": "float32",
+    "max_feature_gigabytes": None,
     "resamples": 20,
     "num_samples": 2,
     "tasks": [{"benchmark": "knn", "evaluation_set": "objects"}],
