@@ -310,8 +310,12 @@ class Deduplicate(Section):
         description="Images whose 32x32 thumbnail has a smaller standard deviation, "
         "in grey levels, have no perceptual hash worth comparing.",
     )
-    mirrored: bool = Field(
-        description="Whether an image and its mirror image are duplicates, and leaks, too."
+    mirrored: bool = Field(description="Whether an image and its mirror image are duplicates.")
+    evaluation_mirrored: bool = Field(
+        description="Whether mirror images of evaluation images, and of their crops, leak."
+    )
+    evaluation_crops: tuple[Annotated[float, Field(gt=0, lt=0.5)], ...] = Field(
+        description="Shares cut off evaluation images, at all sides or some: what is left leaks."
     )
     semantic: Semantic | None = Field(
         description="Duplicates by meaning: close embeddings; see docs/filters.md. Null by "

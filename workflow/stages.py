@@ -77,6 +77,7 @@ STAGES: tuple[Stage, ...] = (
         shared=("fetch_metadata",),
         fan_out="group",
         resumable=True,
+        version=2,
     ),
     Stage(
         name="filter_images",
@@ -94,6 +95,7 @@ STAGES: tuple[Stage, ...] = (
         shared=("evaluation_sets",),
         fan_out="group",
         by_group=("filter_images", "download_images"),
+        version=2,
     ),
     Stage(
         name="pack_shards",
@@ -102,6 +104,7 @@ STAGES: tuple[Stage, ...] = (
         needs=(
             "deduplicate", "filter_images", "download_images", "filter_metadata", "fetch_metadata",
         ),
+        version=2,
     ),
     Stage(
         name="pack_highres",

@@ -110,8 +110,12 @@ def _names(lists: Path, splits: Splits) -> set[str] | None:
 
 def _voc(root: Path, splits: Splits) -> Iterator[EvaluationImage]:
     names = _names(root / "ImageSets" / "Segmentation", splits)
-    files = _files(root / "JPEGImages")
-    yield from _read(root, [path for path in files if names is None or path.stem in names])
+    folder = root / "JPEGImages"
+
+    def listed(path: Path) -> bool:
+        return names is None or path.relative_to(folder).with_suffix("").as_posix() in names
+
+    yield from _read(root, [path for path in _files(folder) if listed(path)])
 
 
 def _voc_detection(root: Path, splits: Splits) -> Iterator[EvaluationImage]:
@@ -140,6 +144,12 @@ def _pairs(root: Path, splits: Splits) -> Iterator[EvaluationImage]:
     yield from _read(root, [root / name for name in names])
 
 
+def _views(root: Path, splits: Splits) -> Iterator[EvaluationImage]:
+    del splits  # what is seen from one side is scored from another
+    files = _files(root)  # beside them lie pictures of depth
+    yield from _read(root, [path for path in files if path.parent.name in {"images", "color"}])
+
+
 class Layout(NamedTuple):
     """How to find the images of a set, and how to say it to a person."""
 
@@ -156,5 +166,8 @@ LAYOUTS: Final[Mapping[str, Layout]] = MappingProxyType(
         "voc_detection": Layout(_voc_detection, "JPEGImages/ and ImageSets/Main/<split>.txt"),
         "davis": Layout(_davis, "JPEGImages/<resolution>/<sequence>/ and ImageSets/2017/"),
         "pairs": Layout(_pairs, "pairs.json and the images it names"),
+        "views": Layout(_views, "<scene>/images/"),
+        "navi": Layout(_views, "<object>/<collection>/images/"),
+        "scannet": Layout(_views, "<scene>/color/"),
     }
 )

@@ -10,14 +10,32 @@ from franca.config.base import Section
 class EvaluationSet(Section):
     """One data set on disk; nothing is ever downloaded or redistributed."""
 
-    kind: Literal["classification", "segmentation", "novel", "detection", "video", "pairs"] = Field(
-        description="what it is labelled with; novel: images of none of the known classes"
-    )
+    kind: Literal[
+        "classification",
+        "segmentation",
+        "novel",
+        "detection",
+        "video",
+        "pairs",
+        "geometry",
+        "views",
+    ] = Field(description="what it is labelled with; novel: images of none of the known classes")
     format: Literal[
-        "parquet", "folder", "openood", "voc", "voc_detection", "davis", "pairs", "spair"
+        "parquet",
+        "folder",
+        "openood",
+        "voc",
+        "voc_detection",
+        "davis",
+        "pairs",
+        "spair",
+        "views",
+        "navi",
+        "scannet",
     ] = Field(
         description="layout: Hugging Face parquet, <split>/<class>/<image> folders, OpenOOD's "
-        "lists, PASCAL VOC with masks or with boxes, DAVIS 2017, the rendered pairs, or SPair-71k"
+        "lists, PASCAL VOC with masks, geometry or boxes, DAVIS 2017, the rendered pairs, "
+        "SPair-71k, the rendered views, NAVI, or ScanNet's test pairs"
     )
     root: str = Field(
         min_length=1,
@@ -66,6 +84,8 @@ class EvaluationSet(Section):
             "detection": {"voc_detection"},
             "video": {"davis"},
             "pairs": {"pairs", "spair"},
+            "geometry": {"voc"},
+            "views": {"views", "navi", "scannet"},
         }[self.kind]
         if self.format not in formats:
             raise ValueError(
@@ -75,6 +95,7 @@ class EvaluationSet(Section):
             "classification": ("train_split",),
             "segmentation": ("train_split", "num_classes", "ignore_index"),
             "novel": ("known_set", "group"),
+            "geometry": ("train_split",),
         }.get(self.kind, ())
         for name in needed:
             if getattr(self, name) is None:

@@ -30,6 +30,9 @@ Kind = Literal[
     "raw_pairs",
     "discovery",
     "video",
+    "geometry",
+    "view_pairs",
+    "scenes",
 ]
 Encoder = Callable[
     [Float[Tensor, "batch 3 height width"], UInt8[Tensor, "batch height width"]],

@@ -1,7 +1,10 @@
 """All benchmarks by name: one row each."""
 
 from franca.eval import (
+    correspondence,
     depth,
+    feat2gs,
+    geometry_probes,
     in_context,
     keypoints,
     knn,
@@ -42,4 +45,15 @@ BENCHMARKS: dict[str, Benchmark] = {
         lost,
         video_segmentation,
     )
-} | {keypoints.SPAIR.name: keypoints.SPAIR}
+} | {
+    benchmark.name: benchmark
+    for benchmark in (
+        keypoints.SPAIR,
+        geometry_probes.DEPTH,
+        geometry_probes.NORMALS,
+        correspondence.RENDERED,
+        correspondence.NAVI,
+        correspondence.SCANNET,
+        feat2gs.BENCHMARK,
+    )
+}

@@ -99,7 +99,7 @@ def _training(parts: list[Phase], *, gpu: Gpu, num_gpus: int, utilisation: float
         *table(rows),
         *note(
             f"On {num_gpus} x {gpu.name} at {utilisation:.0%} of {gpu.peak / 1e12:.0f} TFLOP/s "
-            "(bf16; logits, in fp32, at the same rate), with nothing lost to reading or waiting. "
+            "(bf16), with nothing lost to reading or waiting. "
             "Counted: matrix products and convolutions, without what stochastic depth skips, of "
             "the teacher forward and the student forward and backward; "
             f"{step.num_local} local crops; heads on CLS tokens and masked patches "

@@ -110,6 +110,8 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "evaluation_radius": 6,
         "min_contrast": 5.0,
         "mirrored": False,
+        "evaluation_mirrored": False,
+        "evaluation_crops": [],
         "semantic": None,
         "evaluation_splits": "held_out",
     },
