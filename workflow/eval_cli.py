@@ -96,7 +96,9 @@ def show(
     if benchmark not in BENCHMARKS:
         raise ParameterError(f"no benchmark '{benchmark}'; known: {', '.join(BENCHMARKS)}")
     found = BENCHMARKS[benchmark]
-    section = getattr(_parameters(params, scale, None, None).evaluate, benchmark)
+    section = getattr(
+        _parameters(params, scale, None, None).evaluate, found.parameters_section
+    )
     fields = type(section).model_fields
     settings = [[f"  {k}", str(v), fields[k].description or ""] for k, v in section]
     metrics = [

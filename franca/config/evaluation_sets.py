@@ -1,22 +1,33 @@
 """Data sets to evaluate on, wherever they lie; all of them are removed from the training data."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, model_validator
 
 from franca.config.base import Section
 
+FineGrained = Literal[
+    "food101", "cifar10", "cifar100", "sun397", "cars", "aircraft", "dtd", "pets", "caltech101",
+    "flowers102", "cub200",
+]  # fmt: skip
+
 
 class EvaluationSet(Section):
     """One data set on disk; nothing is ever downloaded or redistributed."""
 
-    kind: Literal["classification", "segmentation", "novel", "video", "pairs"] = Field(
-        description="what it is labelled with; novel: images of none of the known classes"
+    kind: Literal[
+        "classification", "segmentation", "novel", "shifted", "video", "pairs", "retrieval"
+    ] = Field(
+        description="what it is labelled with; novel: images of none of the known classes; "
+        "shifted: unlike images of known classes"
     )
-    format: Literal["parquet", "folder", "voc", "davis", "pairs", "spair"] = Field(
-        description="layout: Hugging Face parquet, <split>/<class>/<image> folders, PASCAL VOC, "
-        "DAVIS 2017, the rendered pairs, or SPair-71k"
-    )
+    format: FineGrained | Literal[
+        "parquet", "folder", "voc", "davis", "pairs", "spair", "revisited"
+    ] = Field(
+        description="layout: Hugging Face parquet, <split>/<class>/<image> folders, that of the "
+        "set's authors, PASCAL VOC, DAVIS 2017, the rendered pairs, SPair-71k, or revisited "
+        "Oxford and Paris"
+    )  # fmt: skip
     root: str = Field(
         min_length=1,
         description="folder; relative to the project, and {scenes} stands for the rendered world",
@@ -24,7 +35,17 @@ class EvaluationSet(Section):
     train_split: str | None = Field(
         default=None, description="name of the split to learn from; null if none"
     )
+    val_split: str | None = Field(
+        default=None,
+        description="name of the split that penalties are chosen on; null: a tenth of train",
+    )
     test_split: str = Field(description="name of the split that is scored")
+    num_train: int | None = Field(
+        default=None, ge=1, description="images that the whole training split must have; null: any"
+    )
+    num_test: int | None = Field(
+        default=None, ge=1, description="images that the whole scored split must have; null: any"
+    )
     max_train: int | None = Field(
         default=None,
         ge=1,
@@ -47,15 +68,22 @@ class EvaluationSet(Section):
     )
     known_set: str | None = Field(
         default=None,
-        description="for a novel set: the classification set whose classes are known; else null",
+        description="for a novel or shifted set: the classification set whose classes are known",
+    )
+    accepted_labels: str | None = Field(
+        default=None,
+        description="for a shifted set with several right classes an image: JSON file with a "
+        "list of them for each, in the order of the files' names (ImageNet-ReaL)",
     )
     licence: str = Field(min_length=1, description="licence or terms under which it may be used")
 
     @model_validator(mode="after")
     def _fields_fit_the_kind(self) -> "EvaluationSet":
         formats = {
-            "classification": {"parquet", "folder"},
+            "classification": {"parquet", "folder", *get_args(FineGrained)},
             "novel": {"parquet", "folder"},
+            "shifted": {"parquet", "folder"},
+            "retrieval": {"revisited", "pairs"},
             "segmentation": {"voc"},
             "video": {"davis"},
             "pairs": {"pairs", "spair"},
@@ -68,8 +96,11 @@ class EvaluationSet(Section):
             "classification": ("train_split",),
             "segmentation": ("train_split", "num_classes", "ignore_index"),
             "novel": ("known_set",),
+            "shifted": ("known_set",),
         }.get(self.kind, ())
         for name in needed:
             if getattr(self, name) is None:
                 raise ValueError(f"a {self.kind} set needs {name}: set it")
+        if self.accepted_labels is not None and (self.kind, self.format) != ("shifted", "folder"):
+            raise ValueError("accepted_labels go with a shifted set in folders: remove them")
         return self

@@ -5,20 +5,31 @@ test image, the evidence from which all its metrics follow (right or wrong, a co
 error). Values, confidence intervals and paired comparisons are then computed in one way for all.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
 from franca.eval import resampling
 from franca.eval.results import Direction, Metric
+from franca.eval.transforms import RandomCrop
 from franca.randomness import numpy_generator
 
-Kind = Literal["classification", "segmentation", "novelty", "pairs", "raw_pairs"]
+Kind = Literal[
+    "classification",
+    "fine_grained",
+    "probe",
+    "shifted",
+    "retrieval",
+    "segmentation",
+    "novelty",
+    "pairs",
+    "raw_pairs",
+]
 IntervalMethod = Literal["wilson", "percentile", "normal"]
 
 
@@ -44,11 +55,72 @@ class ImageFeatures:
 
 @dataclass(frozen=True)
 class ClassificationInputs:
-    """What classification benchmarks see."""
+    """What classification benchmarks see.
+
+    Attributes:
+        train: what is learnt from.
+        test: what is scored.
+        num_classes: labels are below it.
+        validation: what hyper-parameters are chosen on; None where the set has no such split.
+    """
 
     train: ImageFeatures
     test: ImageFeatures
     num_classes: int
+    validation: ImageFeatures | None = None
+
+
+Stream = Callable[[Sequence[Int[Tensor, " rows"]], RandomCrop | None], Iterator[ImageFeatures]]
+Keep = Callable[[Mapping[str, Any], Callable[[], dict[str, Tensor]]], dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class ProbeInputs:
+    """What the linear probe and the robustness of its heads see.
+
+    Attributes:
+        labels: class of each training image.
+        num_classes: labels are below it.
+        stream: features of batches of training images, of random crops or, without, centre crops.
+        keep: returns what a function makes, made once for these images, this model and settings.
+        validation: images on which a head may be chosen.
+        test: what is scored; its labels are classes of its own.
+        columns: the known class that each class of `test` is.
+        accepted: for images with several right classes, which known ones are; else None.
+    """
+
+    labels: Int[Tensor, " images"]
+    num_classes: int
+    stream: Stream
+    keep: Keep
+    validation: ImageFeatures
+    test: ImageFeatures
+    columns: Int[Tensor, " classes"]
+    accepted: Bool[Tensor, "images known"] | None
+
+
+@dataclass(frozen=True)
+class RetrievalInputs:
+    """What image retrieval sees.
+
+    Attributes:
+        queries: one descriptor an image.
+        database: likewise.
+        relevant: for each query, rows of the database by how hard they are to find.
+    """
+
+    queries: Float[Tensor, "queries dim"]
+    database: Float[Tensor, "images dim"]
+    relevant: Sequence["Relevant"]
+
+
+@dataclass(frozen=True)
+class Relevant:
+    """Rows of the database that show what a query shows; `junk` hardly does."""
+
+    easy: Sequence[int]
+    hard: Sequence[int]
+    junk: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -168,6 +240,7 @@ class Benchmark:
         quick: cheap enough to follow training with.
         metrics: what is reported.
         run: the pure function `(inputs, *, seed, device, **parameters) -> Outcome`.
+        section: whose parameters it takes; by default those of its own name.
     """
 
     name: str
@@ -178,6 +251,12 @@ class Benchmark:
     quick: bool
     metrics: tuple[MetricSpec, ...]
     run: Callable[..., Outcome]
+    section: str = ""
+
+    @property
+    def parameters_section(self) -> str:
+        """Name of the section of its parameters."""
+        return self.section or self.name
 
     def spec(self, metric: str) -> MetricSpec:
         """Return the specification of a metric, whatever its variant."""

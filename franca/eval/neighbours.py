@@ -30,26 +30,31 @@ def cosine_search(
     Returns:
         Cosine similarities, best first, and row numbers in the bank.
     """
-    found = [
-        _search_block(part, bank, neighbours=min(neighbours, len(bank)), block=block, device=device)
-        for part in queries.split(block)
-    ]
-    similarity, index = zip(*found, strict=True)
-    return torch.cat(similarity), torch.cat(index)
-
-
-def _search_block(
-    queries: Tensor, bank: Tensor, *, neighbours: int, block: int, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    unit = normalize(queries.to(device, torch.float32), dim=1)
-    similarity = torch.empty(len(unit), 0, device=device)
-    index = torch.empty(len(unit), 0, dtype=torch.int64, device=device)
+    neighbours = min(neighbours, len(bank))
+    similarity = torch.empty(len(queries), 0)
+    index = torch.empty(len(queries), 0, dtype=torch.int64)
     for start in range(0, len(bank), block):
         rows = normalize(bank[start : start + block].to(device, torch.float32), dim=1)
-        products = unit @ rows.T
-        best, local = products.topk(min(neighbours, len(rows)), dim=1)
+        found = [_nearest(part, rows, neighbours=neighbours) for part in queries.split(block)]
+        best, local = (torch.cat(parts) for parts in zip(*found, strict=True))
         similarity = torch.cat([similarity, best], dim=1)
         index = torch.cat([index, local + start], dim=1)
         similarity, order = similarity.topk(min(neighbours, similarity.shape[1]), dim=1)
         index = index.gather(1, order)
-    return similarity.cpu(), index.cpu()
+    return similarity, index
+
+
+def _nearest(queries: Tensor, rows: Tensor, *, neighbours: int) -> tuple[Tensor, Tensor]:
+    unit = normalize(queries.to(rows.device, torch.float32), dim=1)
+    best, index = (unit @ rows.T).topk(min(neighbours, len(rows)), dim=1)
+    return best.cpu(), index.cpu()
+
+
+def without_self(
+    similarity: Float[Tensor, "queries neighbours"], index: Int[Tensor, "queries neighbours"]
+) -> tuple[Float[Tensor, "queries others"], Int[Tensor, "queries others"]]:
+    """Leave out row i among the neighbours of query i, or the last one where it is not there."""
+    own = index == torch.arange(len(index))[:, None]
+    own[:, -1] |= ~own.any(1)
+    shape = (len(index), -1)
+    return similarity[~own].view(shape), index[~own].view(shape)

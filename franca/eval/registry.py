@@ -12,6 +12,8 @@ from franca.eval import (
     ood,
     overclustering,
     position,
+    retrieval,
+    robustness,
     spatial_entropy,
 )
 from franca.eval.benchmark import Benchmark
@@ -22,6 +24,8 @@ BENCHMARKS: dict[str, Benchmark] = {
         knn,
         linear,
         logreg,
+        robustness,
+        retrieval,
         in_context,
         linear_segmentation,
         overclustering,
@@ -32,4 +36,4 @@ BENCHMARKS: dict[str, Benchmark] = {
         ood,
         keypoints,
     )
-} | {keypoints.SPAIR.name: keypoints.SPAIR}
+} | {benchmark.name: benchmark for benchmark in (linear.LINEAR, keypoints.SPAIR)}

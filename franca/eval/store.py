@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from franca.eval.benchmark import (
     ClassificationInputs,
@@ -21,12 +22,12 @@ from franca.eval.benchmark import (
     SegmentationInputs,
 )
 from franca.eval.datasets import ImageSet, LabelledImages, SegmentationImages
-from franca.eval.features import FeatureArtifact, FeatureModel, PatchDtype, extract
+from franca.eval.features import FeatureArtifact, FeatureModel, PatchDtype, extract, tokens_of
 from franca.eval.inputs.pairs import PairImages
 from franca.eval.lazy import Lazy
 from franca.eval.native import WhiteSquare, extract_native
 from franca.eval.targets import load_targets
-from franca.eval.transforms import CentreCrop, Square, Transform, to_pixels
+from franca.eval.transforms import CentreCrop, Square, Transform, normalise, to_pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,7 @@ class FeatureStore:
         crop: transform of classification sets.
         square: transform of dense sets.
         pair_side: pixels of a side that images of pairs are resized to.
+        retrieval_sides: pixels of a side of the squares that images to be retrieved are seen at.
         blocks: CLS tokens of so many last blocks are kept.
         patch_dtype: how patch tokens are stored.
         folder: where features lie.
@@ -52,12 +54,18 @@ class FeatureStore:
     crop: CentreCrop
     square: Square
     pair_side: int
+    retrieval_sides: tuple[int, ...]
     blocks: int
     patch_dtype: PatchDtype
     folder: Path
     batch_size: int
     num_workers: int
     device: torch.device
+
+    @property
+    def whole_crop(self) -> CentreCrop:
+        """The crop of fine-grained sets: the same size, but the short side in full."""
+        return CentreCrop(resize=self.crop.crop, crop=self.crop.crop)
 
     def image_bytes(self, images: int) -> int:
         """Return what the features of so many images take on disk, in bytes, without patches."""
@@ -96,34 +104,69 @@ class FeatureStore:
             device=self.device,
         )
 
-    def _image_features(self, images: LabelledImages) -> ImageFeatures:
-        found = self._extract(images, self.crop, store_patches=False)
+    def image_features(
+        self, images: LabelledImages, *, crop: CentreCrop | None = None
+    ) -> ImageFeatures:
+        """Return the features of one split, of its centre crops or of another crop."""
+        found = self._extract(images, crop or self.crop, store_patches=False)
         return ImageFeatures(
             cls_blocks=found.cls_blocks,
             mean_patch=found.mean_patch,
             labels=torch.from_numpy(images.labels),
         )
 
-    def classification(self, train: LabelledImages, test: LabelledImages) -> ClassificationInputs:
-        """Return the features of both splits.
+    def features_of(
+        self, pixels: UInt8[Tensor, "batch height width 3"], *, labels: Int[Tensor, " batch"]
+    ) -> ImageFeatures:
+        """Return the features of images that are there already; nothing is stored."""
+        tokens = tokens_of(self.model, normalise(pixels.to(self.device)), blocks=self.blocks)
+        return ImageFeatures(
+            cls_blocks=torch.stack([block.cls for block in tokens], dim=1),
+            mean_patch=tokens[-1].patches.mean(1),
+            labels=labels,
+        )
+
+    def classification(
+        self,
+        train: LabelledImages,
+        test: LabelledImages,
+        *,
+        validation: LabelledImages | None = None,
+        crop: CentreCrop | None = None,
+    ) -> ClassificationInputs:
+        """Return the features of all splits, of centre crops or of another crop.
 
         Raises:
             ValueError: the splits name different classes.
         """
-        if train.names != test.names:
-            raise ValueError(
-                f"train has {len(train.names)} classes and test {len(test.names)}, or their names "
-                "differ: both splits must list the same classes"
-            )
+        for other in (test, validation):
+            if other is not None and train.names != other.names:
+                raise ValueError(
+                    f"train has {len(train.names)} classes and another split {len(other.names)}, "
+                    "or their names differ: all splits must list the same classes"
+                )
         return ClassificationInputs(
-            train=self._image_features(train),
-            test=self._image_features(test),
+            train=self.image_features(train, crop=crop),
+            test=self.image_features(test, crop=crop),
             num_classes=len(train.names),
+            validation=None if validation is None else self.image_features(validation, crop=crop),
         )
 
     def cls_tokens(self, images: ImageSet) -> Float[Tensor, "images dim"]:
         """Return the CLS tokens of images whose labels play no part."""
         return self._extract(images, self.crop, store_patches=False).cls_blocks[:, -1]
+
+    def descriptors(self, images: ImageSet) -> Float[Tensor, "images dim"]:
+        """Return unit CLS tokens, averaged over the sizes that images to be retrieved are seen at.
+
+        As in revisited Oxford and Paris, where three sizes are usual: what is small in one image
+        is large in another.
+        """
+        sizes = [
+            self._extract(images, Square(side=side), store_patches=False).cls_blocks[:, -1]
+            for side in self.retrieval_sides
+        ]
+        return torch.stack([normalize(tokens, dim=1) for tokens in sizes]).mean(0)
 
     def _dense_features(self, images: SegmentationImages, *, ignore_index: int) -> DenseFeatures:
         found = self._extract(images, self.square, store_patches=True)

@@ -185,7 +185,8 @@ def build_suite(
         crop=CentreCrop(resize=cfg.resize, crop=cfg.crop_size),
         square=Square(side=cfg.dense_size),
         pair_side=cfg.pair_size,
-        blocks=max(cfg.linear_cached.blocks),
+        retrieval_sides=cfg.retrieval_sizes,
+        blocks=max(*cfg.linear.blocks, *cfg.linear_cached.blocks),
         patch_dtype=cfg.patch_dtype,
         folder=folder,
         batch_size=cfg.batch_size,
@@ -194,7 +195,10 @@ def build_suite(
     )
     return Suite(
         sets=EvaluationSets(all=evaluation_sets, scenes=scenes, store=store),
-        parameters={name: getattr(cfg, name).model_dump() for name in BENCHMARKS},
+        parameters={
+            name: getattr(cfg, benchmark.parameters_section).model_dump()
+            for name, benchmark in BENCHMARKS.items()
+        },
         seed=seed,
         resamples=cfg.resamples,
     )

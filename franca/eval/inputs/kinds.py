@@ -1,10 +1,11 @@
 """Kinds of benchmark: which sets each can use, and how a set is prepared for it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 
-from franca.eval.benchmark import Benchmark, Kind, NoveltyInputs
+from franca.eval.benchmark import Benchmark, Kind, NoveltyInputs, RetrievalInputs
+from franca.eval.inputs.probe import AcceptedLabels, probe_inputs
 from franca.eval.inputs.sets import EvaluationSets, Prepared
 
 
@@ -29,6 +30,60 @@ def _classification(sets: EvaluationSets, name: str) -> Prepared:
         digest=test.digest,
         images=images,
         bytes=sets.store.image_bytes(images),
+    )
+
+
+def _fine_grained(sets: EvaluationSets, name: str) -> Prepared:
+    train, test = (sets.labelled(name, test=flag) for flag in (False, True))
+    validation = sets.validation(name)
+    crop = sets.store.whole_crop
+    images = len(train) + len(test) + (0 if validation is None else len(validation))
+    return Prepared(
+        load=lambda: sets.store.classification(train, test, validation=validation, crop=crop),
+        digest=test.digest,
+        images=images,
+        bytes=sets.store.image_bytes(images),
+        address={"crop": asdict(crop), "validation": validation and validation.digest},
+    )
+
+
+def _probe(sets: EvaluationSets, name: str) -> Prepared:
+    train, test = (sets.labelled(name, test=flag) for flag in (False, True))
+    return Prepared(
+        load=lambda: probe_inputs(sets.store, train, test, test, accepted=None),
+        digest=test.digest,
+        images=len(train) + len(test),
+        bytes=sets.store.image_bytes(len(test)),
+    )
+
+
+def _shifted(sets: EvaluationSets, name: str) -> Prepared:
+    known = sets.declared(name).known_set or ""
+    train, validation = (sets.labelled(known, test=flag) for flag in (False, True))
+    scored = sets.shifted(name)
+    accepted = scored.accepted if isinstance(scored, AcceptedLabels) else None
+    return Prepared(
+        load=lambda: probe_inputs(sets.store, train, validation, scored, accepted=accepted),
+        digest=scored.digest,
+        images=len(train) + len(validation) + len(scored),
+        bytes=sets.store.image_bytes(len(validation) + len(scored)),
+        address={"known": [train.digest, validation.digest]},
+    )
+
+
+def _retrieval(sets: EvaluationSets, name: str) -> Prepared:
+    found, store = sets.retrieved(name), sets.store
+    images = len(store.retrieval_sides) * (len(found.queries) + len(found.database))
+    return Prepared(
+        load=lambda: RetrievalInputs(
+            queries=store.descriptors(found.queries),
+            database=store.descriptors(found.database),
+            relevant=found.relevant,
+        ),
+        digest=found.digest,
+        images=images,
+        bytes=store.image_bytes(images),
+        address={"retrieval_sides": list(store.retrieval_sides)},
     )
 
 
@@ -73,6 +128,10 @@ def _pairs(sets: EvaluationSets, name: str, *, raw: bool) -> Prepared:
 
 KINDS: dict[Kind, KindOfInputs] = {
     "classification": KindOfInputs("classification", _classification),
+    "fine_grained": KindOfInputs("classification", _fine_grained),
+    "probe": KindOfInputs("classification", _probe),
+    "shifted": KindOfInputs("shifted", _shifted),
+    "retrieval": KindOfInputs("retrieval", _retrieval),
     "segmentation": KindOfInputs("segmentation", _segmentation),
     "novelty": KindOfInputs("novel", _novelty),
     "pairs": KindOfInputs("pairs", partial(_pairs, raw=False)),
