@@ -2,10 +2,10 @@
 
     python benchmarks/near_duplicates.py [--images FOLDER] [--number 1000]
 
-Every image gets copies: exact, resized to 60 %, JPEG at quality 50, cropped by 2 % and by 5 % at each
-side, mirrored, and several of these at once. Recall is the share of (image, copy) pairs found, precision
-the share of pairs found, over all originals and the copies of one kind, that are an image and its
-own copy; each with and without mirrored hashes. Then, on the same hashes:
+Every image gets copies: exact, resized to 60 %, JPEG at quality 50, cropped by 2 % and by 5 % at
+each side, mirrored, and several of these at once. Recall is the share of (image, copy) pairs found,
+precision the share of pairs found, over all originals and the copies of one kind, that are an image
+and its own copy; each with and without mirrored hashes. Then, on the same hashes:
 
     exactness  the multi-index search finds what comparing all with all finds, at every radius
     speed      hashing against `imagehash`, search against comparing all with all (CPU time, paired)

@@ -3,10 +3,20 @@
 from ipaddress import ip_network
 from typing import Annotated, Final, Literal, Protocol, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, computed_field, model_validator
 
+from data_filters.catalogue import Counts, lookup
 from data_filters.config_models import Device, PinnedFile, Scorer, Semantic
 from data_filters.section import Section
+from data_filters.source_kinds import (
+    Embedded,
+    Folder,
+    Huggingface,
+    HuggingfaceParquet,
+    Layout,
+    UrlTable,
+    Webdataset,
+)
 
 
 class EvaluationSet(Protocol):
@@ -28,58 +38,46 @@ class EvaluationSet(Protocol):
 # --- where images come from ------------------------------------------------------------------
 
 
-class Embedded(Section):
-    """The embedded world of the stage `scenes`, downloaded from a web server on the loopback."""
+class Catalogue(Section):
+    """A published data set that `franca data sources` lists: layout, columns, counts and terms."""
 
-    kind: Literal["embedded"]
-
-
-class Relaion(Section):
-    """A table of URLs with the columns of ReLAION (or LAION, LAION-COCO, COYO)."""
-
-    kind: Literal["relaion"]
-    root: str = Field(description="Folder of parquet parts: a local path or any fsspec URL.")
-    files: str = Field(description="Glob of the parts, relative to root.")
-
-
-class Folder(Section):
-    """Image files in a folder, searched at every depth."""
-
-    kind: Literal["folder"]
-    root: str = Field(description="The folder: a local path or any fsspec URL.")
-    class_subfolders: bool = Field(
-        description="Whether an image's parent folder names its class, which becomes its caption."
+    kind: Literal["catalogue"]
+    name: str = Field(description="Its name in data_filters/catalogue.py.")
+    root: str | None = Field(
+        default=None,
+        description="Where your copy is: a local path or any fsspec URL; null: where its "
+        "publisher has it.",
+    )
+    partial: bool = Field(
+        default=False, description="Whether your copy may hold less than the catalogue says."
     )
 
+    @model_validator(mode="after")
+    def _is_known_and_somewhere(self) -> Self:
+        lookup(self.name).layout_at(self.root)
+        return self
 
-class HuggingfaceParquet(Section):
-    """Parquet files in Hugging Face layout, read by the `datasets` library."""
+    @computed_field(description="What the name stands for, so that a change of it is noticed.")  # type: ignore[prop-decorator]
+    @property
+    def layout(self) -> Layout:
+        """How and where the set lies."""
+        return lookup(self.name).layout_at(self.root)
 
-    kind: Literal["huggingface_parquet"]
-    root: str = Field(
-        description="Folder of parquet files: a local path, or `hf://datasets/<owner>/<name>/...`."
-    )
-    files: str = Field(
-        description="Glob of the files, relative to root, such as `train-*.parquet`."
-    )
-    image_column: str = Field(description="Column of images ({bytes, path}).")
-    label_column: str | None = Field(
-        description="Column of class labels or text, which becomes the caption; null for none."
-    )
-
-
-class Webdataset(Section):
-    """Tar files in webdataset layout: `<key>.jpg`, and optionally `<key>.txt` or `<key>.json`."""
-
-    kind: Literal["webdataset"]
-    root: str = Field(description="Folder of tar files: a local path or any fsspec URL.")
-    files: str = Field(description="Glob of the tars, relative to root, such as `*.tar`.")
+    @property
+    def expected(self) -> Counts | None:
+        """What must be there; None where anything may."""
+        return None if self.partial else lookup(self.name).counts
 
 
-LocalSource = Folder | HuggingfaceParquet | Webdataset
 Source = Annotated[
-    Embedded | Relaion | Folder | HuggingfaceParquet | Webdataset, Field(discriminator="kind")
+    Embedded | UrlTable | Folder | HuggingfaceParquet | Huggingface | Webdataset | Catalogue,
+    Field(discriminator="kind"),
 ]
+
+
+def layout_of(source: Source) -> Layout:
+    """How and where a source lies, whether it was declared in full or by its name."""
+    return source.layout if isinstance(source, Catalogue) else source
 
 
 # --- the stages ------------------------------------------------------------------------------
@@ -222,7 +220,7 @@ class DownloadImages(Section):
     )
     resize: Resize | None = Field(description="Null keeps original bytes and never decodes.")
     min_success_rate: float = Field(
-        ge=0, le=1, description="The stage fails when a smaller share of a group's rows arrives."
+        ge=0, le=1, description="The stage fails when a smaller share of all rows arrives."
     )
 
     @model_validator(mode="after")

@@ -129,6 +129,8 @@ INDEX: Final = pa.schema(
     ]
 )
 
+HIGHRES_INDEX: Final = pa.schema([*INDEX, ("set", pa.string())])  # key of pack_highres.sets
+
 MANIFEST: Final = pa.schema(
     [
         ("key", pa.string()),
@@ -155,6 +157,16 @@ LEDGER: Final = pa.schema(
         ("detail", pa.string()),
         ("broken", pa.uint64()),  # bit i: the row breaks rule i of filter_metadata/ablation.json
         ("shard", pa.int32()),  # of the final shard, when kept
+    ]
+)
+
+HIGHRES_LEDGER: Final = pa.schema(
+    [
+        ("set", pa.string()),  # key of pack_highres.sets
+        ("path", pa.string()),  # below the root of the set
+        *VERDICT,
+        ("key", pa.string()),  # of the sample; the fields below are null when dropped
+        ("shard", pa.int32()),
     ]
 )
 

@@ -11,7 +11,7 @@ import typer
 
 from franca.export import FormatName
 from franca.models.gpus import GPUS
-from workflow import eval_cli, receipts
+from workflow import data_cli, eval_cli, receipts
 from workflow.execute import Run, run_stage
 from workflow.params import DEFAULT_FILE, ParameterError, read, resolve, select, write_resolved
 from workflow.plan.page import describe
@@ -131,6 +131,7 @@ for _stage in STAGES:
     )
 
 
+app.add_typer(data_cli.app, name="data", rich_help_panel="Tools")
 app.add_typer(eval_cli.app, name="eval", rich_help_panel="Tools")
 
 

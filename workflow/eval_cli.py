@@ -76,10 +76,12 @@ def list_benchmarks(scale: Scale = None, params: Params = DEFAULT_FILE) -> None:
     sets = _parameters(params, scale, None, None).evaluation_sets
     rows = [["benchmark", "version", "follows training", "needs a set of", "sets of this scale"]]
     for benchmark in BENCHMARKS.values():
-        kind = KINDS[benchmark.kind].set_kind
-        fitting = ", ".join(name for name, each in sets.items() if each.kind == kind)
+        kinds = KINDS[benchmark.kind].set_kinds
+        fitting = ", ".join(name for name, each in sets.items() if each.kind in kinds)
         quick = "yes" if benchmark.quick else "no"
-        rows.append([benchmark.name, benchmark.version, quick, kind, fitting or "none"])
+        rows.append(
+            [benchmark.name, benchmark.version, quick, " or ".join(kinds), fitting or "none"]
+        )
     typer.echo("\n".join(table(rows)))
 
 
@@ -96,9 +98,7 @@ def show(
     if benchmark not in BENCHMARKS:
         raise ParameterError(f"no benchmark '{benchmark}'; known: {', '.join(BENCHMARKS)}")
     found = BENCHMARKS[benchmark]
-    section = getattr(
-        _parameters(params, scale, None, None).evaluate, found.parameters_section
-    )
+    section = getattr(_parameters(params, scale, None, None).evaluate, found.parameters_section)
     fields = type(section).model_fields
     settings = [[f"  {k}", str(v), fields[k].description or ""] for k, v in section]
     metrics = [

@@ -71,7 +71,7 @@ class Grid:
             Pair(name, dataset)
             for name in names
             for dataset in self.datasets or self.sets
-            if KINDS[BENCHMARKS[name].kind].set_kind == self.sets[dataset].kind
+            if self.sets[dataset].kind in KINDS[BENCHMARKS[name].kind].set_kinds
         ]
         if not pairs:
             raise ValueError(
@@ -137,9 +137,14 @@ def describe(grid: Grid) -> Iterator[str]:
 def _cost(suite: Suite, missing: Sequence[Pair]) -> str:
     needed = {_features(task): suite.prepared(task) for task in missing}
     seconds = sum(
-        each.images * suite.sets.store.seconds_per_image(dense=kind != "classification")
-        for (kind, _), each in needed.items()
+        each.images * suite.sets.store.seconds_per_image(each.input_size)
+        for each in needed.values()
     )
+    for task in missing:
+        streamed = BENCHMARKS[task.benchmark].streamed(suite.parameters[task.benchmark])
+        if streamed:
+            size_of_input = suite.prepared(task).input_size
+            seconds += streamed * suite.sets.store.seconds_per_image(size_of_input)
     size = scaled(sum(each.bytes for each in needed.values()), "B")
     return f"{len(missing)} to run; features: {seconds / 60:.1f} min of the model, {size}"
 

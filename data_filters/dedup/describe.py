@@ -5,8 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from data_filters.config_models import Semantic
 from data_filters.dedup.signatures import Signature, sign
-from data_filters.io.pixels import decode, open_image
+from data_filters.io.pixels import Pixels, decode, open_image
+from data_filters.models.build import build_network
 from data_filters.models.network import Network, Prepared, normalised, vectors
 
 Embeddings = npt.NDArray[np.float16]
@@ -35,7 +37,10 @@ class Describer:
         Raises:
             UnreadableImageError: It cannot be decoded.
         """
-        pixels = decode(open_image(data))
+        return self.add_decoded(data, decode(open_image(data)), sha256=sha256)
+
+    def add_decoded(self, data: bytes, pixels: Pixels, *, sha256: str | None = None) -> Signature:
+        """Describe the next image, which is decoded already."""
         if self._network is not None:
             self._prepared.append(self._network.prepare(pixels))
             if len(self._prepared) == self._batch_size:
@@ -52,6 +57,21 @@ class Describer:
         if self._network is not None and self._prepared:
             self._flush(self._network)
         return stacked(self._embedded)
+
+
+def build_describer(cfg: Semantic | None, *, key: str) -> Describer:
+    """Build what describes images as `deduplicate.semantic` asks for.
+
+    Args:
+        cfg: The section; None for signatures only.
+        key: Its name, for error messages.
+    """
+    if cfg is None:
+        return Describer(None, batch_size=1)
+    network = build_network(
+        cfg.network, device=cfg.device, batch_size=cfg.batch_size, key=f"{key}.network"
+    )
+    return Describer(network, batch_size=cfg.batch_size)
 
 
 def stacked(parts: Sequence[Embeddings]) -> Embeddings:

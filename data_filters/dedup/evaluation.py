@@ -118,6 +118,11 @@ def _voc(root: Path, splits: Splits) -> Iterator[EvaluationImage]:
     yield from _read(root, [path for path in files if names is None or path.stem in names])
 
 
+def _voc_detection(root: Path, splits: Splits) -> Iterator[EvaluationImage]:
+    del splits  # discovery is scored on `trainval`
+    yield from _read(root, _files(root / "JPEGImages"))
+
+
 def _davis(root: Path, splits: Splits) -> Iterator[EvaluationImage]:
     names = _names(root / "ImageSets" / "2017", splits)
     files = _files(root / "JPEGImages")
@@ -162,6 +167,7 @@ LAYOUTS: Final[Mapping[str, Layout]] = MappingProxyType(
         "parquet": Layout(_parquet, "<split>-*.parquet with a column image {bytes, path}"),
         "folder": Layout(_folder, "image files, optionally <split>/<class>/<file>"),
         "voc": Layout(_voc, "JPEGImages/ and ImageSets/Segmentation/<split>.txt"),
+        "voc_detection": Layout(_voc_detection, "JPEGImages/ and ImageSets/Main/<split>.txt"),
         "davis": Layout(_davis, "JPEGImages/<resolution>/<sequence>/ and ImageSets/2017/"),
         "pairs": Layout(_pairs, "pairs.json and the images it names"),
         "revisited": Layout(_everything, "gnd_<set>.json and jpg/<image>.jpg"),

@@ -1,9 +1,10 @@
 """Which training images an evaluation set already holds."""
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from data_filters.dedup.hamming import pairs_between
 from data_filters.dedup.neighbours import Indices, best_matches
@@ -31,6 +32,18 @@ class Signatures(NamedTuple):
     mirrored: npt.NDArray[np.uint64]
     contrast: npt.NDArray[np.float32]
     embeddings: npt.NDArray[np.float16] | None
+
+    @classmethod
+    def of(cls, table: pa.Table, embeddings: npt.NDArray[np.float16] | None) -> Self:
+        """Read the columns of `records.SIGNATURE`; embeddings are those of the same rows."""
+        return cls(
+            sha256=np.asarray(table["sha256"].to_pylist(), dtype=np.str_),
+            pixels=np.asarray(table["pixels"].to_pylist(), dtype=np.str_),
+            perceptual=table["perceptual"].to_numpy(),
+            mirrored=table["mirrored"].to_numpy(),
+            contrast=table["contrast"].to_numpy(),
+            embeddings=embeddings,
+        )
 
 
 class Leaks(NamedTuple):

@@ -5,11 +5,11 @@ from functools import partial
 from pathlib import Path
 
 from data_filters.base import drop
-from data_filters.config import LocalSource
 from data_filters.download.plan import ShardPlan
 from data_filters.download.raw_shard import Fetched, write_raw_shard
 from data_filters.io.parquet import read_slice
 from data_filters.io.processes import run_jobs
+from data_filters.source_kinds import LocalSource
 from data_filters.sources.image import LocalReader, SourceImage
 from data_filters.sources.local import open_source
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import duckdb
+import fsspec
 import pyarrow as pa
 
 from data_filters.io.files import file_system, is_remote
@@ -15,6 +17,8 @@ ROWS_PER_BATCH: Final = 65_536
 
 _SHARE: Final = 0.6
 """Of the stage's memory that DuckDB may use; the rest is for Python, Arrow and the writers."""
+
+_SOME_DAY: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @contextmanager
@@ -32,8 +36,15 @@ def connect(work: Path, *, root: str | None = None) -> Iterator[duckdb.DuckDBPyC
     }
     with duckdb.connect(config=settings) as connection:
         if root is not None and is_remote(root):
-            connection.register_filesystem(file_system(root))
+            connection.register_filesystem(_dated(file_system(root)))
         yield connection
+
+
+def _dated(system: Any) -> Any:
+    """Answer DuckDB's question when a file was changed where the file system cannot (http)."""
+    if type(system).modified is fsspec.AbstractFileSystem.modified:
+        system.modified = lambda path: _SOME_DAY  # noqa: ARG005  DuckDB calls it by position
+    return system
 
 
 def stream(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[pa.RecordBatch]:

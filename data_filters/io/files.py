@@ -13,6 +13,8 @@ import fsspec
 import numpy as np
 import numpy.typing as npt
 
+from data_filters.io.access import explained
+
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
@@ -88,8 +90,8 @@ def is_remote(root: str) -> bool:
 
 
 def file_system(root: str) -> Any:
-    """Return the fsspec file system of a root."""
-    return fsspec.core.url_to_fs(root)[0]
+    """Return a new instance of the fsspec file system of a root."""
+    return fsspec.core.url_to_fs(root, skip_instance_cache=True)[0]
 
 
 def join(root: str, name: str) -> str:
@@ -103,6 +105,18 @@ def open_binary(root: str, name: str) -> IO[bytes]:
     return file
 
 
+def digest_of_sizes(root: str) -> str:
+    """Return one hash of the names and sizes of all files below `root`: other files, another hash.
+
+    What lies outside the pipeline has no receipt; this notices that it is no longer what was read.
+    """
+    system, folder = fsspec.core.url_to_fs(root)
+    digest = hashlib.sha256()
+    for path, info in sorted(system.find(folder, detail=True).items()):
+        digest.update(f"{path.removeprefix(folder)}\0{info['size']}\n".encode())
+    return digest.hexdigest()
+
+
 def list_files(root: str, pattern: str, *, key: str, layout: str) -> list[str]:
     """List the files below `root` that match a glob pattern, sorted, relative to the root.
 
@@ -114,19 +128,26 @@ def list_files(root: str, pattern: str, *, key: str, layout: str) -> list[str]:
 
     Raises:
         FileNotFoundError: No such folder, or nothing in it matches.
+        PermissionError: A remote store turns us away; says what to accept or to set.
     """
-    system, folder = fsspec.core.url_to_fs(root)
-    if not system.isdir(folder):
-        raise FileNotFoundError(
-            f"{key}: no folder {root!r}; expected {layout}. Set {key} to where your copy is"
-        )
-    folder = folder.rstrip("/")
-    found: dict[str, dict[str, Any]] = system.glob(f"{folder}/{pattern}", detail=True)
-    names = sorted(
-        path[len(folder) + 1 :] for path, info in found.items() if info["type"] == "file"
-    )
+    with explained(root, key=key):
+        names = _find(root, pattern, key=key, layout=layout)
     if not names:
         raise FileNotFoundError(
             f"{key}: nothing in {root!r} matches {pattern!r}; expected {layout}"
         )
     return names
+
+
+def _find(root: str, pattern: str, *, key: str, layout: str) -> list[str]:
+    system, folder = fsspec.core.url_to_fs(root)
+    folder = folder.rstrip("/")
+    found: dict[str, dict[str, Any]] = system.glob(f"{folder}/{pattern}", detail=True)
+    if not found and not system.isdir(folder):
+        try:
+            system.info(folder)  # isdir and glob take every error for an absence
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f"{key}: no folder {root!r}; expected {layout}. Set {key} to where your copy is"
+            ) from error
+    return sorted(path[len(folder) + 1 :] for path, info in found.items() if info["type"] == "file")

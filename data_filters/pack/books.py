@@ -19,7 +19,14 @@ from data_filters.io.parquet import part_files, scan_sql, sql_text, write_batche
 from data_filters.io.stretches import stretch_sql, stretches
 from data_filters.ledger import Entry, LedgerError, Tally, enforce, read_accounts
 from data_filters.metadata.repeats import REPEATED
-from data_filters.records import IMAGE_VERDICT, LEDGER, METADATA, RAW_IMAGE, VERDICT
+from data_filters.records import (
+    IMAGE_VERDICT,
+    LEDGER,
+    METADATA,
+    METADATA_VERDICT,
+    RAW_IMAGE,
+    VERDICT,
+)
 
 STAGES: Final = ("fetch_metadata", "filter_metadata", "download_images", "filter_images",
                  "deduplicate")  # fmt: skip
@@ -44,7 +51,10 @@ def declare_views(
     connection.register("no_rows", METADATA.empty_table())
     views = {
         "rows": " UNION ALL ".join(["SELECT * FROM no_rows", *map(stretch_sql, rows)]),
-        "judged_0": _metadata_sql(metadata / group / "verdicts", metadata / "repeated.parquet"),
+        "judged_0": _metadata_sql(
+            _all_sql(connection, part_files(metadata / group / "verdicts"), METADATA_VERDICT),
+            metadata / "repeated.parquet",
+        ),
         "judged_1": _all_sql(connection, part_files(raw), RAW_IMAGE),
         "judged_2": _all_sql(connection, part_files(judged), IMAGE_VERDICT),
         "judged_3": _all_sql(connection, [chosen], VERDICT),
@@ -53,7 +63,7 @@ def declare_views(
         connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {query}")
 
 
-def _metadata_sql(verdicts: Path, repeated: Path) -> str:
+def _metadata_sql(verdicts: str, repeated: Path) -> str:
     """Verdicts on metadata, repeated URLs included."""
     name, reason = map(sql_text, REPEATED)
     return (
@@ -61,7 +71,7 @@ def _metadata_sql(verdicts: Path, repeated: Path) -> str:
         f"CASE WHEN again THEN {name} ELSE filter END AS filter, "
         f"CASE WHEN again THEN {reason} ELSE reason END AS reason, "
         "NULL AS detail, broken FROM (SELECT judged.*, repeated.row IS NOT NULL AS again "
-        f"FROM {scan_sql(part_files(verdicts))} AS judged "
+        f"FROM ({verdicts}) AS judged "
         f"LEFT JOIN {scan_sql([repeated])} AS repeated USING (part, row)) AS judged"
     )
 

@@ -1,10 +1,17 @@
-"""One training shard: a plain webdataset tar whose bytes follow from its content."""
+"""Training shards: plain webdataset tars whose bytes follow from their content."""
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data_filters.io.files import link_or_copy
+from data_filters.io.parquet import ParquetWriter, read_slice, write_rows
+from data_filters.io.processes import run_jobs
 from data_filters.io.tar import read_at, write_tar
 
 
@@ -41,6 +48,43 @@ class Sample(NamedTuple):
 def shard_name(shard: int) -> str:
     """`shard-000000.tar`."""
     return f"shard-{shard:06d}.tar"
+
+
+def write_shards(
+    packed: Path, stretches: Sequence[range], *, index: pa.Schema, work: Path, output: Path
+) -> None:
+    """Write tars and `index.parquet`; several shards at a time, and each remembered in `work`.
+
+    Args:
+        packed: Table of the samples (`records.PACKED`, and what else the index has), in order.
+        stretches: Rows of it that make up each shard.
+        index: Columns of the index.
+        work: Where finished shards are kept for a run that is started again.
+        output: Where they are published.
+    """
+    write = partial(_write_shard, packed=packed, index=index, folder=work / "shards")
+    with ParquetWriter(output / "index.parquet", index) as writer:
+        for tar in run_jobs(write, list(enumerate(stretches)), label="shards"):
+            link_or_copy(tar, output / tar.name)
+            writer.write(pq.read_table(tar.with_suffix(".parquet")))
+
+
+def _write_shard(job: tuple[int, range], *, packed: Path, index: pa.Schema, folder: Path) -> Path:
+    """Write one shard and, last, its rows of the index, unless both are there; return the tar."""
+    shard, stretch = job
+    tar = folder / shard_name(shard)
+    entries = tar.with_suffix(".parquet")
+    if not entries.exists():
+        columns = [*dict.fromkeys((*Sample._fields, *index.names))]
+        rows = read_slice(packed, columns, start=stretch.start, stop=stretch.stop).to_pylist()
+        samples = [
+            Sample._make(Path(row[n]) if n == "tar" else row[n] for n in Sample._fields)
+            for row in rows
+        ]
+        offsets = write_shard(samples, tar)
+        placed = [{**row, "offset": place} for row, place in zip(rows, offsets, strict=True)]
+        write_rows(entries, index, [{n: row[n] for n in index.names} for row in placed])
+    return tar
 
 
 def write_shard(samples: Sequence[Sample], path: Path) -> list[int]:

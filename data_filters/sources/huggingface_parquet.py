@@ -6,6 +6,7 @@ from typing import Any, Final
 import pyarrow.parquet as pq
 
 from data_filters.io.files import join, list_files, open_binary
+from data_filters.sources.huggingface import image_rows
 from data_filters.sources.image import SourceImage
 
 LAYOUT: Final = (
@@ -49,39 +50,23 @@ class HuggingfaceParquetReader:
             for row in range(self._num_rows(name)):
                 yield SourceImage(f"{name}#{row}", None, None)
             return
-        for row, values in enumerate(self._stream(name, columns)):
-            caption = values.get("caption")
-            path = f"{name}#{row}"
-            if not with_data:
-                yield SourceImage(path, caption, None)
-            elif values["data"] is None:
-                yield SourceImage(path, caption, None, problem="image_missing")
-            else:
-                yield SourceImage(path, caption, values["data"])
+        rows = image_rows(
+            self._stream(name, columns), image=self._image, label=self._label, with_data=with_data
+        )
+        for row, (caption, data) in enumerate(rows):
+            problem = "image_missing" if with_data and data is None else None
+            yield SourceImage(f"{name}#{row}", caption, data, problem)
 
-    def _stream(self, name: str, columns: list[str]) -> Iterator[dict[str, Any]]:
-        # imported here: five seconds that other sources need not pay
-        import datasets
+    def _stream(self, name: str, columns: list[str]) -> Any:
+        import datasets  # here: five seconds that other sources need not pay
 
-        table = datasets.load_dataset(
+        return datasets.load_dataset(
             "parquet",
             data_files=[join(self._root, name)],
             columns=columns,
             split="train",
             streaming=True,
         )
-        label: Any = table.features[self._label] if self._label else None
-        if self._image in columns:
-            table = table.cast_column(self._image, datasets.Image(decode=False))
-        for row in table:
-            values: dict[str, Any] = {}
-            if self._image in columns:
-                values["data"] = (row[self._image] or {}).get("bytes")
-            if self._label and row[self._label] is not None:
-                named = isinstance(label, datasets.ClassLabel)
-                value = row[self._label]
-                values["caption"] = label.int2str(value) if named else str(value)
-            yield values
 
     def _num_rows(self, name: str) -> int:
         with open_binary(self._root, name) as file:

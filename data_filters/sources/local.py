@@ -1,7 +1,8 @@
 """Local collections of every kind through one door."""
 
-from data_filters.config import Folder, HuggingfaceParquet, LocalSource
+from data_filters.source_kinds import Folder, Huggingface, HuggingfaceParquet, LocalSource
 from data_filters.sources.folder import FolderReader
+from data_filters.sources.huggingface import HuggingfaceReader
 from data_filters.sources.huggingface_parquet import HuggingfaceParquetReader
 from data_filters.sources.image import LocalReader
 from data_filters.sources.webdataset import WebdatasetReader
@@ -23,6 +24,17 @@ def open_source(source: LocalSource, *, key: str) -> LocalReader:
         return HuggingfaceParquetReader(
             root=source.root,
             files=source.files,
+            image_column=source.image_column,
+            label_column=source.label_column,
+            key=key,
+        )
+    if isinstance(source, Huggingface):
+        return HuggingfaceReader(
+            root=source.root,
+            name=source.name,
+            split=source.split,
+            revision=source.revision,
+            data_files=source.data_files,
             image_column=source.image_column,
             label_column=source.label_column,
             key=key,

@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from data_filters.config import Deduplicate, EvaluationSet
 from data_filters.config_models import Semantic
 from data_filters.dedup.decision import DUPLICATE, LEAK, Decision
-from data_filters.dedup.describe import Describer, Embeddings, stacked
+from data_filters.dedup.describe import Embeddings, build_describer, stacked
 from data_filters.dedup.evaluation import evaluation_images
 from data_filters.dedup.leakage import MEANING, Signatures, find_leaks
 from data_filters.dedup.levels import group_copies
@@ -39,10 +39,10 @@ from data_filters.io.pixels import UnreadableImageError
 from data_filters.io.processes import run_jobs
 from data_filters.io.raw_images import images
 from data_filters.ledger import Tally, write_accounts
-from data_filters.models.build import build_network
 from data_filters.records import EVALUATION_SIGNATURE, SIGNATURE, VERDICT
 
 STAGE: Final = "deduplicate"
+SEMANTIC: Final = f"{STAGE}.semantic"
 
 Indices = npt.NDArray[np.int64]
 
@@ -104,7 +104,7 @@ def _describe_shard(table: Path, *, cfg: Semantic | None, verdicts: Path, output
     """Sign, and embed if asked for, the images of one raw shard that filter_images kept."""
     kept = pq.read_table(verdicts / table.name, columns=["row_id", "kept"])
     only = set(kept.filter(pc.field("kept"))["row_id"].to_pylist())
-    describer = _describer(cfg)
+    describer = build_describer(cfg, key=SEMANTIC)
     rows = [
         {"row_id": row_id, **describer.add(data, sha256=sha256)._asdict()}
         for row_id, sha256, data in images(table, only=only)
@@ -113,14 +113,6 @@ def _describe_shard(table: Path, *, cfg: Semantic | None, verdicts: Path, output
     if cfg is not None:
         write_array(output / "embeddings" / f"{table.stem}.npy", describer.embeddings())
     return len(rows)
-
-
-def _describer(cfg: Semantic | None) -> Describer:
-    if cfg is None:
-        return Describer(None, batch_size=1)
-    key = f"{STAGE}.semantic.network"
-    network = build_network(cfg.network, device=cfg.device, batch_size=cfg.batch_size, key=key)
-    return Describer(network, batch_size=cfg.batch_size)
 
 
 def _index(
@@ -133,10 +125,10 @@ def _index(
     write_rows(file, EVALUATION_SIGNATURE, [row for rows, _ in found for row in rows])
     table = pq.read_table(file)
     if cfg.semantic is None:
-        return table, _signatures(table, None)
+        return table, Signatures.of(table, None)
     embeddings = stacked([each for _, each in found])
     write_array(output / "evaluation_index.npy", embeddings)
-    return table, _signatures(table, embeddings)
+    return table, Signatures.of(table, embeddings)
 
 
 def _index_set(
@@ -148,7 +140,7 @@ def _index_set(
         ValueError: One of them cannot be decoded, so nothing could be compared with it.
     """
     name, declared = item
-    describer, rows = _describer(cfg.semantic), []
+    describer, rows = build_describer(cfg.semantic, key=SEMANTIC), []
     for image in evaluation_images(name, declared, scenes=scenes, splits=cfg.evaluation_splits):
         try:
             signature = describer.add(image.data)
@@ -183,18 +175,7 @@ def _read(
             vectors = np.load(parts[group] / "embeddings" / f"{file.stem}.npy")
             embedded.append(vectors[joined["place"].to_numpy()])
     table = pa.concat_tables(tables).combine_chunks()
-    return table, _signatures(table, None if cfg.semantic is None else stacked(embedded))
-
-
-def _signatures(table: pa.Table, embeddings: Embeddings | None) -> Signatures:
-    return Signatures(
-        sha256=np.asarray(table["sha256"].to_pylist(), dtype=np.str_),
-        pixels=np.asarray(table["pixels"].to_pylist(), dtype=np.str_),
-        perceptual=table["perceptual"].to_numpy(),
-        mirrored=table["mirrored"].to_numpy(),
-        contrast=table["contrast"].to_numpy(),
-        embeddings=embeddings,
-    )
+    return table, Signatures.of(table, None if cfg.semantic is None else stacked(embedded))
 
 
 def _decide(

@@ -3,29 +3,30 @@
 fetch_metadata/
     parts/part-00000.parquet …   columns of `records.METADATA`, a file per part of the source
     funnel.json                  rows read
-    statistics.json              rows per part, values present per column
+    statistics.json              rows per part, values present per column; of local files a hash of
+                                 names and sizes, so that later stages run again when they change
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-import pyarrow as pa
-
-from data_filters.config import Embedded, FetchMetadata, LocalSource, Relaion
-from data_filters.io.database import ROWS_PER_BATCH, connect
-from data_filters.io.files import join, link_or_copy, list_files, write_json
+from data_filters.catalogue import Counts, check_counts
+from data_filters.config import Catalogue, FetchMetadata, layout_of
+from data_filters.io.database import connect
+from data_filters.io.files import digest_of_sizes, link_or_copy, list_files, write_json
 from data_filters.io.parquet import part_files, scan_sql, write_batches
 from data_filters.io.processes import run_jobs
 from data_filters.ledger import Tally, write_accounts
-from data_filters.records import METADATA, content_id
-from data_filters.sources import relaion
-from data_filters.sources.image import LocalReader
+from data_filters.records import METADATA
+from data_filters.source_kinds import Embedded, Huggingface, LocalSource, UrlTable
+from data_filters.sources.listing import list_images, part_file
 from data_filters.sources.local import open_source
+from data_filters.sources.url_table import LAYOUT, read_part
 
 STAGE: Final = "fetch_metadata"
+SOURCE: Final = f"{STAGE}.source"
 
 
 def run(
@@ -40,12 +41,13 @@ def run(
         ValueError: A file of the source cannot be read, or there are no rows.
     """
     del seed  # the same rows whatever the seed
-    parts, source = work / "parts", cfg.source
+    parts, source = work / "parts", layout_of(cfg.source)
     if isinstance(source, LocalSource):
-        _list_images(open_source(source, key=f"{STAGE}.source"), parts)
+        list_images(open_source(source, key=SOURCE), parts)
     else:
-        root, names = _tables(source, scenes=inputs["scenes"])
-        read = partial(_read_table, root=root, parts=parts, work=work)
+        table = _table(source, scenes=inputs["scenes"])
+        names = list_files(table.root, table.files, key=f"{SOURCE}.root", layout=LAYOUT)
+        read = partial(_read_table, table=table, parts=parts, work=work)
         for _ in run_jobs(read, list(enumerate(names)), label="metadata"):
             pass
     for file in part_files(parts):
@@ -53,9 +55,18 @@ def run(
     statistics = _statistics(part_files(parts), work)
     if statistics["rows"] == 0:
         raise ValueError(
-            f"{STAGE}.source: the {source.kind} source holds no rows; choose another source or, "
+            f"{SOURCE}: the {source.kind} source holds no rows; choose another source or, "
             "for the embedded one, let the stage scenes render some"
         )
+    if isinstance(cfg.source, Catalogue) and cfg.source.expected is not None:
+        check_counts(
+            cfg.source.name,
+            cfg.source.expected,
+            found=Counts(files=len(statistics["rows_per_part"]), rows=statistics["rows"]),
+            key=SOURCE,
+        )
+    if isinstance(source, LocalSource) and not isinstance(source, Huggingface):
+        statistics["digest_of_sizes"] = digest_of_sizes(source.root)
     tally = Tally(STAGE, ["read"])
     tally.add(None, None, statistics["rows"])
     write_accounts(output, tally.entries())
@@ -63,52 +74,28 @@ def run(
     return {"rows": statistics["rows"], "parts": len(statistics["rows_per_part"])}
 
 
-def _tables(source: Embedded | Relaion, *, scenes: Path) -> tuple[str, list[str]]:
-    """Return the root and names of the tables of a URL source."""
-    if isinstance(source, Relaion):
-        names = list_files(
-            source.root, source.files, key=f"{STAGE}.source.root", layout=relaion.LAYOUT
-        )
-        return source.root, names
+def _table(source: Embedded | UrlTable, *, scenes: Path) -> UrlTable:
+    """The table of a source of URLs; the embedded world's is like ReLAION's."""
+    if isinstance(source, UrlTable):
+        return source
     root = str(scenes / "origin")
-    key = f"{STAGE}.source (embedded)"
-    return root, list_files(root, "metadata.parquet", key=key, layout="what the stage scenes wrote")
+    return UrlTable(kind="url_table", root=root, files="metadata.parquet")
 
 
-def _read_table(item: tuple[int, str], *, root: str, parts: Path, work: Path) -> None:
+def _read_table(item: tuple[int, str], *, table: UrlTable, parts: Path, work: Path) -> None:
     part, name = item
-    file = _part_file(parts, part)
+    file = part_file(parts, part)
     if not file.exists():
-        with connect(work / file.stem, root=root) as connection:
-            batches = relaion.read_part(connection, join(root, name), part=part)
+        with connect(work / file.stem, root=table.root) as connection:
+            batches = read_part(
+                connection,
+                root=table.root,
+                name=name,
+                part=part,
+                columns=table.columns,
+                key=SOURCE,
+            )
             write_batches(file, METADATA, batches)
-
-
-def _list_images(reader: LocalReader, parts: Path) -> None:
-    for part in range(reader.num_parts()):
-        file = _part_file(parts, part)
-        if not file.exists():
-            write_batches(file, METADATA, _listing(reader, part))
-
-
-def _part_file(parts: Path, part: int) -> Path:
-    return parts / f"part-{part:05d}.parquet"
-
-
-def _listing(reader: LocalReader, part: int) -> Iterator[pa.RecordBatch]:
-    """List a part of a local source as batches of metadata rows."""
-    rows = (
-        {
-            "row_id": content_id(image.path),
-            "part": part,
-            "row": row,
-            "path": image.path,
-            "caption": image.caption,
-        }
-        for row, image in enumerate(reader.images(part, with_data=False))
-    )
-    while batch := list(islice(rows, ROWS_PER_BATCH)):
-        yield pa.RecordBatch.from_pylist(batch, schema=METADATA)
 
 
 def _statistics(files: list[Path], work: Path) -> dict[str, Any]:

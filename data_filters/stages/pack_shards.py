@@ -17,7 +17,6 @@ neither the order of the source nor that of the downloads leaves a trace.
 # ruff: noqa: S608  the SQL is made of our own words; file names go through sql_text
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,9 +28,8 @@ import pyarrow.parquet as pq
 from data_filters.config import PackShards
 from data_filters.groups import groups_in
 from data_filters.io.database import connect, stream
-from data_filters.io.files import link_or_copy, write_text
-from data_filters.io.parquet import ParquetWriter, read_slice, scan_sql, write_rows
-from data_filters.io.processes import run_jobs
+from data_filters.io.files import write_text
+from data_filters.io.parquet import ParquetWriter, scan_sql
 from data_filters.ledger import write_accounts
 from data_filters.pack.books import (
     PACK,
@@ -42,7 +40,7 @@ from data_filters.pack.books import (
     write_ledger,
 )
 from data_filters.pack.card import write_card
-from data_filters.pack.shard import Sample, shard_name, write_shard
+from data_filters.pack.shard import write_shards
 from data_filters.records import INDEX, KEY_LENGTH, MANIFEST, PACKED
 
 QUANTILES: Final = (0, 0.05, 0.5, 0.95, 1)
@@ -73,7 +71,10 @@ def run(
         funnel += pack_entry(num_samples)
         write_ledger(connection, output / "ledger.parquet", inputs=inputs, starts=starts)
         check_ledger(connection, output / "ledger.parquet", funnel)
-    _write_shards(packed, len(starts), per_shard=cfg.samples_per_shard, work=work, output=output)
+    size = cfg.samples_per_shard
+    stretches = [range(n, min(n + size, num_samples)) for n in range(0, num_samples, size)]
+    write_shards(packed, stretches, index=INDEX, work=work, output=output)
+    _write_manifest(packed, output / "manifest.parquet")
     statistics["shards"] = len(starts)
     write_accounts(output, funnel)
     write_text(output / "card.md", write_card(funnel, statistics))
@@ -115,35 +116,10 @@ def _order_samples(
     return starts
 
 
-def _write_shards(
-    packed: Path, num_shards: int, *, per_shard: int, work: Path, output: Path
-) -> None:
-    """Write tars, index and manifest; several shards at a time, and each remembered in `work`."""
-    write = partial(_write_shard, packed=packed, per_shard=per_shard, folder=work / "shards")
-    with ParquetWriter(output / "index.parquet", INDEX) as index:
-        for tar in run_jobs(write, range(num_shards), label="shards"):
-            link_or_copy(tar, output / tar.name)
-            index.write(pq.read_table(tar.with_suffix(".parquet")))
-    with ParquetWriter(output / "manifest.parquet", MANIFEST) as manifest:
+def _write_manifest(packed: Path, file: Path) -> None:
+    with ParquetWriter(file, MANIFEST) as manifest:
         for batch in pq.ParquetFile(packed).iter_batches(columns=MANIFEST.names):
             manifest.write(batch)
-
-
-def _write_shard(shard: int, *, packed: Path, per_shard: int, folder: Path) -> Path:
-    """Write one shard and, last, its rows of the index, unless both are there; return the tar."""
-    tar = folder / shard_name(shard)
-    index = tar.with_suffix(".parquet")
-    if not index.exists():
-        start = shard * per_shard
-        rows = read_slice(packed, PACKED.names, start=start, stop=start + per_shard).to_pylist()
-        samples = [
-            Sample._make(Path(row[n]) if n == "tar" else row[n] for n in Sample._fields)
-            for row in rows
-        ]
-        offsets = write_shard(samples, tar)
-        entries = [{**row, "offset": place} for row, place in zip(rows, offsets, strict=True)]
-        write_rows(index, INDEX, [{n: row[n] for n in INDEX.names} for row in entries])
-    return tar
 
 
 def _statistics(connection: duckdb.DuckDBPyConnection, packed: Path) -> dict[str, Any]:

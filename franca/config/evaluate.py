@@ -23,6 +23,9 @@ BenchmarkName = Literal[
     "ood",
     "keypoints",
     "spair",
+    "tokencut",
+    "lost",
+    "video_segmentation",
 ]
 
 
@@ -169,6 +172,29 @@ class Ood(Section):
     tolerance: float = Field(gt=0, description="of its lbfgs")
 
 
+class TokenCut(Section):
+    """One box an image, from a normalised cut of its keys."""
+
+    threshold: float = Field(gt=-1, lt=1, description="cosine above which patches are alike (tau)")
+
+
+class Lost(Section):
+    """One box an image, grown from the key that fewest are like."""
+
+    similar: int = Field(
+        ge=1, description="patches looked at (100 in the reference, whatever the grid)"
+    )
+
+
+class VideoSegmentation(Section):
+    """Labels of patches carried through a video."""
+
+    context: int = Field(ge=0, description="previous frames beside the first one")
+    radius: int = Field(ge=0, description="rows and columns a label may move; 0: any")
+    neighbours: int = Field(ge=1, description="patches that each patch takes its label from")
+    temperature: float = Field(gt=0, description="of their weights")
+
+
 class Keypoints(Section):
     """Keypoints of one image found in another."""
 
@@ -187,6 +213,9 @@ class Evaluate(Section):
     resize: int = Field(ge=1, description="short side before the centre crop, classification")
     crop_size: int = Field(ge=1, description="side of the centre crop, classification")
     dense_size: int = Field(ge=1, description="side of the square that dense sets are resized to")
+    frame_side: int | None = Field(
+        ge=1, description="short side of video frames; null keeps the frames' own"
+    )
     pair_size: int = Field(ge=1, description="side that images of pairs are resized to")
     retrieval_sizes: tuple[int, ...] = Field(
         min_length=1, description="sides of the squares whose CLS tokens retrieval averages"
@@ -210,6 +239,9 @@ class Evaluate(Section):
     ood: Ood
     keypoints: Keypoints
     spair: Keypoints
+    tokencut: TokenCut
+    lost: Lost
+    video_segmentation: VideoSegmentation
 
     @model_validator(mode="after")
     def _consistent(self) -> "Evaluate":

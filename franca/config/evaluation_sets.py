@@ -16,18 +16,28 @@ class EvaluationSet(Section):
     """One data set on disk; nothing is ever downloaded or redistributed."""
 
     kind: Literal[
-        "classification", "segmentation", "novel", "shifted", "video", "pairs", "retrieval"
+        "classification",
+        "segmentation",
+        "novel",
+        "shifted",
+        "detection",
+        "video",
+        "pairs",
+        "retrieval",
     ] = Field(
         description="what it is labelled with; novel: images of none of the known classes; "
         "shifted: unlike images of known classes"
     )
-    format: FineGrained | Literal[
-        "parquet", "folder", "voc", "davis", "pairs", "spair", "revisited"
-    ] = Field(
+    format: (
+        FineGrained
+        | Literal[
+            "parquet", "folder", "voc", "voc_detection", "davis", "pairs", "spair", "revisited"
+        ]
+    ) = Field(
         description="layout: Hugging Face parquet, <split>/<class>/<image> folders, that of the "
-        "set's authors, PASCAL VOC, DAVIS 2017, the rendered pairs, SPair-71k, or revisited "
-        "Oxford and Paris"
-    )  # fmt: skip
+        "set's authors, PASCAL VOC with masks or with boxes, DAVIS 2017, the rendered pairs, "
+        "SPair-71k, or revisited Oxford and Paris"
+    )
     root: str = Field(
         min_length=1,
         description="folder; relative to the project, and {scenes} stands for the rendered world",
@@ -85,6 +95,7 @@ class EvaluationSet(Section):
             "shifted": {"parquet", "folder"},
             "retrieval": {"revisited", "pairs"},
             "segmentation": {"voc"},
+            "detection": {"voc_detection"},
             "video": {"davis"},
             "pairs": {"pairs", "spair"},
         }[self.kind]

@@ -29,6 +29,8 @@ Kind = Literal[
     "novelty",
     "pairs",
     "raw_pairs",
+    "discovery",
+    "video",
 ]
 IntervalMethod = Literal["wilson", "percentile", "normal"]
 
@@ -70,7 +72,7 @@ class ClassificationInputs:
     validation: ImageFeatures | None = None
 
 
-Stream = Callable[[Sequence[Int[Tensor, " rows"]], RandomCrop | None], Iterator[ImageFeatures]]
+Stream = Callable[[Sequence[Int[Tensor, " _"]], RandomCrop | None], Iterator[ImageFeatures]]
 Keep = Callable[[Mapping[str, Any], Callable[[], dict[str, Tensor]]], dict[str, Tensor]]
 
 
@@ -96,7 +98,7 @@ class ProbeInputs:
     validation: ImageFeatures
     test: ImageFeatures
     columns: Int[Tensor, " classes"]
-    accepted: Bool[Tensor, "images known"] | None
+    accepted: Bool[Tensor, "scored known"] | None
 
 
 @dataclass(frozen=True)
@@ -203,6 +205,56 @@ class PairInputs:
 
 
 @dataclass(frozen=True)
+class DiscoveryImage:
+    """An image of its own size, with the boxes of what is in it.
+
+    Attributes:
+        keys: of the last block, heads concatenated, row-major, without CLS and registers.
+        grid: rows and columns of patches; the last ones may reach beyond the image.
+        size: height and width in pixels.
+        boxes: x0, y0, x1, y1 in pixels, the end exclusive; none for an image without objects.
+    """
+
+    keys: Float[Tensor, "patches dim"]
+    grid: tuple[int, int]
+    size: tuple[int, int]
+    boxes: Float[np.ndarray, "objects 4"]
+
+
+@dataclass(frozen=True)
+class DiscoveryInputs:
+    """What object discovery sees; images are made when asked for."""
+
+    images: Sequence[DiscoveryImage]
+    patch_size: int
+
+
+@dataclass(frozen=True)
+class Video:
+    """A sequence whose first mask is given.
+
+    Attributes:
+        name: of the sequence.
+        patches: patch tokens after the final LayerNorm, row-major.
+        grid: rows and columns of patches.
+        masks: object of each pixel at the size of the annotation: 0 is background, 255 void.
+    """
+
+    name: str
+    patches: Float[Tensor, "frames patches dim"]
+    grid: tuple[int, int]
+    masks: UInt8[np.ndarray, "frames height width"]
+
+
+@dataclass(frozen=True)
+class VideoInputs:
+    """What video benchmarks see; sequences are made when asked for."""
+
+    videos: Sequence[Video]
+    patch_size: int
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a benchmark returns.
 
@@ -241,6 +293,7 @@ class Benchmark:
         metrics: what is reported.
         run: the pure function `(inputs, *, seed, device, **parameters) -> Outcome`.
         section: whose parameters it takes; by default those of its own name.
+        streamed: from its parameters, how many images run through the model and are not kept.
     """
 
     name: str
@@ -252,6 +305,7 @@ class Benchmark:
     metrics: tuple[MetricSpec, ...]
     run: Callable[..., Outcome]
     section: str = ""
+    streamed: Callable[[Mapping[str, Any]], int] = lambda _: 0
 
     @property
     def parameters_section(self) -> str:

@@ -192,7 +192,7 @@ def cached_stream(inputs: ClassificationInputs) -> ProbeInputs:
     train = inputs.train
 
     def stream(
-        batches: Sequence[Int[Tensor, " rows"]], augment: RandomCrop | None
+        batches: Sequence[Int[Tensor, " _"]], augment: RandomCrop | None
     ) -> Iterator[ImageFeatures]:
         if augment is not None:
             raise ValueError("stored features cannot be augmented: set crop_scale to null")
@@ -236,6 +236,7 @@ LINEAR = Benchmark(
     quick=False,
     metrics=(_TOP1,),
     run=linear,
+    streamed=lambda settings: settings["steps"] * settings["batch_size"],
 )
 
 BENCHMARK = Benchmark(

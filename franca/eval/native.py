@@ -212,7 +212,7 @@ def extract_native(
     if kind == "keys" and not isinstance(model, KeyModel):
         raise ValueError(
             f"{type(model).__name__} does not show the keys of its last block: "
-            "remove the discovery benchmark from evaluate.tasks"
+            "remove tokencut and lost from evaluate.tasks"
         )
     grids = patch_grids(images, transform)
     starts = _starts(grids)

@@ -131,7 +131,7 @@ def overclustering(
 
 BENCHMARK = Benchmark(
     name="overclustering",
-    version="1.0",
+    version="1.1",
     protocol="standardise, PCA, k-means on patch tokens of the test images; clusters take their "
     "majority class (one to one if there are as many as classes); mean over runs",
     source="vpariza/NeCo@3932160 eval_overcluster, k-means ours instead of faiss; Franca, App. C",

@@ -8,6 +8,7 @@ from franca.eval import (
     linear,
     linear_segmentation,
     logreg,
+    lost,
     normals,
     ood,
     overclustering,
@@ -15,6 +16,8 @@ from franca.eval import (
     retrieval,
     robustness,
     spatial_entropy,
+    tokencut,
+    video_segmentation,
 )
 from franca.eval.benchmark import Benchmark
 
@@ -35,5 +38,8 @@ BENCHMARKS: dict[str, Benchmark] = {
         spatial_entropy,
         ood,
         keypoints,
+        tokencut,
+        lost,
+        video_segmentation,
     )
 } | {benchmark.name: benchmark for benchmark in (linear.LINEAR, keypoints.SPAIR)}

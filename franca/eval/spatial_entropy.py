@@ -159,7 +159,7 @@ def spatial_entropy(
 
 BENCHMARK = Benchmark(
     name="spatial_entropy",
-    version="1.0",
+    version="1.1",
     protocol="k-means on patch tokens; entropy of each cluster's places averaged over clusters, "
     "and mutual information of cluster and place, both in bits with one bin a patch position, both "
     "corrected for small counts",

@@ -16,16 +16,31 @@ from torch.nn.functional import normalize
 from franca.eval.benchmark import (
     ClassificationInputs,
     DenseFeatures,
+    DiscoveryImage,
+    DiscoveryInputs,
     ImageFeatures,
     KeypointPair,
     PairInputs,
     SegmentationInputs,
+    Video,
+    VideoInputs,
 )
 from franca.eval.datasets import ImageSet, LabelledImages, SegmentationImages
 from franca.eval.features import FeatureArtifact, FeatureModel, PatchDtype, extract, tokens_of
+from franca.eval.inputs.boxes import BoxedImages
 from franca.eval.inputs.pairs import PairImages
+from franca.eval.inputs.videos import VideoFrames
 from franca.eval.lazy import Lazy
-from franca.eval.native import WhiteSquare, extract_native
+from franca.eval.native import (
+    NativeTokens,
+    NativeTransform,
+    PadToPatches,
+    SizedImages,
+    SnapToPatches,
+    TokenKind,
+    WhiteSquare,
+    extract_native,
+)
 from franca.eval.targets import load_targets
 from franca.eval.transforms import CentreCrop, Square, Transform, normalise, to_pixels
 
@@ -39,6 +54,7 @@ class FeatureStore:
         weights_digest: hash that stands for everything the model is.
         crop: transform of classification sets.
         square: transform of dense sets.
+        frame_side: short side of video frames in pixels; None keeps their own.
         pair_side: pixels of a side that images of pairs are resized to.
         retrieval_sides: pixels of a side of the squares that images to be retrieved are seen at.
         blocks: CLS tokens of so many last blocks are kept.
@@ -53,6 +69,7 @@ class FeatureStore:
     weights_digest: str
     crop: CentreCrop
     square: Square
+    frame_side: int | None
     pair_side: int
     retrieval_sides: tuple[int, ...]
     blocks: int
@@ -77,11 +94,29 @@ class FeatureStore:
         size = patches * np.dtype(self.patch_dtype).itemsize + 2 * np.dtype(np.float32).itemsize
         return images * size * self.model.embed_dim
 
+    def patch_bytes(self, patches: int) -> int:
+        """Return what so many tokens of one kind take on disk, in bytes."""
+        return patches * np.dtype(self.patch_dtype).itemsize * self.model.embed_dim
+
+    @property
+    def pair_square(self) -> WhiteSquare:
+        """How images of pairs enter the model."""
+        return WhiteSquare(side=self.pair_side, patch_size=self.model.patch_size)
+
+    @property
+    def padded(self) -> PadToPatches:
+        """How images of object discovery enter the model."""
+        return PadToPatches(self.model.patch_size)
+
+    @property
+    def frame(self) -> SnapToPatches:
+        """How frames of videos enter the model."""
+        return SnapToPatches(self.frame_side, self.model.patch_size)
+
     @torch.inference_mode()
-    def seconds_per_image(self, *, dense: bool) -> float:
-        """Time the model alone on one batch of images of the size of dense or other sets."""
-        side = self.square.size if dense else self.crop.size
-        images = torch.zeros(self.batch_size, 3, side, side, device=self.device)
+    def seconds_per_image(self, size: tuple[int, int]) -> float:
+        """Time the model alone on one batch of images of this height and width."""
+        images = torch.zeros(self.batch_size, 3, *size, device=self.device)
         self.model.forward_features(images[:1])
         start = time.perf_counter()
         float(self.model.forward_features(images).cls.sum())  # waits for the device
@@ -204,17 +239,7 @@ class FeatureStore:
             images: the pairs.
             raw: whether tokens are those before the final norm.
         """
-        tokens = extract_native(
-            self.model,
-            images,
-            kind="raw" if raw else "patches",
-            transform=WhiteSquare(side=self.pair_side, patch_size=self.model.patch_size),
-            weights_digest=self.weights_digest,
-            dtype=self.patch_dtype,
-            folder=self.folder,
-            batch_size=self.batch_size,
-            device=self.device,
-        )
+        tokens = self._native(images, self.pair_square, kind="raw" if raw else "patches")
 
         def pair(index: int) -> KeypointPair:
             row = images.rows[index]
@@ -232,10 +257,57 @@ class FeatureStore:
 
         return PairInputs(Lazy(len(images.rows), pair))
 
-    def pair_bytes(self, images: int) -> int:
-        """Return what the features of so many images of pairs take on disk, in bytes."""
-        patches = -((-self.pair_side // self.model.patch_size) ** 2)
-        return images * patches * self.model.embed_dim * np.dtype(self.patch_dtype).itemsize
+    def discovery(self, images: BoxedImages) -> DiscoveryInputs:
+        """Return the keys of images with the boxes of their objects."""
+        tokens = self._native(images, self.padded, kind="keys")
+
+        def image(index: int) -> DiscoveryImage:
+            return DiscoveryImage(
+                keys=tokens.rows(index, index + 1),
+                grid=tokens.grids[index],
+                size=images.size(index),
+                boxes=images.boxes(index),
+            )
+
+        return DiscoveryInputs(images=Lazy(len(images), image), patch_size=self.model.patch_size)
+
+    def videos(self, frames: VideoFrames) -> VideoInputs:
+        """Return the features of videos with the masks of their objects.
+
+        Raises:
+            ValueError: the frames of a video have several sizes.
+        """
+        names, starts = frames.sequences.names, frames.sequences.starts
+        for name, start, stop in zip(names, starts, starts[1:], strict=False):
+            if len({frames.size(index) for index in range(start, stop)}) > 1:
+                raise ValueError(f"video {name}: its frames have several sizes")
+        tokens = self._native(frames, self.frame, kind="patches")
+
+        def video(index: int) -> Video:
+            start, stop = starts[index], starts[index + 1]
+            return Video(
+                name=names[index],
+                patches=tokens.rows(start, stop).unflatten(0, (stop - start, -1)),
+                grid=tokens.grids[start],
+                masks=frames.masks(start, stop),
+            )
+
+        return VideoInputs(videos=Lazy(len(names), video), patch_size=self.model.patch_size)
+
+    def _native(
+        self, images: SizedImages, transform: NativeTransform, *, kind: TokenKind
+    ) -> NativeTokens:
+        return extract_native(
+            self.model,
+            images,
+            kind=kind,
+            transform=transform,
+            weights_digest=self.weights_digest,
+            dtype=self.patch_dtype,
+            folder=self.folder,
+            batch_size=self.batch_size,
+            device=self.device,
+        )
 
     def samples(self, images: SegmentationImages, chosen: Sequence[int]) -> dict[str, NDArray[Any]]:
         """Return the chosen images with their patch tokens.

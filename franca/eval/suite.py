@@ -87,6 +87,8 @@ class Suite:
             "inputs": self.prepared(task).images,
             "crop": asdict(store.crop),
             "square": asdict(store.square),
+            "frame_side": store.frame_side,
+            "pair_side": store.pair_side,
             "version": BENCHMARKS[task.benchmark].version,
             "parameters": self.parameters[task.benchmark],
             "seed": self.seed,

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from franca.eval.benchmark import (
     ClassificationInputs,
     DenseFeatures,
+    DiscoveryImage,
+    DiscoveryInputs,
     ImageFeatures,
     KeypointPair,
     NoveltyInputs,
@@ -23,11 +25,15 @@ from franca.eval.benchmark import (
     ProbeInputs,
     RetrievalInputs,
     SegmentationInputs,
+    Video,
+    VideoInputs,
 )
+from franca.eval.davis import VOID
 from franca.eval.in_context import patch_labels
 from franca.eval.lazy import lazily
 from franca.eval.position import positions
 from franca.eval.transforms import RandomCrop
+from franca.eval.video_segmentation import grid_labels
 
 
 def _one_hot(labels: Int[Tensor, " images"], *, width: int) -> Float[Tensor, "images width"]:
@@ -62,7 +68,7 @@ def probe_classes(inputs: ProbeInputs) -> ProbeInputs:
         return _labelled(split, width=inputs.num_classes)
 
     def stream(
-        batches: Sequence[Int[Tensor, " rows"]], augment: RandomCrop | None
+        batches: Sequence[Int[Tensor, " _"]], augment: RandomCrop | None
     ) -> Iterator[ImageFeatures]:
         del augment  # a class has no crop
         for rows in batches:
@@ -150,6 +156,36 @@ def patch_places(inputs: SegmentationInputs) -> SegmentationInputs:
     return dataclasses.replace(inputs, train=places(inputs.train), test=places(inputs.test))
 
 
+def object_keys(inputs: DiscoveryInputs) -> DiscoveryInputs:
+    """Return the same images; a key says whether its patch's centre is in the largest box."""
+
+    def keyed(image: DiscoveryImage) -> DiscoveryImage:
+        inside = torch.zeros(image.grid, dtype=torch.long)
+        if len(image.boxes):
+            areas = (image.boxes[:, 2:] - image.boxes[:, :2]).prod(1)
+            x0, y0, x1, y1 = image.boxes[areas.argmax()]
+            rows, columns = (
+                (torch.arange(count) + 0.5) * inputs.patch_size for count in image.grid
+            )
+            inside = (
+                ((rows >= y0) & (rows < y1))[:, None] & (columns >= x0) & (columns < x1)
+            ).long()
+        return dataclasses.replace(image, keys=_one_hot(inside.flatten(), width=2))
+
+    return dataclasses.replace(inputs, images=lazily(keyed, inputs.images))
+
+
+def object_patches(inputs: VideoInputs) -> VideoInputs:
+    """Return the same videos, each patch with the object at its centre as a one-hot feature."""
+
+    def tracked(video: Video) -> Video:
+        channels = int(video.masks[video.masks != VOID].max(initial=0)) + 1
+        frames = [grid_labels(mask, grid=video.grid, channels=channels) for mask in video.masks]
+        return dataclasses.replace(video, patches=torch.stack(frames))
+
+    return dataclasses.replace(inputs, videos=lazily(tracked, inputs.videos))
+
+
 def point_places(inputs: PairInputs) -> PairInputs:
     """Return the same pairs, each patch saying which of the pair's points it holds, if any."""
 
@@ -185,5 +221,8 @@ TRUTHS: dict[str, Callable[[Any], Any]] = {
     "position": patch_places,
     "keypoints": point_places,
     "spair": point_places,
+    "tokencut": object_keys,
+    "lost": object_keys,
+    "video_segmentation": object_patches,
 }
 """Perfect features by benchmark; `spatial_entropy` has none, for no entropy is right."""

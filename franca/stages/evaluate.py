@@ -66,6 +66,10 @@ class WithoutPosition:
         *earlier, last = self._model.forward_intermediate(images, blocks, norm=norm)
         return [*earlier, self._mapped(last) if norm else last]
 
+    def last_keys(self, images: Tensor) -> Tensor:
+        """Return the keys of the last block, which the map does not touch."""
+        return self._model.last_keys(images)
+
     def _mapped(self, features: Features) -> Features:
         return dataclasses.replace(features, patches=self._map(features.patches))
 
@@ -184,6 +188,7 @@ def build_suite(
         weights_digest=weights_digest,
         crop=CentreCrop(resize=cfg.resize, crop=cfg.crop_size),
         square=Square(side=cfg.dense_size),
+        frame_side=cfg.frame_side,
         pair_side=cfg.pair_size,
         retrieval_sides=cfg.retrieval_sizes,
         blocks=max(*cfg.linear.blocks, *cfg.linear_cached.blocks),

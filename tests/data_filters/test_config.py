@@ -6,14 +6,8 @@ import sys
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from data_filters.config import (
-    DownloadImages,
-    FilterImages,
-    FilterMetadata,
-    Folder,
-    Source,
-    Thresholds,
-)
+from data_filters.config import DownloadImages, FilterImages, FilterMetadata, Source, Thresholds
+from data_filters.source_kinds import Folder
 
 DOWNLOAD = {
     "distributor": "multiprocessing",

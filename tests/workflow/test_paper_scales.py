@@ -13,6 +13,9 @@ import torch
 
 from data_filters.metadata.presets import PRESETS
 from data_filters.metadata.presets import resolve as thresholds
+from franca.eval.inputs.kinds import KINDS
+from franca.eval.published import published_numbers
+from franca.eval.registry import BENCHMARKS
 from franca.heads.matryoshka import MatryoshkaHead
 from franca.models.archs import ARCHS
 from franca.train.schedules import scaled_learning_rate
@@ -84,6 +87,27 @@ def test_every_task_has_its_set_and_every_known_set_exists(scale):
     assert {task.evaluation_set for task in parameters.evaluate.tasks} <= set(sets)
     assert {one.known_set for one in sets.values()} - {None} <= set(sets)
     assert all(one.root.startswith("data/") for one in sets.values())
+
+
+@pytest.mark.parametrize("benchmark", ["tokencut", "video_segmentation"])
+def test_tasks_meet_the_conditions_of_the_papers_numbers(benchmark):
+    parameters = resolve("vit_b_in21k")
+    evaluate, rows = (
+        parameters.evaluate,
+        [r for r in published_numbers() if r.benchmark == benchmark],
+    )
+    measured = {spec.name for spec in BENCHMARKS[benchmark].metrics}
+    tasks = {t.evaluation_set for t in evaluate.tasks if t.benchmark == benchmark}
+    assert {row.dataset for row in rows} == tasks
+    for row in rows:
+        assert row.metric in measured
+        kind = parameters.evaluation_sets[row.dataset].kind
+        assert kind in KINDS[BENCHMARKS[benchmark].kind].set_kinds
+        fixed = {key: value for key, value in row.conditions.items() if key != "n"}
+        found = {"frame_side": evaluate.frame_side} | {
+            f"parameters.{key}": value for key, value in getattr(evaluate, benchmark)
+        }
+        assert fixed.items() <= found.items()
 
 
 def student_heads(variant, scale):

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from data_filters.config import Relaion, Thresholds
+from data_filters.config import Thresholds, layout_of
+from data_filters.source_kinds import UrlTable
 from workflow.plan.published import ANSWERING, PASSING, SOURCES, STORED_BYTES, Source
 from workflow.plan.rates import COPY, RATES, Rate
 
@@ -55,7 +56,7 @@ def known_source(parameters: Any) -> Source | None:
     Args:
         parameters: what `workflow.params.resolve` returned.
     """
-    root = getattr(parameters.fetch_metadata.source, "root", "")
+    root = getattr(layout_of(parameters.fetch_metadata.source), "root", "")
     return SOURCES.get(PurePosixPath(root).name)
 
 
@@ -69,7 +70,7 @@ def data_plan(parameters: Any, source: Source) -> DataPlan:
         parameters: what `workflow.params.resolve` returned.
         source: of its images.
     """
-    remote = isinstance(parameters.fetch_metadata.source, Relaion)
+    remote = isinstance(layout_of(parameters.fetch_metadata.source), UrlTable)
     filters = parameters.filter_metadata
     passing = times(_passing(filters.thresholds), filters.sample_fraction)
     attempted = times(passing, source.rows)

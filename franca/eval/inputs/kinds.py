@@ -1,12 +1,16 @@
 """Kinds of benchmark: which sets each can use, and how a set is prepared for it."""
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
 from franca.eval.benchmark import Benchmark, Kind, NoveltyInputs, RetrievalInputs
 from franca.eval.inputs.probe import AcceptedLabels, probe_inputs
 from franca.eval.inputs.sets import EvaluationSets, Prepared
+from franca.eval.native import NativeTransform, SizedImages, patch_grids
+from franca.eval.store import FeatureStore
 
 
 @dataclass(frozen=True)
@@ -14,11 +18,11 @@ class KindOfInputs:
     """How benchmarks of one kind get what they see.
 
     Attributes:
-        set_kind: the kind of set that can be prepared.
+        set_kinds: the kinds of set that can be prepared.
         prepare: from the sets and a name to the inputs.
     """
 
-    set_kind: str
+    set_kinds: tuple[str, ...]
     prepare: Callable[[EvaluationSets, str], Prepared]
 
 
@@ -29,6 +33,7 @@ def _classification(sets: EvaluationSets, name: str) -> Prepared:
         load=lambda: sets.store.classification(train, test),
         digest=test.digest,
         images=images,
+        input_size=(sets.store.crop.size,) * 2,
         bytes=sets.store.image_bytes(images),
     )
 
@@ -42,6 +47,7 @@ def _fine_grained(sets: EvaluationSets, name: str) -> Prepared:
         load=lambda: sets.store.classification(train, test, validation=validation, crop=crop),
         digest=test.digest,
         images=images,
+        input_size=(crop.size,) * 2,
         bytes=sets.store.image_bytes(images),
         address={"crop": asdict(crop), "validation": validation and validation.digest},
     )
@@ -52,8 +58,10 @@ def _probe(sets: EvaluationSets, name: str) -> Prepared:
     return Prepared(
         load=lambda: probe_inputs(sets.store, train, test, test, accepted=None),
         digest=test.digest,
-        images=len(train) + len(test),
+        images=len(test),
+        input_size=(sets.store.crop.size,) * 2,
         bytes=sets.store.image_bytes(len(test)),
+        address={"known": [train.digest, test.digest]},
     )
 
 
@@ -65,7 +73,8 @@ def _shifted(sets: EvaluationSets, name: str) -> Prepared:
     return Prepared(
         load=lambda: probe_inputs(sets.store, train, validation, scored, accepted=accepted),
         digest=scored.digest,
-        images=len(train) + len(validation) + len(scored),
+        images=len(validation) + len(scored),
+        input_size=(sets.store.crop.size,) * 2,
         bytes=sets.store.image_bytes(len(validation) + len(scored)),
         address={"known": [train.digest, validation.digest]},
     )
@@ -82,6 +91,7 @@ def _retrieval(sets: EvaluationSets, name: str) -> Prepared:
         ),
         digest=found.digest,
         images=images,
+        input_size=(store.retrieval_sides[0],) * 2,
         bytes=store.image_bytes(images),
         address={"retrieval_sides": list(store.retrieval_sides)},
     )
@@ -101,6 +111,7 @@ def _segmentation(sets: EvaluationSets, name: str) -> Prepared:
         ),
         digest=test.digest,
         images=images,
+        input_size=(sets.store.square.size,) * 2,
         bytes=sets.store.dense_bytes(images),
     )
 
@@ -112,30 +123,53 @@ def _novelty(sets: EvaluationSets, name: str) -> Prepared:
         load=lambda: NoveltyInputs(known=known.inputs, novel=sets.store.cls_tokens(novel)),
         digest=known.digest + novel.digest,
         images=known.images + len(novel),
+        input_size=known.input_size,
         bytes=known.bytes + sets.store.image_bytes(len(novel)),
     )
 
 
 def _pairs(sets: EvaluationSets, name: str, *, raw: bool) -> Prepared:
-    images = sets.paired(name)
+    images, store = sets.paired(name), sets.store
+    return _native(store, images, store.pair_square, lambda: store.pairs(images, raw=raw))
+
+
+def _discovery(sets: EvaluationSets, name: str) -> Prepared:
+    images, store = sets.boxed(name), sets.store
+    return _native(store, images, store.padded, lambda: store.discovery(images))
+
+
+def _video(sets: EvaluationSets, name: str) -> Prepared:
+    frames, store = sets.videos(name), sets.store
+    return _native(store, frames, store.frame, lambda: store.videos(frames))
+
+
+def _native(
+    store: FeatureStore, images: SizedImages, transform: NativeTransform, load: Callable[[], Any]
+) -> Prepared:
+    """Prepare images of several sizes; for their cost, the middle one stands for all."""
+    grids = sorted(patch_grids(images, transform), key=math.prod)
+    rows, columns = grids[len(grids) // 2]
     return Prepared(
-        load=lambda: sets.store.pairs(images, raw=raw),
+        load=load,
         digest=images.digest,
         images=len(images),
-        bytes=sets.store.pair_bytes(len(images)),
+        input_size=(rows * transform.patch_size, columns * transform.patch_size),
+        bytes=store.patch_bytes(sum(map(math.prod, grids))),
     )
 
 
 KINDS: dict[Kind, KindOfInputs] = {
-    "classification": KindOfInputs("classification", _classification),
-    "fine_grained": KindOfInputs("classification", _fine_grained),
-    "probe": KindOfInputs("classification", _probe),
-    "shifted": KindOfInputs("shifted", _shifted),
-    "retrieval": KindOfInputs("retrieval", _retrieval),
-    "segmentation": KindOfInputs("segmentation", _segmentation),
-    "novelty": KindOfInputs("novel", _novelty),
-    "pairs": KindOfInputs("pairs", partial(_pairs, raw=False)),
-    "raw_pairs": KindOfInputs("pairs", partial(_pairs, raw=True)),
+    "classification": KindOfInputs(("classification",), _classification),
+    "fine_grained": KindOfInputs(("classification",), _fine_grained),
+    "probe": KindOfInputs(("classification",), _probe),
+    "shifted": KindOfInputs(("shifted",), _shifted),
+    "retrieval": KindOfInputs(("retrieval",), _retrieval),
+    "segmentation": KindOfInputs(("segmentation",), _segmentation),
+    "novelty": KindOfInputs(("novel",), _novelty),
+    "pairs": KindOfInputs(("pairs",), partial(_pairs, raw=False)),
+    "raw_pairs": KindOfInputs(("pairs",), partial(_pairs, raw=True)),
+    "discovery": KindOfInputs(("segmentation", "detection"), _discovery),
+    "video": KindOfInputs(("video",), _video),
 }
 
 
@@ -145,9 +179,9 @@ def check_task(benchmark: Benchmark, sets: EvaluationSets, name: str) -> None:
     Raises:
         ValueError: the set is of another kind, or there is none of this name.
     """
-    wanted, found = KINDS[benchmark.kind].set_kind, sets.declared(name).kind
-    if found != wanted:
+    wanted, found = KINDS[benchmark.kind].set_kinds, sets.declared(name).kind
+    if found not in wanted:
         raise ValueError(
             f"evaluate.tasks runs {benchmark.name} on {name}, a {found} set: "
-            f"it needs a {wanted} set"
+            f"it needs a {' or '.join(wanted)} set"
         )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from jaxtyping import Int
@@ -115,6 +115,13 @@ class CifarImages:
         return Image.fromarray(np.ascontiguousarray(planes.transpose(1, 2, 0)))
 
 
+def _matlab(path: Path) -> dict[str, Any]:
+    from scipy.io import loadmat  # here, because it takes a moment that other sets need not wait
+
+    with path.open("rb") as file:
+        return dict(loadmat(file))
+
+
 def _lines(path: Path) -> list[str]:
     return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
@@ -140,13 +147,11 @@ def _sun397(root: Path, split: str) -> Listing:
 
 
 def _cars(root: Path, split: str) -> Listing:
-    from scipy.io import loadmat  # here, because it takes a moment that other sets need not wait
-
-    names = [str(name[0]) for name in loadmat(root / "devkit" / "cars_meta.mat")["class_names"][0]]
+    names = [str(name[0]) for name in _matlab(root / "devkit" / "cars_meta.mat")["class_names"][0]]
     test = split == "test"
     table = root / ("cars_test_annos_withlabels.mat" if test else "devkit/cars_train_annos.mat")
     folder = root / ("cars_test" if test else "cars_train")
-    rows = loadmat(table)["annotations"][0]
+    rows = _matlab(table)["annotations"][0]
     files = [(folder / str(row["fname"][0]), int(row["class"][0, 0]) - 1) for row in rows]
     return Listing(files, tuple(names))
 
@@ -183,11 +188,9 @@ def _caltech101(root: Path, split: str) -> Listing:
 
 
 def _flowers102(root: Path, split: str) -> Listing:
-    from scipy.io import loadmat  # as above
-
-    labels = loadmat(root / "imagelabels.mat")["labels"][0]
+    labels = _matlab(root / "imagelabels.mat")["labels"][0]
     members = {"train": "trnid", "val": "valid", "test": "tstid"}
-    numbers = loadmat(root / "setid.mat")[members[split]][0]
+    numbers = _matlab(root / "setid.mat")[members[split]][0]
     files = [(root / "jpg" / f"image_{n:05d}.jpg", int(labels[n - 1]) - 1) for n in numbers]
     return Listing(files, tuple(f"class {number}" for number in range(1, int(labels.max()) + 1)))
 

@@ -48,7 +48,7 @@ class _Crops(Dataset[Tensor]):
 def stream_features(
     store: FeatureStore,
     images: LabelledImages,
-    batches: Sequence[Int[Tensor, " rows"]],
+    batches: Sequence[Int[Tensor, " _"]],
     augment: RandomCrop | None,
 ) -> Iterator[ImageFeatures]:
     """Run batches of images through the model one after another; nothing is stored.

@@ -6,28 +6,48 @@ numbers, strings and plain NumPy arrays, and refuses whatever else it names, bef
 
 import json
 import pickle
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-_ALLOWED: Final = {
+_KEYS: Final = ("imlist", "qimlist", "gnd")
+_NUMPY: Final = {
     ("numpy", "ndarray"),
     ("numpy", "dtype"),
     *(
-        (f"numpy.{core}.multiarray", name)
+        (f"numpy.{core}.{module}", name)
         for core in ("core", "_core")
-        for name in ("_reconstruct", "scalar")
+        for module, name in (
+            ("multiarray", "_reconstruct"),
+            ("multiarray", "scalar"),
+            ("numeric", "_frombuffer"),
+        )
     ),
 }
-_KEYS: Final = ("imlist", "qimlist", "gnd")
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    if encoding != "latin1":
+        raise ValueError(f"the pickle encodes as {encoding!r}: not plain data, nothing was run")
+    return text.encode("latin1")
+
+
+# How bytes are written for Python 2: text to be encoded, or nothing.
+_STAND_INS: Final[Mapping[tuple[str, str], Callable[..., bytes]]] = {
+    ("_codecs", "encode"): _encode,
+    ("__builtin__", "bytes"): lambda: b"",
+}
 
 
 class _PlainData(pickle.Unpickler):
     """Builds plain data only."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ALLOWED:
+        if (module, name) in _STAND_INS:
+            return _STAND_INS[module, name]
+        if (module, name) not in _NUMPY:
             raise ValueError(f"the pickle names {module}.{name}: not plain data, nothing was run")
         return super().find_class(module.replace("numpy.core", "numpy._core"), name)
 

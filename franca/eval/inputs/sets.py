@@ -8,10 +8,12 @@ from typing import Any
 
 from franca.config.evaluation_sets import EvaluationSet
 from franca.eval.datasets import FolderImages, LabelledImages, SegmentationImages
+from franca.eval.inputs.boxes import BoxedImages
 from franca.eval.inputs.layouts import open_labelled
 from franca.eval.inputs.pairs import PairImages, open_pairs
 from franca.eval.inputs.probe import AcceptedLabels
 from franca.eval.inputs.retrieval import RetrievalImages, open_retrieval
+from franca.eval.inputs.videos import VideoFrames
 from franca.eval.store import FeatureStore
 
 
@@ -23,6 +25,7 @@ class Prepared:
         load: makes the benchmark's first argument, extracting what is not there yet.
         digest: of the images that are scored; paired comparisons need the same ones.
         images: how many go through the model.
+        input_size: height and width of the model's input, of the middle one where they differ.
         bytes: how much the features take on disk.
         address: what else the numbers depend on, or differently from other kinds of inputs.
     """
@@ -30,6 +33,7 @@ class Prepared:
     load: Callable[[], Any]
     digest: str
     images: int
+    input_size: tuple[int, int]
     bytes: int
     address: Mapping[str, Any] = field(default_factory=dict)
 
@@ -114,6 +118,18 @@ class EvaluationSets:
         """Open a split of a segmentation set."""
         split, limit = _split(self.declared(name), test=test)
         return SegmentationImages(self.root(name), split=split, limit=limit)
+
+    def boxed(self, name: str) -> BoxedImages:
+        """Open the scored split of a set whose objects have boxes or masks."""
+        declared = self.declared(name)
+        split, limit = _split(declared, test=True)
+        detection = declared.kind == "detection"
+        return BoxedImages(self.root(name), split=split, detection=detection, limit=limit)
+
+    def videos(self, name: str) -> VideoFrames:
+        """Open the scored split of a video set."""
+        split, limit = _split(self.declared(name), test=True)
+        return VideoFrames(self.root(name), split=split, limit=limit)
 
     def paired(self, name: str) -> PairImages:
         """Open the scored pairs of a set."""

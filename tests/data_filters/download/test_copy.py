@@ -3,11 +3,11 @@
 import pyarrow.parquet as pq
 import pytest
 
-from data_filters.config import Folder, Webdataset
 from data_filters.download.copy import copy_shards
 from data_filters.download.plan import plan_shards
 from data_filters.io.raw_images import images
 from data_filters.io.tar import write_tar
+from data_filters.source_kinds import Folder, Webdataset
 
 
 @pytest.fixture

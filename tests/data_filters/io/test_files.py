@@ -8,6 +8,7 @@ import pytest
 from data_filters.io.files import (
     atomic_path,
     check_digest,
+    digest_of_sizes,
     is_remote,
     link_or_copy,
     list_files,
@@ -93,3 +94,15 @@ def test_a_file_is_the_one_that_parameters_name_or_an_error(tmp_path):
         check_digest(file, digest, key="a.key")
     with pytest.raises(FileNotFoundError, match=r"a\.key: no file"):
         check_digest(tmp_path / "nothing", digest, key="a.key")
+
+
+def test_the_digest_of_sizes_notices_other_names_and_other_sizes(tmp_path):
+    (tmp_path / "a").write_bytes(b"1")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep/b").write_bytes(b"22")
+    first = digest_of_sizes(str(tmp_path))
+    assert digest_of_sizes(f"file://{tmp_path}") == first
+    (tmp_path / "deep/b").write_bytes(b"333")
+    longer = digest_of_sizes(str(tmp_path))
+    (tmp_path / "deep/b").rename(tmp_path / "c")
+    assert len({first, longer, digest_of_sizes(str(tmp_path))}) == 3

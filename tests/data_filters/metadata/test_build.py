@@ -46,12 +46,14 @@ def test_what_is_surely_kept_breaks_no_rule(metadata_part, missing):
         min_caption_characters=None,
         min_caption_words=None,
         allowed_statuses=None,
+        allowed_languages=None,
         missing=missing,
     )
     cfg = FilterMetadata(
         thresholds=thresholds,
         allowed_schemes=("http", "https"),
         denied_domains=(),
+        deny_lists=(),
         drop_repeated_urls=True,
         sample_fraction=1.0,
     )

@@ -2,8 +2,8 @@
 
 import pytest
 
-from data_filters.config import Folder, HuggingfaceParquet, Webdataset
 from data_filters.io.tar import write_tar
+from data_filters.source_kinds import Folder, HuggingfaceParquet, Webdataset
 from data_filters.sources.folder import FolderReader
 from data_filters.sources.huggingface_parquet import HuggingfaceParquetReader
 from data_filters.sources.local import open_source

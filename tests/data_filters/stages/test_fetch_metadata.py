@@ -36,7 +36,7 @@ def test_local_collections(world, stages, tmp_path, jpeg, kind):
 
 
 def test_a_missing_source_is_told_in_one_line(world, stages, tmp_path):
-    source = {"kind": "relaion", "root": str(tmp_path / "relaion"), "files": "*.parquet"}
+    source = {"kind": "url_table", "root": str(tmp_path / "url_table"), "files": "*.parquet"}
     with pytest.raises(
         FileNotFoundError, match=r"fetch_metadata\.source\.root: no folder"
     ) as caught:
@@ -44,10 +44,22 @@ def test_a_missing_source_is_told_in_one_line(world, stages, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_a_copy_that_is_not_whole_is_refused_unless_declared_so(world, stages, tmp_path, jpeg):
+    images = tmp_path / "voc" / "JPEGImages"
+    images.mkdir(parents=True)
+    (images / "1.jpg").write_bytes(jpeg(0))
+    source = {"kind": "catalogue", "name": "voc2012", "root": str(tmp_path / "voc")}
+    with pytest.raises(ValueError, match=r"voc2012 has 1 rows here and 17,125 in the catalogue"):
+        stages(world, tmp_path, names=["fetch_metadata"], fetch_metadata={"source": source})
+    source["partial"] = True
+    run = stages(world, tmp_path, names=["fetch_metadata"], fetch_metadata={"source": source})
+    assert run.summaries["fetch_metadata"] == {"rows": 1, "parts": 1}
+
+
 @pytest.mark.shared
 def test_ten_thousand_real_rows(world, stages, tmp_path, shared_data):
     root = str(shared_data / "laion_sample")
-    source = {"kind": "relaion", "root": root, "files": "*.parquet"}
+    source = {"kind": "url_table", "root": root, "files": "*.parquet"}
     settings = {"thresholds": "franca_paper", "denied_domains": ["pinimg.com"]}
     run = stages(
         world,

@@ -129,8 +129,8 @@ def test_the_order_of_the_source_and_the_cut_of_its_shards_change_nothing(
     for number, half in enumerate(np.array_split(order, 2)):
         (tmp_path / "source").mkdir(exist_ok=True)
         pq.write_table(table.take(half), tmp_path / "source" / f"part-{number}.parquet")
-    fetch = {"source": {"kind": "relaion", "root": str(tmp_path / "source"), "files": "*.parquet"}}
-    fetched = stages(world, tmp_path, names=["fetch_metadata"], fetch_metadata=fetch)
+    source = {"kind": "url_table", "root": str(tmp_path / "source"), "files": "*.parquet"}
+    fetched = stages(world, tmp_path, names=["fetch_metadata"], fetch_metadata={"source": source})
     shuffled = stages(
         world,
         tmp_path,

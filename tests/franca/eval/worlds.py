@@ -54,9 +54,14 @@ def write_folder(root, split, counts, *, seed=0):
 
 
 def write_voc(root, splits, *, size=16, classes=3, geometry=True, seed=0):
-    """Write a PASCAL VOC set with a void border and, if asked, depth and normals."""
+    """Write a PASCAL VOC set with a void border, instances and, if asked, depth and normals."""
     rng = np.random.default_rng(seed)
-    for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+    for folder in (
+        "JPEGImages",
+        "SegmentationClass",
+        "SegmentationObject",
+        "ImageSets/Segmentation",
+    ):
         (root / folder).mkdir(parents=True)
     (root / "classes.txt").write_text("".join(f"class{i}\n" for i in range(classes)))
     for split, count in splits.items():
@@ -67,6 +72,9 @@ def write_voc(root, splits, *, size=16, classes=3, geometry=True, seed=0):
             mask = rng.integers(classes, size=(size, size), dtype=np.uint8)
             mask[0] = 255
             Image.fromarray(mask).save(root / "SegmentationClass" / f"{name}.png")
+            instances = np.zeros((size, size), np.uint8)
+            instances[size // 4 : size // 2, size // 4 : size // 2] = 1
+            Image.fromarray(instances).save(root / "SegmentationObject" / f"{name}.png")
             if geometry:
                 _write_geometry(root, name, rng, size)
 
@@ -80,6 +88,22 @@ def _write_geometry(root, name, rng, size):
     normals = rng.normal(size=(size, size, 3))
     normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
     np.save(root / "Normals" / f"{name}.npy", normals.astype(np.float16))
+
+
+def write_videos(root, lengths, *, seed=0):
+    """Write sequences in DAVIS-2017's layout: an object that moves over noise, 24x20 pixels."""
+    rng = np.random.default_rng(seed)
+    (root / "ImageSets/2017").mkdir(parents=True)
+    (root / "ImageSets/2017/val.txt").write_text("".join(f"{name}\n" for name in lengths))
+    for name, frames in lengths.items():
+        for folder in ("JPEGImages", "Annotations"):
+            (root / folder / "480p" / name).mkdir(parents=True)
+        for frame in range(frames):
+            pixels = rng.integers(256, size=(24, 20, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / f"JPEGImages/480p/{name}/{frame:05d}.jpg")
+            mask = np.zeros((24, 20), np.uint8)
+            mask[4:12, frame : frame + 8] = 1
+            Image.fromarray(mask).save(root / f"Annotations/480p/{name}/{frame:05d}.png")
 
 
 @dataclass

@@ -1,17 +1,20 @@
-"""Tables of URLs, in the columns of ReLAION and of its relatives, read by DuckDB."""
+"""Tables of URLs, whatever their columns are called, read by DuckDB."""
 
 # ruff: noqa: S608  the SQL is made of our own words; texts go through sql_text
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, get_args
 
 import duckdb
 import pyarrow as pa
 
+from data_filters.io.access import explained
 from data_filters.io.database import stream
+from data_filters.io.files import join, open_binary
 from data_filters.io.parquet import sql_text
 from data_filters.records import METADATA, content_id_sql
+from data_filters.source_kinds import Column
 
 ALIASES: Final = MappingProxyType[str, tuple[str, ...]](
     {
@@ -20,52 +23,89 @@ ALIASES: Final = MappingProxyType[str, tuple[str, ...]](
         # ReLAION's `width` is of LAION's own resized copy; the original is what matters
         "width": ("original_width", "WIDTH", "width"),
         "height": ("original_height", "HEIGHT", "height"),
-        "similarity": ("similarity", "clip_similarity_vitb32"),
-        "punsafe": ("punsafe",),
+        "similarity": (
+            "similarity", "clip_l14_similarity_score", "clip_similarity_vitb32",
+        ),
+        "punsafe": ("punsafe", "nsfw_score_opennsfw2"),
         "pwatermark": ("pwatermark", "watermark_score"),
         "status": ("status",),
         "md5": ("md5",),
     }
-)
-"""Our columns, and what ReLAION, LAION, LAION-COCO and COYO call them, best first."""
+)  # fmt: skip
+"""Our columns, and what ReLAION, LAION, LAION-COCO, DataComp and COYO call them, best first."""
 
 LAYOUT: Final = "parquet parts with at least a column `url` (ReLAION-2B-en-research-safe has 128)"
 
 
-def column_map(columns: set[str], *, file: str) -> Mapping[str, str | None]:
-    """Choose the source's column for each of ours; None where it has none.
+def column_map(
+    found: set[str], *, file: str, declared: Mapping[Column, str] | None, key: str
+) -> Mapping[str, str | None]:
+    """Choose the table's column for each of ours; None where it has none.
+
+    Args:
+        found: Columns of the file.
+        file: Its name, for errors.
+        declared: Their name for each of ours; None looks for the names in `ALIASES`.
+        key: Parameter to name in errors.
 
     Raises:
-        ValueError: The file has no URLs.
+        ValueError: The file has no URLs, or lacks a declared column.
     """
+    if declared is not None:
+        missing = sorted(set(declared.values()) - found)
+        if missing or "url" not in declared:
+            raise ValueError(
+                f"{key}.columns: {f'no column {missing[0]!r} in {file}' if missing else 'no url'}; "
+                f"the file has {', '.join(sorted(found))}"
+            )
+        return {ours: declared.get(ours) for ours in get_args(Column)}
     chosen = {
-        ours: next((name for name in names if name in columns), None)
+        ours: next((name for name in names if name in found), None)
         for ours, names in ALIASES.items()
     }
     if chosen["url"] is None:
         raise ValueError(
             f"{file}: no column named {' or '.join(ALIASES['url'])} among "
-            f"{', '.join(sorted(columns))}; expected {LAYOUT}"
+            f"{', '.join(sorted(found))}; expected {LAYOUT}, or set {key}.columns"
         )
     return chosen
 
 
 def read_part(
-    connection: duckdb.DuckDBPyConnection, file: str, *, part: int
+    connection: duckdb.DuckDBPyConnection,
+    *,
+    root: str,
+    name: str,
+    part: int,
+    columns: Mapping[Column, str] | None,
+    key: str,
 ) -> Iterator[pa.RecordBatch]:
     """Stream one parquet part as rows of `records.METADATA`, in the order of the file.
 
     Only the columns that exist on our side are read: at 467 GB this is most of the saving.
 
+    Args:
+        connection: From `connect`, told of a remote root.
+        root: Folder of the part: a local path or any fsspec URL.
+        name: Of the part, below the root.
+        part: Its number.
+        columns: Their name for each of ours, or None to recognise them.
+        key: Parameter to name in errors.
+
     Raises:
+        PermissionError: A remote store turns us away.
         ValueError: Not a parquet file, a cut one, or one without URLs.
     """
+    file = join(root, name)
     scan = f"read_parquet({sql_text(file)}, file_row_number = true)"
     try:
-        columns = {name for name, *_ in connection.sql(f"DESCRIBE SELECT * FROM {scan}").fetchall()}
-        chosen = column_map(columns - {"file_row_number"}, file=file)
+        found = {name for name, *_ in connection.sql(f"DESCRIBE SELECT * FROM {scan}").fetchall()}
+        found -= {"file_row_number"}
+        chosen = column_map(found, file=file, declared=columns, key=key)
         yield from stream(connection, _query(scan, chosen, part=part))
     except duckdb.Error as error:
+        with explained(root, key=f"{key}.root"), open_binary(root, name) as probe:
+            probe.read(1)  # DuckDB hides whose fault it is; a refusal shows here
         first_line = str(error).splitlines()[0]
         raise ValueError(
             f"{file}: not readable as parquet ({first_line}); fetch it again"

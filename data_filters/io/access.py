@@ -1,0 +1,76 @@
+"""What to tell a person whom a remote store turns away: which terms, which variable."""
+
+import contextlib
+import re
+from collections.abc import Iterator
+from typing import Final
+
+_REFUSED: Final = frozenset({401, 403})
+_HUB: Final = re.compile(r"hf://(?P<page>(?:datasets/|spaces/)?[^/@]+/[^/@]+)")
+
+
+@contextlib.contextmanager
+def explained(root: str, *, key: str) -> Iterator[None]:
+    """Turn a refusal by a remote store into one line that names the remedy.
+
+    Libraries hide it below others: a gated data set of the Hub, for one, arrives as "not found". So
+    the whole chain of causes is searched.
+
+    Args:
+        root: What was to be read.
+        key: Name of the parameter, for the message.
+
+    Raises:
+        PermissionError: The store answered 401 or 403, or the Hub's client is set to be offline.
+    """
+    try:
+        yield
+    except Exception as error:
+        problem = _problem(error, root)
+        if problem is None:
+            raise
+        raise PermissionError(f"{key}: {problem}") from error
+
+
+def _problem(error: BaseException, root: str) -> str | None:
+    for each in _chain(error):
+        if "OfflineModeIsEnabled" in f"{type(each).__name__} {each}":  # datasets only quotes it
+            return f"{root!r} is on the Hugging Face Hub, and HF_HUB_OFFLINE is set: set it to 0"
+        status = _status(each)
+        if status not in _REFUSED:
+            continue
+        hub = _HUB.match(root)
+        if hub:
+            page = f"https://huggingface.co/{hub['page']}"
+            return (
+                f"{root!r} is gated ({status}): accept its terms at {page} with your account, then "
+                "set HF_TOKEN to a token that may read it"
+            )
+        return (
+            f"access to {root!r} is refused ({status}): set the credentials that its fsspec file "
+            "system reads from the environment"
+        )
+    return None
+
+
+def http_status(error: BaseException) -> int | None:
+    """The first HTTP status among an error and its causes; None if no server answered."""
+    found = (_status(each) for each in _chain(error))
+    return next((status for status in found if status is not None), None)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    current: BaseException | None = error
+    while current is not None:
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def _status(error: BaseException) -> int | None:
+    """The HTTP status of an error of aiohttp, of the Hub's client, or of botocore."""
+    response = getattr(error, "response", None)
+    if isinstance(response, dict):
+        status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    else:
+        status = getattr(error, "status", None) or getattr(response, "status_code", None)
+    return status if isinstance(status, int) else None

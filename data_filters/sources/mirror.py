@@ -1,0 +1,198 @@
+"""Copies of published files: they resume, are verified, and never replace what is there."""
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import fsspec
+from tqdm import tqdm
+
+from data_filters.catalogue import Entry
+from data_filters.io.access import explained, http_status
+from data_filters.io.files import join, list_files
+
+_CHUNK: Final = 1 << 20
+_BLOCK: Final = 8 << 20
+"""Bytes of a range request."""
+_FINAL: Final = frozenset({401, 403, 404, 410})
+"""Answers that another attempt would not change."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoteFile:
+    """A file to copy.
+
+    Attributes:
+        url: Where it is.
+        name: Where it goes, below the folder of the copy.
+        bytes: Its size; None where nobody says.
+        hash: `md5:…` or `sha256:…`; None where nobody says.
+        version: What else tells one state of the file from another: etag, date.
+    """
+
+    url: str
+    name: str
+    bytes: int | None
+    hash: str | None
+    version: str = ""
+
+
+def list_remote(entry: Entry, *, key: str) -> list[RemoteFile]:
+    """List what an entry of the catalogue publishes, with sizes and hashes where they are known.
+
+    Raises:
+        FileNotFoundError: Nothing is there.
+        PermissionError: The publisher turns us away; says what to accept or to set.
+        ValueError: The entry has no public address.
+    """
+    if entry.archives:
+        return [
+            RemoteFile(
+                url=archive.url,
+                name=archive.url.rpartition("/")[2],
+                bytes=archive.bytes,
+                hash=archive.hash,
+            )
+            for archive in entry.archives
+        ]
+    layout: Any = entry.layout_at(None)
+    pattern = layout.files
+    with explained(layout.root, key=key):
+        names = list_files(layout.root, pattern, key=key, layout=entry.summary)
+        return [describe(layout.root, name) for name in names]
+
+
+def describe(root: str, name: str) -> RemoteFile:
+    """Ask a store for the size of a file, and for its hash (the Hub tells SHA-256)."""
+    url = join(root, name)
+    system, path = fsspec.core.url_to_fs(url)
+    info: dict[str, Any] = system.info(path)
+    digest = (info.get("lfs") or {}).get("sha256")
+    version = info.get("ETag") or info.get("blob_id") or info.get("mtime") or info.get("created")
+    return RemoteFile(
+        url=url,
+        name=name,
+        bytes=info.get("size"),
+        hash=f"sha256:{digest}" if digest else None,
+        version=str(version or ""),
+    )
+
+
+def mirror(files: Sequence[RemoteFile], folder: Path, *, key: str) -> int:
+    """Copy files into a folder; return how many were not there yet.
+
+    Raises:
+        ConnectionError: A copy broke off; call again, and it continues there.
+        PermissionError: The publisher turns us away.
+        ValueError: A file, there or copied, has another size or hash than it must have.
+    """
+    todo = [file for file in files if not _is_there(file, folder / file.name)]
+    for number, file in enumerate(todo, 1):
+        with explained(file.url, key=key):
+            _copy(file, folder / file.name, label=f"{number}/{len(todo)} {Path(file.name).name}")
+    return len(todo)
+
+
+def _is_there(file: RemoteFile, target: Path) -> bool:
+    """Whether the target is there and right; what is wrong is named and left alone."""
+    if not target.exists():
+        return False
+    wrong = _objection(file, target)
+    if wrong:
+        raise ValueError(f"{target} is there, but {wrong}: move it away, and it is fetched anew")
+    return True
+
+
+def _copy(file: RemoteFile, target: Path, *, label: str) -> None:
+    """Continue the partial copy of exactly this state of the file, check it, and publish it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    state = json.dumps([file.url, file.bytes, file.hash, file.version])
+    draft = target.with_name(
+        f".{target.name}.{hashlib.sha256(state.encode()).hexdigest()[:12]}.partial"
+    )
+    before = -1
+    while not _is_complete(file, draft):
+        have = draft.stat().st_size if draft.exists() else 0
+        if have == before:
+            raise ConnectionError(
+                f"{file.url}: broke off after {have:,} of {file.bytes or 0:,} bytes; run again, "
+                "and it continues there"
+            )
+        before = have
+        finished = _append(file, draft, label=label)
+        if finished and file.bytes is None:
+            break
+    wrong = _objection(file, draft)
+    if wrong:
+        rejected = draft.with_suffix(".rejected")
+        draft.replace(rejected)
+        raise ValueError(f"{file.url}: {wrong}; what came is kept as {rejected}")
+    draft.rename(target)
+
+
+def _is_complete(file: RemoteFile, draft: Path) -> bool:
+    return file.bytes is not None and draft.exists() and draft.stat().st_size >= file.bytes
+
+
+def _append(file: RemoteFile, draft: Path, *, label: str) -> bool:
+    """Read on from where the partial copy ends; return whether the end was reached."""
+    with draft.open("ab") as output:
+        have = output.tell()
+        bar = tqdm(
+            total=file.bytes, initial=have, desc=label, unit="B", unit_scale=True, file=sys.stderr
+        )
+        try:
+            with bar:
+                for chunk in _chunks(file.url, have):
+                    output.write(chunk)
+                    bar.update(len(chunk))
+        except (OSError, _client_error()) as error:
+            if http_status(error) in _FINAL:
+                raise
+            return False  # what arrived is kept; whether it was anything, the caller sees
+    return True
+
+
+def _client_error() -> type[Exception]:
+    """The base of the errors of fsspec's http client, which are no OSError."""
+    import aiohttp
+
+    return aiohttp.ClientError
+
+
+def _chunks(url: str, start: int) -> Iterator[bytes]:
+    """Read a file from an offset: by ranges, or from the beginning where a server has none."""
+    system, path = fsspec.core.url_to_fs(url)
+    streamed = {"block_size": 0} if url.startswith(("http://", "https://")) else {}
+    if start:
+        try:
+            with system.open(path, "rb", block_size=_BLOCK) as source:
+                source.seek(start)
+                yield from iter(partial(source.read, _CHUNK), b"")
+            return
+        except ValueError:  # fsspec's word for a server that ignores ranges
+            if not streamed:
+                raise
+    with system.open(path, "rb", **streamed) as source:
+        while start and (chunk := source.read(min(start, _CHUNK))):
+            start -= len(chunk)
+        yield from iter(partial(source.read, _CHUNK), b"")
+
+
+def _objection(file: RemoteFile, path: Path) -> str | None:
+    """What is wrong with a copy, in words; None if nothing is."""
+    size = path.stat().st_size
+    if file.bytes is not None and size != file.bytes:
+        return f"it has {size:,} bytes where {file.bytes:,} are published"
+    if file.hash is not None:
+        algorithm, _, expected = file.hash.partition(":")
+        with path.open("rb") as stream:
+            found = hashlib.file_digest(stream, algorithm).hexdigest()
+        if found != expected:
+            return f"its {algorithm} is {found}, not {expected}"
+    return None
