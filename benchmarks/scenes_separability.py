@@ -347,7 +347,12 @@ def measure(encode: Encoder, world: Path) -> dict[str, Score]:
     """Measure an encoder on every set of a world."""
     objects = {s: load_objects(world / "objects" / f"{s}-00000-of-00001.parquet") for s in SPLITS}
     scenes = {split: load_segmentation(world / "segmentation", split) for split in SPLITS}
-    novel = load_objects(world / "novel" / "val-00000-of-00001.parquet")[0]
+    novel = np.concatenate(
+        [
+            load_objects(world / "novel" / f"{group}-00000-of-00001.parquet")[0]
+            for group in ("near", "far")
+        ]
+    )
     train, val = (encode(objects[split][0]).image for split in SPLITS)
     labels, truth = (objects[split][1] for split in SPLITS)
     return {

@@ -34,6 +34,10 @@ class EvaluationSet(Protocol):
     def format(self) -> str:
         """How it is laid out on disk."""
 
+    @property
+    def test_split(self) -> str:
+        """Name of the split that is scored."""
+
 
 # --- where images come from ------------------------------------------------------------------
 

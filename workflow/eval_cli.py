@@ -70,14 +70,14 @@ class TableFormat(StrEnum):
 @app.command("list")
 def list_benchmarks(scale: Scale = None, params: Params = DEFAULT_FILE) -> None:
     """List the benchmarks, the kind of set each needs, and the scale's sets that fit."""
-    from franca.eval.inputs.kinds import KINDS  # here, because torch is slow to import
+    from franca.eval.inputs.kinds import KINDS, fits  # here, because torch is slow to import
     from franca.eval.registry import BENCHMARKS
 
     sets = _parameters(params, scale, None, None).evaluation_sets
     rows = [["benchmark", "version", "follows training", "needs a set of", "sets of this scale"]]
     for benchmark in BENCHMARKS.values():
         kinds = KINDS[benchmark.kind].set_kinds
-        fitting = ", ".join(name for name, each in sets.items() if each.kind in kinds)
+        fitting = ", ".join(name for name in sets if fits(benchmark.kind, sets, name))
         quick = "yes" if benchmark.quick else "no"
         rows.append(
             [benchmark.name, benchmark.version, quick, " or ".join(kinds), fitting or "none"]

@@ -10,7 +10,7 @@ from franca.baselines.models import open_model
 from franca.config.evaluation_sets import EvaluationSet
 from franca.eval.benchmark import Kind
 from franca.eval.comparison import compare, unique_seeds
-from franca.eval.inputs.kinds import KINDS
+from franca.eval.inputs.kinds import fits
 from franca.eval.published import Comparison, compare_with_paper
 from franca.eval.registry import BENCHMARKS
 from franca.eval.results import Metric, read_details, read_metrics
@@ -71,7 +71,7 @@ class Grid:
             Pair(name, dataset)
             for name in names
             for dataset in self.datasets or self.sets
-            if self.sets[dataset].kind in KINDS[BENCHMARKS[name].kind].set_kinds
+            if fits(BENCHMARKS[name].kind, self.sets, dataset)
         ]
         if not pairs:
             raise ValueError(

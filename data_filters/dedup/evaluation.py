@@ -36,7 +36,7 @@ def evaluation_images(
         name: The set's key in the parameters, for errors.
         declared: Where it is and how it is laid out.
         scenes: What `{scenes}` in its root stands for.
-        splits: `held_out` leaves out splits whose name begins with "train".
+        splits: `held_out` leaves out splits whose name begins with "train", unless one is scored.
 
     Raises:
         FileNotFoundError: The root is not there.
@@ -56,7 +56,8 @@ def evaluation_images(
             "to where your copy is, or remove the set"
         )
     empty = True
-    for image in layout.images(root, splits):
+    wanted: Splits = "all" if declared.test_split.startswith(_TRAINING) else splits
+    for image in layout.images(root, wanted):
         empty = False
         yield image
     if empty:
@@ -123,6 +124,14 @@ def _voc_detection(root: Path, splits: Splits) -> Iterator[EvaluationImage]:
     yield from _read(root, _files(root / "JPEGImages"))
 
 
+def _openood(root: Path, splits: Splits) -> Iterator[EvaluationImage]:
+    del splits  # novel images are there to be scored
+    known = root / "images_largescale" / "imagenet_1k"
+    folders = (root / "images_largescale", root / "images_classic")
+    files = [path for folder in folders for path in _files(folder)]
+    yield from _read(root, [path for path in files if known not in path.parents])
+
+
 def _davis(root: Path, splits: Splits) -> Iterator[EvaluationImage]:
     names = _names(root / "ImageSets" / "2017", splits)
     files = _files(root / "JPEGImages")
@@ -166,6 +175,7 @@ LAYOUTS: Final[Mapping[str, Layout]] = MappingProxyType(
     {
         "parquet": Layout(_parquet, "<split>-*.parquet with a column image {bytes, path}"),
         "folder": Layout(_folder, "image files, optionally <split>/<class>/<file>"),
+        "openood": Layout(_openood, "images_largescale/ and images_classic/ of OpenOOD v1.5"),
         "voc": Layout(_voc, "JPEGImages/ and ImageSets/Segmentation/<split>.txt"),
         "voc_detection": Layout(_voc_detection, "JPEGImages/ and ImageSets/Main/<split>.txt"),
         "davis": Layout(_davis, "JPEGImages/<resolution>/<sequence>/ and ImageSets/2017/"),

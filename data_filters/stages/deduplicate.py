@@ -118,9 +118,10 @@ def _describe_shard(table: Path, *, cfg: Semantic | None, verdicts: Path, output
 def _index(
     cfg: Deduplicate, sets: Mapping[str, EvaluationSet], *, scenes: Path, output: Path
 ) -> tuple[pa.Table, Signatures]:
-    """Describe and write down the images of all evaluation sets."""
+    """Describe and write down the images of all evaluation sets; several may share a root."""
+    distinct = {(each.root, each.format): (name, each) for name, each in sorted(sets.items())}
     index = partial(_index_set, cfg=cfg, scenes=scenes)
-    found = list(run_jobs(index, sorted(sets.items()), label="evaluation sets"))
+    found = list(run_jobs(index, sorted(distinct.values()), label="evaluation sets"))
     file = output / "evaluation_index.parquet"
     write_rows(file, EVALUATION_SIGNATURE, [row for rows, _ in found for row in rows])
     table = pq.read_table(file)

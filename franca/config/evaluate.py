@@ -15,6 +15,8 @@ BenchmarkName = Literal[
     "retrieval",
     "in_context",
     "linear_segmentation",
+    "linseg_mmseg518",
+    "linseg_neco100",
     "overclustering",
     "depth",
     "normals",
@@ -121,6 +123,46 @@ class LinearSegmentation(Section):
     batch_size: int = Field(ge=1, description="images per step")
     learning_rate: float = Field(gt=0, description="at the first step; falls to 0 along a line")
     momentum: float = Field(ge=0, lt=1, description="of SGD")
+
+
+class LinsegMmseg518(Section):
+    """Batch norm and a linear layer on augmented crops, as mmsegmentation trains and tests it."""
+
+    long_side: int = Field(ge=1, description="pixels that the longer side may have at ratio 1")
+    short_side: int = Field(ge=1, description="likewise, the shorter one")
+    ratios: tuple[float, float] = Field(description="factor of both in training, drawn from here")
+    crop: int = Field(ge=1, description="side of crops and of test windows in pixels")
+    largest_share: float = Field(gt=0, le=1, description="of one class in a crop; else cut anew")
+    steps: int = Field(ge=1, description="of training")
+    max_epochs: int = Field(ge=1, description="stop earlier after so many passes")
+    batch_size: int = Field(ge=1, description="crops per step")
+    optimizer: Literal["sgd", "adamw"] = Field(description="SGD for VOC, AdamW for ADE20K")
+    learning_rate: float = Field(gt=0, description="falls to 0 along a line after the warm-up")
+    momentum: float = Field(ge=0, lt=1, description="of SGD")
+    weight_decay: float = Field(ge=0, description="of the optimiser")
+    warmup_steps: int = Field(ge=0, description="of the learning rate")
+    warmup_ratio: float = Field(gt=0, le=1, description="its share at the first step")
+    stride: int = Field(ge=1, description="pixels between test windows")
+    scales: tuple[float, ...] = Field(min_length=1, description="at which test images are seen")
+    flip: bool = Field(description="whether test images are also seen mirrored")
+
+
+class LinsegNeco100(Section):
+    """A linear layer on augmented square crops, scored on small masks."""
+
+    side: int = Field(ge=1, description="pixels of a side of a crop")
+    mask_side: int = Field(ge=1, description="pixels of a side of the masks of loss and score")
+    scale: tuple[float, float] = Field(
+        description="share of the image's area that a crop is cut from"
+    )
+    epochs: int = Field(ge=1, description="passes over the training images")
+    drop_epoch: int = Field(ge=1, description="epochs after which the learning rate drops")
+    drop_factor: float = Field(gt=0, le=1, description="what it is multiplied by")
+    batch_size: int = Field(ge=1, description="crops per step")
+    learning_rate: float = Field(gt=0, description="of SGD")
+    momentum: float = Field(ge=0, lt=1, description="of SGD")
+    weight_decay: float = Field(ge=0, description="of SGD")
+    validate_every: int = Field(ge=1, description="steps between scores, of which the best counts")
 
 
 class KMeans(Section):
@@ -231,6 +273,8 @@ class Evaluate(Section):
     retrieval: Retrieval
     in_context: InContext
     linear_segmentation: LinearSegmentation
+    linseg_mmseg518: LinsegMmseg518
+    linseg_neco100: LinsegNeco100
     overclustering: Overclustering
     depth: Ridge
     normals: Ridge

@@ -31,12 +31,20 @@ class EvaluationSet(Section):
     format: (
         FineGrained
         | Literal[
-            "parquet", "folder", "voc", "voc_detection", "davis", "pairs", "spair", "revisited"
+            "parquet",
+            "folder",
+            "openood",
+            "voc",
+            "voc_detection",
+            "davis",
+            "pairs",
+            "spair",
+            "revisited",
         ]
     ) = Field(
         description="layout: Hugging Face parquet, <split>/<class>/<image> folders, that of the "
-        "set's authors, PASCAL VOC with masks or with boxes, DAVIS 2017, the rendered pairs, "
-        "SPair-71k, or revisited Oxford and Paris"
+        "set's authors, OpenOOD's lists, PASCAL VOC with masks or with boxes, DAVIS 2017, the "
+        "rendered pairs, SPair-71k, or revisited Oxford and Paris"
     )
     root: str = Field(
         min_length=1,
@@ -85,13 +93,17 @@ class EvaluationSet(Section):
         description="for a shifted set with several right classes an image: JSON file with a "
         "list of them for each, in the order of the files' names (ImageNet-ReaL)",
     )
+    group: Literal["near", "far"] | None = Field(
+        default=None,
+        description="for a novel set: how like the known classes its own are; else null",
+    )
     licence: str = Field(min_length=1, description="licence or terms under which it may be used")
 
     @model_validator(mode="after")
     def _fields_fit_the_kind(self) -> "EvaluationSet":
         formats = {
             "classification": {"parquet", "folder", *get_args(FineGrained)},
-            "novel": {"parquet", "folder"},
+            "novel": {"parquet", "folder", "openood"},
             "shifted": {"parquet", "folder"},
             "retrieval": {"revisited", "pairs"},
             "segmentation": {"voc"},
@@ -106,7 +118,7 @@ class EvaluationSet(Section):
         needed = {
             "classification": ("train_split",),
             "segmentation": ("train_split", "num_classes", "ignore_index"),
-            "novel": ("known_set",),
+            "novel": ("known_set", "group"),
             "shifted": ("known_set",),
         }.get(self.kind, ())
         for name in needed:

@@ -24,7 +24,7 @@ class Scenes(Section):
     )
     num_objects_train: int = Field(ge=0, description="Classified images for training probes.")
     num_objects_val: int = Field(ge=0, description="Classified images for evaluation.")
-    num_novel: int = Field(ge=0, description="Images of classes seen nowhere else.")
+    num_novel: int = Field(ge=0, description="Images of near unknown classes, and of far ones.")
     num_segmentation_train: int = Field(ge=0, description="Densely labelled images for probes.")
     num_segmentation_val: int = Field(ge=0, description="Densely labelled images for evaluation.")
     num_videos: int = Field(ge=0, description="Videos with tracked masks.")

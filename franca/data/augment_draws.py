@@ -111,6 +111,20 @@ def _crop_params(view: View, uniforms: list[float], *, height: int, width: int) 
     )
 
 
+def random_box(
+    rng: np.random.Generator, *, scale: tuple[float, float], height: int, width: int
+) -> tuple[int, int, int, int]:
+    """Draw (top, left, height, width) of a crop like RandomResizedCrop.
+
+    Args:
+        rng: of the draw.
+        scale: least and greatest share of the area.
+        height: of the image in pixels.
+        width: likewise.
+    """
+    return _box(scale, rng.random(2 * _BOX_ATTEMPTS + 2).tolist(), height=height, width=width)
+
+
 def _box(
     scale: tuple[float, float], uniforms: list[float], *, height: int, width: int
 ) -> tuple[int, int, int, int]:

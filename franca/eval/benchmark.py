@@ -5,18 +5,19 @@ test image, the evidence from which all its metrics follow (right or wrong, a co
 error). Values, confidence intervals and paired comparisons are then computed in one way for all.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
 from franca.eval import resampling
+from franca.eval.crops import Picture
+from franca.eval.detection import delong_interval
 from franca.eval.results import Direction, Metric
-from franca.eval.transforms import RandomCrop
 from franca.randomness import numpy_generator
 
 Kind = Literal[
@@ -27,12 +28,17 @@ Kind = Literal[
     "retrieval",
     "segmentation",
     "novelty",
+    "pictures",
     "pairs",
     "raw_pairs",
     "discovery",
     "video",
 ]
-IntervalMethod = Literal["wilson", "percentile", "normal"]
+Encoder = Callable[
+    [Float[Tensor, "batch 3 height width"], UInt8[Tensor, "batch height width"]],
+    Float[Tensor, "batch dim rows columns"],
+]
+IntervalMethod = Literal["wilson", "percentile", "normal", "stratified", "delong"]
 
 
 @dataclass(frozen=True)
@@ -70,59 +76,6 @@ class ClassificationInputs:
     test: ImageFeatures
     num_classes: int
     validation: ImageFeatures | None = None
-
-
-Stream = Callable[[Sequence[Int[Tensor, " _"]], RandomCrop | None], Iterator[ImageFeatures]]
-Keep = Callable[[Mapping[str, Any], Callable[[], dict[str, Tensor]]], dict[str, Tensor]]
-
-
-@dataclass(frozen=True)
-class ProbeInputs:
-    """What the linear probe and the robustness of its heads see.
-
-    Attributes:
-        labels: class of each training image.
-        num_classes: labels are below it.
-        stream: features of batches of training images, of random crops or, without, centre crops.
-        keep: returns what a function makes, made once for these images, this model and settings.
-        validation: images on which a head may be chosen.
-        test: what is scored; its labels are classes of its own.
-        columns: the known class that each class of `test` is.
-        accepted: for images with several right classes, which known ones are; else None.
-    """
-
-    labels: Int[Tensor, " images"]
-    num_classes: int
-    stream: Stream
-    keep: Keep
-    validation: ImageFeatures
-    test: ImageFeatures
-    columns: Int[Tensor, " classes"]
-    accepted: Bool[Tensor, "scored known"] | None
-
-
-@dataclass(frozen=True)
-class RetrievalInputs:
-    """What image retrieval sees.
-
-    Attributes:
-        queries: one descriptor an image.
-        database: likewise.
-        relevant: for each query, rows of the database by how hard they are to find.
-    """
-
-    queries: Float[Tensor, "queries dim"]
-    database: Float[Tensor, "images dim"]
-    relevant: Sequence["Relevant"]
-
-
-@dataclass(frozen=True)
-class Relevant:
-    """Rows of the database that show what a query shows; `junk` hardly does."""
-
-    easy: Sequence[int]
-    hard: Sequence[int]
-    junk: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -165,11 +118,52 @@ class SegmentationInputs:
 
 
 @dataclass(frozen=True)
+class PictureInputs:
+    """What segmentation benchmarks that augment see: images with masks, and the frozen model.
+
+    Attributes:
+        train: images and masks as stored, read when asked for.
+        test: likewise.
+        encode: from normalised images and the classes of their pixels to maps of patch tokens,
+            [batch, dim, rows, columns]; a model looks at the images, the ground truth at classes.
+        dim: width of a token.
+        patch_size: pixels of a side of a patch.
+        num_classes: background included.
+        ignore_index: the class of void pixels.
+        num_workers: processes that read and augment.
+    """
+
+    train: Sequence[Picture]
+    test: Sequence[Picture]
+    encode: Encoder
+    dim: int
+    patch_size: int
+    num_classes: int
+    ignore_index: int
+    num_workers: int
+
+
+@dataclass(frozen=True)
+class NovelImages:
+    """A set of images of none of the known classes.
+
+    Attributes:
+        name: of the set.
+        group: how like the known classes its own are.
+        cls: CLS tokens.
+    """
+
+    name: str
+    group: Literal["near", "far"]
+    cls: Float[Tensor, "images dim"]
+
+
+@dataclass(frozen=True)
 class NoveltyInputs:
-    """What out-of-distribution benchmarks see: known classes, and images of none of them."""
+    """What out-of-distribution benchmarks see: known classes, and sets of images of no such."""
 
     known: ClassificationInputs
-    novel: Float[Tensor, "images dim"]
+    novel: tuple[NovelImages, ...]
 
 
 @dataclass(frozen=True)
@@ -278,6 +272,12 @@ class MetricSpec:
     statistic: resampling.Statistic
     interval: IntervalMethod
 
+    def strata(self, evidence: NDArray[Any]) -> NDArray[Any]:
+        """Return the group of each image that resampling keeps the size of, [images]."""
+        if self.interval in {"stratified", "delong"}:
+            return evidence[:, 0]
+        return np.zeros(len(evidence))
+
 
 @dataclass(frozen=True)
 class Benchmark:
@@ -356,11 +356,14 @@ def _estimate(
     value = resampling.point_estimate(spec.statistic, values)
     if spec.interval == "wilson":
         return value, resampling.wilson_interval(int(np.sum(values)), len(values))
+    if spec.interval == "delong":
+        return value, delong_interval(values)
     draws = resampling.bootstrap(
         spec.statistic,
         values,
         resamples=resamples,
         generator=numpy_generator(seed, "evaluate/bootstrap"),
+        strata=spec.strata(values),
     )
     if spec.interval == "normal":
         return value, resampling.normal_interval(value, draws)

@@ -60,6 +60,7 @@ def compare(
                 second,
                 resamples=resamples,
                 generator=numpy_generator(seed, "evaluate/compare"),
+                strata=spec.strata(first),
             )
             gain = found.value if metric.direction == "higher" else -found.value
             rows.append(

@@ -19,6 +19,7 @@ from jaxtyping import Int
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from franca.eval.crops import Picture
 from franca.randomness import numpy_generator
 
 IMAGE_SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".webp"})
@@ -199,6 +200,58 @@ class FolderImages:
         return decode(path, where=str(path))
 
 
+class ListedImages:
+    """One list of OpenOOD v1.5: novel images, whose labels say no more than that.
+
+    Args:
+        root: folder with benchmark_imglist/imagenet/test_<split>.txt, whose lines are "path label",
+            and the images at that path below images_largescale/ or images_classic/.
+        split: of the name of the list: ssb_hard, ninco, inaturalist, textures, openimage_o.
+        limit: use at most so many images.
+
+    Raises:
+        FileNotFoundError: the list or an image is missing.
+        ValueError: the list names no image.
+    """
+
+    names: tuple[str, ...] = ("novel",)
+
+    def __init__(self, root: Path, *, split: str, limit: int | None) -> None:
+        listing = root / "benchmark_imglist" / "imagenet" / f"test_{split}.txt"
+        if not listing.is_file():
+            raise FileNotFoundError(f"expected the layout of OpenOOD; {listing} does not exist")
+        lines = listing.read_text(encoding="utf-8").splitlines()
+        places = [line.rsplit(maxsplit=1)[0] for line in lines if line.strip()]
+        if not places:
+            raise ValueError(f"{listing}: names no image")
+        self._chosen = choose(len(places), limit)
+        self._places = [places[index] for index in self._chosen]
+        self._paths = [self._find(root, place) for place in self._places]
+        self.labels: Int[np.ndarray, " images"] = np.zeros(len(self._paths), dtype=np.int64)
+
+    @staticmethod
+    def _find(root: Path, place: str) -> Path:
+        paths = [root / folder / place for folder in ("images_largescale", "images_classic")]
+        for path in paths:
+            if path.is_file():
+                return path
+        raise FileNotFoundError(f"expected the layout of OpenOOD; {paths[0]} does not exist")
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self._paths)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the files and of the selection."""
+        return digest_selection(self._chosen, zip(self._places, self._paths, strict=True))
+
+    def image(self, index: int) -> Image.Image:
+        """Return one RGB image."""
+        path = self._paths[index]
+        return decode(path, where=str(path))
+
+
 class SegmentationImages:
     """One split of a set in the PASCAL VOC layout, with optional geometry.
 
@@ -280,6 +333,21 @@ class SegmentationImages:
         """Return the classes of the pixels as stored."""
         with Image.open(self._masks[index]) as mask:
             return np.array(mask, dtype=np.uint8)
+
+    def picture(self, index: int) -> Picture:
+        """Return one image with its mask.
+
+        Raises:
+            ValueError: they differ in size.
+        """
+        picture = Picture(self.image(index), self.full_mask(index))
+        height, width = picture.mask.shape
+        if picture.image.size != (width, height):
+            raise ValueError(
+                f"{self._masks[index]}: {height}x{width} pixels, but its image has "
+                f"{picture.image.height}x{picture.image.width}"
+            )
+        return picture
 
     def depth(self, index: int) -> NDArray[np.float32]:
         """Return the depth in metres, [height, width]; invalid where not finite or not positive."""

@@ -136,17 +136,20 @@ def predict(
         seed=seed,
     )
     height, width = test.masks.shape[1:]
-    for patches in test.patches:
+    images = max(1, block // test.patches.shape[1])  # as many as fill a block of the search
+    for start in range(0, len(test.patches), images):
+        patches = test.patches[start : start + images]
         shares = soft_labels(
-            patches,
+            patches.flatten(0, 1),
             memory,
             memory_labels,
             neighbours=neighbours,
             temperature=temperature,
             block=block,
             device=device,
-        )
-        yield paint(shares[None], grid=test.grid, size=(height, width))[0]
+        ).unflatten(0, patches.shape[:2])
+        for one in shares:
+            yield paint(one[None], grid=test.grid, size=(height, width))[0]
 
 
 def in_context(

@@ -14,9 +14,9 @@ from franca.eval.benchmark import (
     ImageFeatures,
     MetricSpec,
     Outcome,
-    ProbeInputs,
 )
 from franca.eval.heads import HeadInput, draw_batches, split_held_out, train_heads
+from franca.eval.inputs.contracts import ProbeInputs
 from franca.eval.resampling import mean
 from franca.eval.transforms import RandomCrop
 

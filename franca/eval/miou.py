@@ -189,3 +189,17 @@ def pixel_accuracy(evidence: Evidence, weights: Weights) -> NDArray[np.float64]:
     """Return the share of valid pixels on the diagonal of [images, classes, classes] counts."""
     hits = weights @ np.diagonal(evidence, axis1=1, axis2=2).sum(1)
     return np.asarray(hits / np.maximum(weights @ evidence.sum((1, 2)), 1), dtype=np.float64)
+
+
+def mean_class_accuracy(evidence: Evidence, weights: Weights) -> NDArray[np.float64]:
+    """Return the share of each class's pixels on the diagonal, averaged over classes in the truth.
+
+    Args:
+        evidence: [images, classes, classes] counts.
+        weights: [resamples, images] how often each image counts.
+    """
+    areas = weights @ evidence.sum(2)
+    hits = weights @ np.diagonal(evidence, axis1=1, axis2=2)
+    present = areas > 0
+    recall = np.where(present, hits / np.maximum(areas, 1), 0.0)
+    return np.asarray(recall.sum(1) / np.maximum(present.sum(1), 1), dtype=np.float64)

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 from franca.eval.benchmark import Benchmark, DenseFeatures, MetricSpec, Outcome, SegmentationInputs
 from franca.eval.clustering import kmeans, nearest_centre
 from franca.eval.knn import principal_axes
-from franca.eval.miou import Matching, confusion_matrix, matched_mean_iou
+from franca.eval.miou import Matching, confusion_matrix, match, matched_mean_iou
 from franca.eval.resampling import Evidence, Weights
 
 
@@ -29,17 +29,24 @@ def reduce_tokens(
     return ((standard - centre) @ axes[:, :dims]).float()
 
 
+def _points(
+    test: DenseFeatures, *, pca_dims: int | None, device: torch.device
+) -> Float[Tensor, "tokens reduced"]:
+    return reduce_tokens(test.patches.flatten(0, 1).to(device, torch.float32), dims=pca_dims)
+
+
+def _assigned(points: Tensor, **settings: int) -> Int[Tensor, " tokens"]:
+    """Run k-means and return the cluster of every point."""
+    return nearest_centre(points, kmeans(points, **settings).centres)[0].cpu()
+
+
 def _confusions(
-    clusters: Int[Tensor, "images patches"],
-    test: DenseFeatures,
-    *,
-    num_clusters: int,
-    num_classes: int,
-    ignore_index: int,
-    side: int,
+    assigned: Int[Tensor, " tokens"], inputs: SegmentationInputs, *, num_clusters: int, side: int
 ) -> NDArray[np.int64]:
     """Compare cluster maps with masks, both resized (nearest) to side x side pixels."""
-    maps = interpolate(clusters.unflatten(1, test.grid)[:, None].float(), size=(side, side))
+    test = inputs.test
+    clusters = assigned.view(-1, 1, *test.grid)
+    maps = interpolate(clusters.float(), size=(side, side))
     masks = interpolate(test.masks[:, None], size=(side, side))
     pairs = zip(masks[:, 0].numpy(), maps[:, 0].numpy().astype(np.int64), strict=True)
     return np.stack(
@@ -47,9 +54,9 @@ def _confusions(
             confusion_matrix(
                 mask,
                 prediction,
-                num_classes=num_classes,
+                num_classes=inputs.num_classes,
                 num_predicted=num_clusters,
-                ignore_index=ignore_index,
+                ignore_index=inputs.ignore_index,
             )
             for mask, prediction in pairs
         ]
@@ -98,15 +105,13 @@ def overclustering(
         restarts: of k-means.
         points_per_cluster: of k-means.
     """
-    test = inputs.test
-    flat = test.patches.flatten(0, 1).to(device, torch.float32)
-    points = reduce_tokens(flat, dims=pca_dims)
+    points = _points(inputs.test, pca_dims=pca_dims, device=device)
     evidence = {}
     for number in clusters:
         count = number or inputs.num_classes
         matrices = []
         for run in range(runs):
-            found = kmeans(
+            assigned = _assigned(
                 points,
                 clusters=count,
                 iterations=iterations,
@@ -114,19 +119,52 @@ def overclustering(
                 points_per_cluster=points_per_cluster,
                 seed=seed + run,
             )
-            assigned = nearest_centre(points, found.centres)[0].view(test.patches.shape[:2])
-            matrices.append(
-                _confusions(
-                    assigned.cpu(),
-                    test,
-                    num_clusters=count,
-                    num_classes=inputs.num_classes,
-                    ignore_index=inputs.ignore_index,
-                    side=side,
-                )
-            )
+            matrices.append(_confusions(assigned, inputs, num_clusters=count, side=side))
         evidence[f"confusion@K{count}"] = np.stack(matrices, axis=1).astype(np.int32)
     return Outcome(evidence=evidence)
+
+
+def paint_clusters(
+    inputs: SegmentationInputs,
+    chosen: Sequence[int],
+    *,
+    seed: int,
+    device: torch.device,
+    pca_dims: int | None,
+    side: int,
+    iterations: int,
+    restarts: int,
+    points_per_cluster: int,
+) -> UInt8[np.ndarray, "images rows columns"]:
+    """Cluster as often as there are classes; paint the clusters of a few images as their classes.
+
+    The pictures of the first of the runs behind `miou@K` of that many clusters.
+
+    Args:
+        inputs: as for `overclustering`, and so are the other arguments.
+        chosen: test images to paint.
+        seed: of k-means.
+        device: where to cluster.
+        pca_dims: see there.
+        side: see there.
+        iterations: see there.
+        restarts: see there.
+        points_per_cluster: see there.
+    """
+    classes = inputs.num_classes
+    assigned = _assigned(
+        _points(inputs.test, pca_dims=pca_dims, device=device),
+        clusters=classes,
+        iterations=iterations,
+        restarts=restarts,
+        points_per_cluster=points_per_cluster,
+        seed=seed,
+    )
+    counts = _confusions(assigned, inputs, num_clusters=classes, side=side).sum(0)
+    # A cluster without a valid pixel is nobody's: background.
+    names = np.maximum(match(counts, "hungarian"), 0).astype(np.uint8)
+    maps = assigned.view(-1, *inputs.test.grid)[list(chosen)]
+    return np.asarray(names[maps.numpy()])
 
 
 BENCHMARK = Benchmark(

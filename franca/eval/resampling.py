@@ -75,22 +75,49 @@ def wilson_interval(successes: int, trials: int) -> Interval:
 
 
 def _resampling_weights(
-    images: int, *, resamples: int, generator: np.random.Generator
+    strata: NDArray[Any], *, resamples: int, generator: np.random.Generator
 ) -> Iterator[Weights]:
-    """Yield blocks of how often each image is drawn, `resamples` rows in all."""
+    """Yield blocks of how often each image is drawn, `resamples` rows in all.
+
+    Args:
+        strata: [images] group of each; as many images are drawn of a group as it has.
+        resamples: number of draws.
+        generator: of the draws.
+    """
+    images = len(strata)
+    groups = [np.flatnonzero(strata == group) for group in np.unique(strata)]
     rows = max(1, _CHUNK_ELEMENTS // images)
     for start in range(0, resamples, rows):
         size = min(rows, resamples - start)
-        drawn = generator.integers(images, size=(size, images)) + images * np.arange(size)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=size * images)
-        yield counts.reshape(size, images).astype(np.float64)
+        weights = np.zeros((size, images))
+        for members in groups:
+            number = len(members)
+            drawn = generator.integers(number, size=(size, number))
+            cells = (drawn + number * np.arange(size)[:, None]).ravel()
+            counts = np.bincount(cells, minlength=size * number)
+            weights[:, members] = counts.reshape(size, number)
+        yield weights
 
 
 def bootstrap(
-    statistic: Statistic, evidence: Evidence, *, resamples: int, generator: np.random.Generator
+    statistic: Statistic,
+    evidence: Evidence,
+    *,
+    resamples: int,
+    generator: np.random.Generator,
+    strata: NDArray[Any] | None = None,
 ) -> NDArray[np.float64]:
-    """Evaluate the statistic on `resamples` draws of the images with replacement."""
-    blocks = _resampling_weights(len(evidence), resamples=resamples, generator=generator)
+    """Evaluate the statistic on `resamples` draws of the images with replacement.
+
+    Args:
+        statistic: function of evidence and of how often each image counts.
+        evidence: [images, ...].
+        resamples: number of draws.
+        generator: of the draws.
+        strata: [images] groups that keep their sizes in every draw; None: one for all.
+    """
+    groups = np.zeros(len(evidence)) if strata is None else strata
+    blocks = _resampling_weights(groups, resamples=resamples, generator=generator)
     return np.concatenate([statistic(evidence, weights) for weights in blocks])
 
 
@@ -132,18 +159,21 @@ def paired_difference(
     *,
     resamples: int,
     generator: np.random.Generator,
+    strata: NDArray[Any] | None = None,
 ) -> Difference:
     """Compare two checkpoints on the same images: statistic(first) - statistic(second).
 
-    Both are resampled with the same draws, so what the images share cancels. The interval is
-    normal; the p-value is McNemar's for booleans and that of the normal interval otherwise.
+    Arguments as for `bootstrap`. Both are resampled with the same draws, so what the images share
+    cancels. The interval is normal; the p-value is McNemar's for booleans and that of the normal
+    interval otherwise.
 
     Raises:
         ValueError: the evidence does not cover the same number of images.
     """
     if len(first) != len(second):
         raise ValueError(f"a paired comparison needs the same images: {len(first)} ≠ {len(second)}")
-    blocks = _resampling_weights(len(first), resamples=resamples, generator=generator)
+    groups = np.zeros(len(first)) if strata is None else strata
+    blocks = _resampling_weights(groups, resamples=resamples, generator=generator)
     draws = np.concatenate([statistic(first, block) - statistic(second, block) for block in blocks])
     value = point_estimate(statistic, first) - point_estimate(statistic, second)
     if first.dtype == np.bool_ and first.ndim == 1:

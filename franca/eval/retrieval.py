@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Int
 from numpy.typing import NDArray
 
-from franca.eval.benchmark import Benchmark, MetricSpec, Outcome, Relevant, RetrievalInputs
+from franca.eval.benchmark import Benchmark, MetricSpec, Outcome
+from franca.eval.inputs.contracts import Relevant, RetrievalInputs
 from franca.eval.neighbours import cosine_search
 from franca.eval.resampling import mean
 

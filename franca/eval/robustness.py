@@ -4,7 +4,8 @@ from typing import Any
 
 import torch
 
-from franca.eval.benchmark import Benchmark, MetricSpec, Outcome, ProbeInputs
+from franca.eval.benchmark import Benchmark, MetricSpec, Outcome
+from franca.eval.inputs.contracts import ProbeInputs
 from franca.eval.linear import hits, probe_heads
 from franca.eval.resampling import mean
 

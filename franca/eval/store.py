@@ -21,10 +21,12 @@ from franca.eval.benchmark import (
     ImageFeatures,
     KeypointPair,
     PairInputs,
+    PictureInputs,
     SegmentationInputs,
     Video,
     VideoInputs,
 )
+from franca.eval.crops import pad_to_patches
 from franca.eval.datasets import ImageSet, LabelledImages, SegmentationImages
 from franca.eval.features import FeatureArtifact, FeatureModel, PatchDtype, extract, tokens_of
 from franca.eval.inputs.boxes import BoxedImages
@@ -307,6 +309,40 @@ class FeatureStore:
             folder=self.folder,
             batch_size=self.batch_size,
             device=self.device,
+        )
+
+    @torch.no_grad()
+    def encode(
+        self,
+        images: Float[Tensor, "batch 3 height width"],
+        masks: UInt8[Tensor, "batch height width"],
+    ) -> Float[Tensor, "batch dim rows columns"]:
+        """Return maps of patch tokens of normalised images of any size, which are padded."""
+        del masks
+        padded = pad_to_patches(images.to(self.device), patch_size=self.model.patch_size)
+        rows, columns = (side // self.model.patch_size for side in padded.shape[2:])
+        tokens = self.model.forward_features(padded).patches
+        maps: Tensor = tokens.mT.unflatten(2, (rows, columns))
+        return maps
+
+    def pictures(
+        self,
+        train: SegmentationImages,
+        test: SegmentationImages,
+        *,
+        num_classes: int,
+        ignore_index: int,
+    ) -> PictureInputs:
+        """Return images and masks as stored, with the model that reads them."""
+        return PictureInputs(
+            train=Lazy(len(train), train.picture),
+            test=Lazy(len(test), test.picture),
+            encode=self.encode,
+            dim=self.model.embed_dim,
+            patch_size=self.model.patch_size,
+            num_classes=num_classes,
+            ignore_index=ignore_index,
+            num_workers=self.num_workers,
         )
 
     def samples(self, images: SegmentationImages, chosen: Sequence[int]) -> dict[str, NDArray[Any]]:

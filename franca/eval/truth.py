@@ -20,16 +20,18 @@ from franca.eval.benchmark import (
     DiscoveryInputs,
     ImageFeatures,
     KeypointPair,
+    NovelImages,
     NoveltyInputs,
     PairInputs,
-    ProbeInputs,
-    RetrievalInputs,
+    PictureInputs,
     SegmentationInputs,
     Video,
     VideoInputs,
 )
+from franca.eval.crops import pad_to_patches
 from franca.eval.davis import VOID
 from franca.eval.in_context import patch_labels
+from franca.eval.inputs.contracts import ProbeInputs, RetrievalInputs
 from franca.eval.lazy import lazily
 from franca.eval.position import positions
 from franca.eval.transforms import RandomCrop
@@ -104,8 +106,12 @@ def retrieved_queries(inputs: RetrievalInputs) -> RetrievalInputs:
 def novelty(inputs: NoveltyInputs) -> NoveltyInputs:
     """Return known images with their classes, and novel ones with a class that no known one has."""
     known = image_classes(inputs.known, spare=1)
-    last = torch.full((len(inputs.novel),), known.num_classes)
-    return NoveltyInputs(known=known, novel=_one_hot(last, width=known.num_classes + 1))
+
+    def unknown(novel: NovelImages) -> NovelImages:
+        last = torch.full((len(novel.cls),), known.num_classes)
+        return dataclasses.replace(novel, cls=_one_hot(last, width=known.num_classes + 1))
+
+    return NoveltyInputs(known=known, novel=tuple(map(unknown, inputs.novel)))
 
 
 def _with_patches(split: DenseFeatures, patches: Tensor) -> DenseFeatures:
@@ -125,6 +131,21 @@ def patch_classes(inputs: SegmentationInputs) -> SegmentationInputs:
         return _with_patches(split, found)
 
     return dataclasses.replace(inputs, train=shares(inputs.train), test=shares(inputs.test))
+
+
+def pixel_classes(inputs: PictureInputs) -> PictureInputs:
+    """Return the same images with an encoder that sees the shares of the classes in a patch."""
+
+    def shares(images: Tensor, masks: Tensor) -> Float[Tensor, "batch classes rows columns"]:
+        del images
+        void, patch_size = inputs.ignore_index, inputs.patch_size
+        padded = pad_to_patches(masks, patch_size=patch_size, value=void)
+        grid = (padded.shape[1] // patch_size, padded.shape[2] // patch_size)
+        found = patch_labels(padded, grid=grid, num_classes=inputs.num_classes, ignore_index=void)
+        maps: Tensor = found.mT.unflatten(2, grid)
+        return maps
+
+    return dataclasses.replace(inputs, encode=shares, dim=inputs.num_classes)
 
 
 def patch_depth(inputs: SegmentationInputs) -> SegmentationInputs:
@@ -215,6 +236,8 @@ TRUTHS: dict[str, Callable[[Any], Any]] = {
     "ood": novelty,
     "in_context": patch_classes,
     "linear_segmentation": patch_classes,
+    "linseg_mmseg518": pixel_classes,
+    "linseg_neco100": pixel_classes,
     "overclustering": patch_classes,
     "depth": patch_depth,
     "normals": patch_normals,

@@ -227,6 +227,16 @@ class Attention(nn.Module):
         keys: Tensor = self.qkv(x).chunk(3, dim=-1)[1]
         return keys
 
+    def first_token(
+        self, x: Float[Tensor, "batch tokens dim"]
+    ) -> Float[Tensor, "batch heads tokens"]:
+        """Return how much the first token of each sequence attends to every token; sums to 1."""
+        batch, tokens, dim = x.shape
+        width = dim // self.heads
+        q, k, _ = self.qkv(x).view(batch, tokens, 3, self.heads, width).permute(2, 0, 3, 1, 4)
+        weights: Tensor = (q[:, :, :1] @ k.transpose(2, 3) * width**-0.5).softmax(-1)
+        return weights[:, :, 0]
+
 
 class Mlp(nn.Module):
     """Plain feed-forward with one hidden layer and GELU."""

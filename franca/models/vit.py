@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from franca.models.archs import ARCHS, Arch
 from franca.models.layers import (
+    Attention,
     Block,
     DepthSource,
     Packing,
@@ -216,12 +217,13 @@ class VisionTransformer(nn.Module):
 
     def last_keys(self, images: Images) -> Float[Tensor, "batch tokens dim"]:
         """Return the keys of the last block, heads concatenated: CLS, registers, patches."""
-        tokens, _ = self._embed(images, None)
-        *earlier, last = cast("list[Block]", list(self.blocks))
-        x = tokens.flatten(0, 1)
-        for block in earlier:
-            x = block(x, _packing([tokens]))
-        return last.attn.keys(last.norm1(x)).view_as(tokens)
+        last, x = self._last_attention(images)
+        return last.keys(x.flatten(0, 1)).view_as(x)
+
+    def last_attention(self, images: Images) -> Float[Tensor, "batch heads patches"]:
+        """Return how much CLS attends to each patch in the last block, head by head."""
+        last, x = self._last_attention(images)
+        return last.first_token(x)[:, :, 1 + self.num_registers :]
 
     def positions(self, grid: tuple[int, int]) -> Float[Tensor, "1 positions dim"]:
         """Return the position embeddings of CLS and of a (rows, columns) grid of patches."""
@@ -246,6 +248,15 @@ class VisionTransformer(nn.Module):
             registers = self.register_tokens.expand(images.shape[0], -1, -1)
             tokens = torch.cat([tokens[:, :1], registers, tokens[:, 1:]], dim=1)
         return tokens, grid
+
+    def _last_attention(self, images: Tensor) -> tuple[Attention, Tensor]:
+        """Return the last block's attention and what it sees, [batch, tokens, dim]."""
+        tokens, _ = self._embed(images, None)
+        *earlier, last = cast("list[Block]", list(self.blocks))
+        x = tokens.flatten(0, 1)
+        for block in earlier:
+            x = block(x, _packing([tokens]))
+        return last.attn, last.norm1(x).view_as(tokens)
 
     def _wanted_rows(self, packing: Packing, patches: Tensor) -> Tensor:
         """Return the rows of all CLS tokens, then those of the wanted patches of the first size."""

@@ -1,4 +1,4 @@
-"""Sample images: their patch features as colours, by joint PCA, and their masks.
+"""Sample images: patch features as colours, by joint PCA; masks; attention and norms as heat.
 
 The first three components become red, green and blue. The components are fitted on all patches of
 all images, so that equal colours mean equal features across images (the released script fits on
@@ -8,6 +8,7 @@ the set it is given; its signs are arbitrary).
 from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 
@@ -27,6 +28,9 @@ class Samples:
         grid: Rows and columns of patches.
         masks: [n, height, width] true classes.
         segmented: [n, height, width] classes predicted in context; None if that was not run.
+        clustered: [n, rows, columns] classes of clusters; None likewise.
+        attention: [n, heads, rows * columns] of CLS in the last block; None if not shown.
+        norms: [n, rows * columns] of patch tokens before the final LayerNorm; None likewise.
     """
 
     images: Pixels
@@ -34,6 +38,9 @@ class Samples:
     grid: tuple[int, int]
     masks: Pixels
     segmented: Pixels | None = None
+    clustered: Pixels | None = None
+    attention: Numbers | None = None
+    norms: Numbers | None = None
 
 
 def read_samples(folder: Path, *, limit: int) -> Samples | None:
@@ -47,21 +54,17 @@ def read_samples(folder: Path, *, limit: int) -> Samples | None:
         return None
     with np.load(file, allow_pickle=False) as archive:
         rows, columns = (int(size) for size in archive["grid"])
-        images, patches = archive["images"][:limit], archive["patches"][:limit]
-        masks = archive["masks"][:limit]
-        segmented = archive["segmented"][:limit] if "segmented" in archive else None
+        arrays = {name: archive[name][:limit] for name in archive if name != "grid"}
+    patches = arrays["patches"]
     if patches.shape[1] != rows * columns:
         raise ValueError(
             f"{file}: {patches.shape[1]} patches do not fill a grid of {rows} by {columns}; "
             "rerun the stage evaluate"
         )
-    return Samples(
-        images=images,
-        patches=patches.astype(np.float64),
-        grid=(rows, columns),
-        masks=masks,
-        segmented=segmented,
-    )
+    for name in ("patches", "attention", "norms"):
+        if name in arrays:
+            arrays[name] = arrays[name].astype(np.float64)
+    return Samples(grid=(rows, columns), **arrays)
 
 
 def principal_components(features: Numbers, *, count: int) -> Numbers:
@@ -97,6 +100,22 @@ def colours(samples: Samples) -> Pixels:
     scaled = np.clip((scores - low) / span, 0, 1)
     pixels: Pixels = (scaled * 255).round().astype(np.uint8)
     return pixels.reshape(num_images, *samples.grid, 3)
+
+
+def heat(values: Numbers, *, low: float, high: float) -> Pixels:
+    """Give numbers the colours of matplotlib's cividis, dark blue for `low` to yellow for `high`.
+
+    Args:
+        values: of any shape.
+        low: what is darkest; less is as dark.
+        high: what is brightest; more is as bright.
+
+    Returns:
+        [..., 3].
+    """
+    span = high - low if high > low else 1.0
+    scaled = np.clip((values - low) / span, 0, 1)
+    return np.asarray(mpl.colormaps["cividis"](scaled, bytes=True)[..., :3])
 
 
 def paint_classes(mask: Pixels) -> Pixels:

@@ -4,7 +4,7 @@ output/ of one checkpoint
   metrics.json      every metric with its 95 % interval
   evidence/*.npz    per image, what the metrics follow from; paired comparisons need it
   details.json      what was chosen on the way (a penalty, a learning rate), seed and resamples
-  samples.npz       patch tokens and masks of a few images, for the report's pictures
+  samples.npz       features, attention and masks of a few images, for the report's pictures
   bounds.json       of the first checkpoint only: what features that are the ground truth reach
 work/features/      extracted features, resumable
 
@@ -24,13 +24,12 @@ from torch import Tensor
 
 from franca.config.evaluate import Evaluate, Task
 from franca.config.evaluation_sets import EvaluationSet
-from franca.eval.benchmark import SegmentationInputs
 from franca.eval.comparison import compare, ladder
 from franca.eval.features import FeatureModel, digest_files
-from franca.eval.in_context import predict
 from franca.eval.inputs.sets import EvaluationSets
 from franca.eval.registry import BENCHMARKS
 from franca.eval.results import read_metrics, write_json, write_metrics
+from franca.eval.samples import sample_arrays
 from franca.eval.store import FeatureStore
 from franca.eval.suite import Pair, Suite
 from franca.eval.tables import csv_text, joined_rows, main_cells, markdown
@@ -69,6 +68,10 @@ class WithoutPosition:
     def last_keys(self, images: Tensor) -> Tensor:
         """Return the keys of the last block, which the map does not touch."""
         return self._model.last_keys(images)
+
+    def last_attention(self, images: Tensor) -> Tensor:
+        """Return what CLS attends to in the last block, likewise."""
+        return self._model.last_attention(images)
 
     def _mapped(self, features: Features) -> Features:
         return dataclasses.replace(features, patches=self._map(features.patches))
@@ -218,27 +221,13 @@ def evaluation_device(wanted: str) -> torch.device:
 
 def _write_samples(cfg: Evaluate, suite: Suite, path: Path) -> None:
     """Store a few images of the first dense set with what the model makes of them."""
-    dense = [
-        task for task in _pairs(cfg.tasks) if BENCHMARKS[task.benchmark].kind == "segmentation"
-    ]
-    if not dense or cfg.num_samples == 0:
-        return
-    name, sets = dense[0].evaluation_set, suite.sets
-    images = sets.segmented(name, test=True)
-    spread = np.linspace(0, len(images) - 1, min(cfg.num_samples, len(images)))
-    chosen: list[int] = spread.round().astype(int).tolist()
-    arrays: dict[str, Any] = sets.store.samples(images, chosen)
-    in_context = Pair("in_context", name)
-    if in_context in dense:
-        inputs: SegmentationInputs = suite.prepared(in_context).inputs
-        painted = predict(
-            dataclasses.replace(inputs, test=inputs.test.choose(chosen)),
-            seed=suite.seed,
-            device=sets.store.device,
-            **suite.parameters["in_context"],
+    tasks = _pairs(cfg.tasks)
+    dense = [task for task in tasks if BENCHMARKS[task.benchmark].kind == "segmentation"]
+    if dense and cfg.num_samples > 0:
+        arrays: dict[str, Any] = sample_arrays(
+            suite, dense[0].evaluation_set, tasks=tasks, count=cfg.num_samples
         )
-        arrays["segmented"] = np.stack([mask.numpy() for mask in painted])
-    np.savez_compressed(path, **arrays)
+        np.savez_compressed(path, **arrays)
 
 
 def gather(

@@ -133,7 +133,7 @@ def _view_settings(pretrain: Mapping[str, Any]) -> ViewSettings | None:
 def _features(cfg: Report, inputs: Mapping[str, Path], figures: Figures) -> tuple[Section, Section]:
     samples = {
         name: found
-        for name in (HIGHRES, RASA)
+        for name in (RANDOM, HIGHRES, RASA)
         if (found := read_samples(inputs["evaluate"] / name, limit=cfg.max_sample_images))
     }
     return (

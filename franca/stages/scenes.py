@@ -3,7 +3,7 @@
     origin/        what a web server on the loopback serves, its table of URLs, planted faults
     objects/       classification, Hugging Face parquet
     sketches/      its validation images as lines, all classes but the first, the same layout
-    novel/         the same, with classes seen nowhere else
+    novel/         the same, with classes seen nowhere else: splits near and far
     segmentation/  masks, instances, depth and normals, PASCAL VOC layout
     videos/        tracked masks, DAVIS-2017 layout
     pairs/         images with corresponding points
@@ -25,7 +25,7 @@ import numpy as np
 from tqdm import tqdm
 
 from franca.config.scenes import Scenes
-from franca.data.scenes.compose import CLASSES, NOVEL_CLASSES
+from franca.data.scenes.compose import CLASSES, FAR_CLASSES, NEAR_CLASSES
 from franca.data.scenes.faults import Origin, Original, num_fresh, plant_all
 from franca.data.scenes.layouts import (
     EncodedPair,
@@ -77,7 +77,7 @@ def run(
         "origin_files": len(origin.files),
         "planted": {kind: len(rows) for kind, rows in sorted(origin.planted.items())},
         "objects": [cfg.num_objects_train, cfg.num_objects_val],
-        "novel": cfg.num_novel,
+        "novel": 2 * cfg.num_novel,
         "segmentation": [cfg.num_segmentation_train, cfg.num_segmentation_val],
         "videos": cfg.num_videos,
         "pairs": 2 * cfg.num_pairs,
@@ -116,7 +116,8 @@ def _write_objects(cfg: Scenes, *, seed: int, output: Path) -> list[Original]:
     for folder, split, count, names in (
         ("objects", "train", cfg.num_objects_train, CLASSES),
         ("objects", "val", cfg.num_objects_val, CLASSES),
-        ("novel", "val", cfg.num_novel, NOVEL_CLASSES),
+        ("novel", "near", cfg.num_novel, NEAR_CLASSES),
+        ("novel", "far", cfg.num_novel, FAR_CLASSES),
     ):
         if count == 0:
             continue

@@ -24,7 +24,10 @@ from franca.data.scenes.textures import (
 )
 
 CLASSES = ("ball", "cube", "cylinder", "cone", "torus", "octahedron", "dumbbell", "disc")
-NOVEL_CLASSES = ("capsule", "cross", "pyramid")
+# Seen nowhere else: near ones have the outline of a known class (a cylinder, a cone) without its
+# texture, far ones have neither.
+NEAR_CLASSES = ("capsule", "pyramid")
+FAR_CLASSES = ("cross",)
 # Period of the object textures as a share of the image's short side, at the object's distance. Set
 # in the image rather than on the object, so that the classes look the same near and far.
 SINGLE_PERIOD = (0.10, 0.13)

@@ -1,12 +1,14 @@
 """Kinds of benchmark: which sets each can use, and how a set is prepared for it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-from franca.eval.benchmark import Benchmark, Kind, NoveltyInputs, RetrievalInputs
+from franca.config.evaluation_sets import EvaluationSet
+from franca.eval.benchmark import Benchmark, Kind, NovelImages, NoveltyInputs
+from franca.eval.inputs.contracts import RetrievalInputs
 from franca.eval.inputs.probe import AcceptedLabels, probe_inputs
 from franca.eval.inputs.sets import EvaluationSets, Prepared
 from franca.eval.native import NativeTransform, SizedImages, patch_grids
@@ -116,15 +118,46 @@ def _segmentation(sets: EvaluationSets, name: str) -> Prepared:
     )
 
 
-def _novelty(sets: EvaluationSets, name: str) -> Prepared:
-    known = _classification(sets, sets.declared(name).known_set or "")
-    novel = sets.labelled(name, test=True)
+def _pictures(sets: EvaluationSets, name: str) -> Prepared:
+    declared, store = sets.declared(name), sets.store
+    train, test = (sets.segmented(name, test=flag) for flag in (False, True))
+    test.check_classes(declared.num_classes)
     return Prepared(
-        load=lambda: NoveltyInputs(known=known.inputs, novel=sets.store.cls_tokens(novel)),
-        digest=known.digest + novel.digest,
-        images=known.images + len(novel),
+        load=lambda: store.pictures(
+            train,
+            test,
+            num_classes=declared.num_classes or 0,
+            ignore_index=declared.ignore_index or 0,
+        ),
+        digest=test.digest,
+        images=len(train) + len(test),
+        input_size=(store.square.size,) * 2,
+        bytes=0,
+    )
+
+
+def _novelty(sets: EvaluationSets, name: str) -> Prepared:
+    known = _classification(sets, name)
+    novel = {
+        other: sets.labelled(other, test=True)
+        for other, declared in sets.all.items()
+        if (declared.kind, declared.known_set) == ("novel", name)
+    }
+    images = sum(map(len, novel.values()))
+
+    def load() -> NoveltyInputs:
+        found = (
+            NovelImages(other, sets.declared(other).group or "far", sets.store.cls_tokens(each))
+            for other, each in novel.items()
+        )
+        return NoveltyInputs(known=known.inputs, novel=tuple(found))
+
+    return Prepared(
+        load=load,
+        digest=" ".join([known.digest, *(each.digest for each in novel.values())]),
+        images=known.images + images,
         input_size=known.input_size,
-        bytes=known.bytes + sets.store.image_bytes(len(novel)),
+        bytes=known.bytes + sets.store.image_bytes(images),
     )
 
 
@@ -165,7 +198,8 @@ KINDS: dict[Kind, KindOfInputs] = {
     "shifted": KindOfInputs(("shifted",), _shifted),
     "retrieval": KindOfInputs(("retrieval",), _retrieval),
     "segmentation": KindOfInputs(("segmentation",), _segmentation),
-    "novelty": KindOfInputs(("novel",), _novelty),
+    "pictures": KindOfInputs(("segmentation",), _pictures),
+    "novelty": KindOfInputs(("classification",), _novelty),
     "pairs": KindOfInputs(("pairs",), partial(_pairs, raw=False)),
     "raw_pairs": KindOfInputs(("pairs",), partial(_pairs, raw=True)),
     "discovery": KindOfInputs(("segmentation", "detection"), _discovery),
@@ -173,15 +207,32 @@ KINDS: dict[Kind, KindOfInputs] = {
 }
 
 
+def fits(kind: Kind, declared: Mapping[str, EvaluationSet], name: str) -> bool:
+    """Say whether a set can be prepared for a kind of benchmark.
+
+    A set is known to novelty benchmarks by the sets of novel images that name it.
+    """
+    novel = {other.known_set for other in declared.values() if other.kind == "novel"}
+    if kind == "novelty" and name not in novel:
+        return False
+    return declared[name].kind in KINDS[kind].set_kinds
+
+
 def check_task(benchmark: Benchmark, sets: EvaluationSets, name: str) -> None:
     """Refuse a benchmark on a set that cannot be prepared for it.
 
     Raises:
-        ValueError: the set is of another kind, or there is none of this name.
+        ValueError: the set is of another kind, no novel set names it as known where one must, or
+            there is none of this name.
     """
     wanted, found = KINDS[benchmark.kind].set_kinds, sets.declared(name).kind
     if found not in wanted:
         raise ValueError(
             f"evaluate.tasks runs {benchmark.name} on {name}, a {found} set: "
             f"it needs a {' or '.join(wanted)} set"
+        )
+    if not fits(benchmark.kind, sets.all, name):
+        raise ValueError(
+            f"evaluate.tasks runs {benchmark.name} on {name}, but no novel set of evaluation_sets "
+            f"has known_set: {name}"
         )

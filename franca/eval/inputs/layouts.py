@@ -20,6 +20,7 @@ from franca.eval.datasets import (
     IMAGE_SUFFIXES,
     FolderImages,
     LabelledImages,
+    ListedImages,
     ParquetImages,
     choose,
     decode,
@@ -40,7 +41,7 @@ class Listing:
     names: tuple[str, ...]
 
 
-class ListedImages:
+class LabelledFiles:
     """Image files with their classes, from a listing."""
 
     def __init__(self, listing: Listing, *, limit: int | None) -> None:
@@ -261,23 +262,28 @@ _CIFAR: Final[Mapping[str, tuple[int, str, Mapping[str, Sequence[str]]]]] = {
 }
 
 
+_PLAIN: Final[Mapping[str, type[ParquetImages] | type[FolderImages] | type[ListedImages]]] = {
+    "parquet": ParquetImages,
+    "folder": FolderImages,
+    "openood": ListedImages,
+}
+
+
 def open_labelled(layout: str, root: Path, *, split: str, limit: int | None) -> LabelledImages:
-    """Open a split of a classification set by the name of its layout.
+    """Open a split of a classification set, or novel images, by the name of their layout.
 
     Raises:
         FileNotFoundError: a file that the layout needs is not there.
         ValueError: no such layout or split, or a file does not hold what it should.
     """
-    if layout == "parquet":
-        return ParquetImages(root, split=split, limit=limit)
-    if layout == "folder":
-        return FolderImages(root, split=split, limit=limit)
+    if layout in _PLAIN:
+        return _PLAIN[layout](root, split=split, limit=limit)
     if layout in _CIFAR:
         return _open_cifar(layout, root, split=split, limit=limit)
     if layout not in LAYOUTS:
-        known = sorted({"parquet", "folder", *_CIFAR, *LAYOUTS})
+        known = sorted({*_PLAIN, *_CIFAR, *LAYOUTS})
         raise ValueError(f"layout {layout!r} is not a classification layout: use {known}")
-    return ListedImages(_listing(layout, root, split), limit=limit)
+    return LabelledFiles(_listing(layout, root, split), limit=limit)
 
 
 def _listing(layout: str, root: Path, split: str) -> Listing:

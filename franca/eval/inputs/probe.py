@@ -14,9 +14,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from franca.eval.benchmark import ImageFeatures, ProbeInputs
+from franca.eval.benchmark import ImageFeatures
 from franca.eval.datasets import FolderImages, LabelledImages
 from franca.eval.features import address_key
+from franca.eval.inputs.contracts import ProbeInputs
 from franca.eval.store import FeatureStore
 from franca.eval.transforms import CentreCrop, RandomCrop, to_pixels
 

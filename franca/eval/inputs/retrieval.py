@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from franca.eval.benchmark import Relevant
 from franca.eval.datasets import choose, decode, digest_selection
+from franca.eval.inputs.contracts import Relevant
 from franca.eval.inputs.pairs import open_pairs
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels

@@ -13,6 +13,7 @@ class Declared:
     root: str
     format: str
     kind: str = "classification"
+    test_split: str = "val"
 
 
 def places(root, layout, splits="held_out", **options):
@@ -70,6 +71,19 @@ def test_pairs(tmp_path):
     write(tmp_path, ["pairs.json"], json.dumps(pairs))
     write(tmp_path, ["JPEGImages/a.jpg", "JPEGImages/b.jpg"], b"x")
     assert places(tmp_path, "pairs") == ["JPEGImages/a.jpg", "JPEGImages/b.jpg"]
+
+
+def test_openood_without_the_known_images(tmp_path):
+    names = ["images_largescale/ninco/a.jpg", "images_classic/texture/b.jpg"]
+    write(tmp_path, ["images_largescale/imagenet_1k/val/c.jpg", *names], b"x")
+    assert places(tmp_path, "openood") == names
+
+
+def test_a_training_split_that_is_scored_is_held_out(tmp_path):
+    write(tmp_path, ["train/a/1.jpg", "val/a/2.jpg"], b"x")
+    declared = Declared(str(tmp_path), "folder", test_split="train")
+    images = evaluation_images("set", declared, scenes=tmp_path, splits="held_out")
+    assert [image.place for image in images] == ["train/a/1.jpg", "val/a/2.jpg"]
 
 
 def test_the_embedded_world_is_a_placeholder(tmp_path):

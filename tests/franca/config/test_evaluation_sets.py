@@ -16,6 +16,7 @@ SEGMENTATION = {
     "num_classes": 9,
     "ignore_index": 255,
     "known_set": None,
+    "group": None,
     "licence": "Apache-2.0",
 }
 
@@ -30,6 +31,10 @@ def test_complete_declaration_is_accepted():
         ({"format": "parquet"}, r"'parquet' cannot hold a segmentation set: use \['voc'\]"),
         ({"num_classes": None}, "a segmentation set needs num_classes: set it"),
         ({"kind": "novel", "format": "folder"}, "a novel set needs known_set"),
+        (
+            {"kind": "novel", "format": "openood", "known_set": "objects"},
+            "a novel set needs group",
+        ),
         (
             {"kind": "classification", "format": "folder", "train_split": None},
             "needs train_split",

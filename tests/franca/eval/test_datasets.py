@@ -8,6 +8,7 @@ import pytest
 
 from franca.eval.datasets import (
     FolderImages,
+    ListedImages,
     ParquetImages,
     SegmentationImages,
     choose,
@@ -101,6 +102,25 @@ def test_missing_sets_say_what_was_expected_and_where(tmp_path):
         FolderImages(tmp_path, split="val", limit=None)
     with pytest.raises(FileNotFoundError, match=r"PASCAL VOC layout; .*val.txt does not exist"):
         SegmentationImages(tmp_path, split="val", limit=None)
+
+
+def test_openood_lists_find_images_in_either_folder(tmp_path):
+    listing = tmp_path / "benchmark_imglist/imagenet/test_odd.txt"
+    with pytest.raises(FileNotFoundError, match=r"OpenOOD; .*test_odd.txt does not exist"):
+        ListedImages(tmp_path, split="odd", limit=None)
+    listing.parent.mkdir(parents=True)
+    listing.write_text("\n")
+    with pytest.raises(ValueError, match=r"test_odd.txt: names no image"):
+        ListedImages(tmp_path, split="odd", limit=None)
+    listing.write_text("odd/a/0.png -1\nodd/two words/0.png -1\n")
+    with pytest.raises(FileNotFoundError, match=r"images_largescale/odd/a/0.png does not exist"):
+        ListedImages(tmp_path, split="odd", limit=None)
+    write_folder(tmp_path / "images_largescale", "odd", {"a": 1})
+    write_folder(tmp_path / "images_classic", "odd", {"two words": 1}, seed=1)
+    images = open_labelled("openood", tmp_path, split="odd", limit=None)
+    assert len(images) == len(images.labels) == 2
+    assert [images.image(i).size for i in range(2)] == [(16, 16)] * 2
+    assert images.digest != ListedImages(tmp_path, split="odd", limit=1).digest
 
 
 def test_wrong_layouts_are_refused(tmp_path):

@@ -13,7 +13,7 @@ from franca.eval.in_context import (
     sample_patches,
     soft_labels,
 )
-from franca.eval.miou import confusion_matrix, matched_mean_iou
+from franca.eval.miou import confusion_matrix, match, matched_mean_iou, merge_columns
 
 CPU = torch.device("cpu")
 SETTINGS = {
@@ -74,6 +74,12 @@ def test_matches_the_reference(oracle, case, bounded):
 
 def check_metric(arrays, out, counts):
     np.testing.assert_array_equal(counts, arrays[f"{out}/confusion_gt_by_pred"])
+    # per class after matching: true positives, false positives, false negatives
+    matched = merge_columns(counts, match(counts, "hungarian"))
+    hits = np.diagonal(matched)
+    np.testing.assert_array_equal(hits, arrays[f"{out}/tp"])
+    np.testing.assert_array_equal(matched.sum(0) - hits, arrays[f"{out}/fp"])
+    np.testing.assert_array_equal(matched.sum(1) - hits, arrays[f"{out}/fn"])
     expected = float(arrays[f"{out}/mean_iou"])
     assert matched_mean_iou(counts, "hungarian", "all") == pytest.approx(expected, abs=1e-6)
     plain = float(arrays[f"{out}/mean_iou_without_matching"])

@@ -77,6 +77,8 @@ def test_truncated_features_match(case, kept):
 def test_few_shot_banks_match(case, attempt):
     arrays, bank, bank_labels, query, labels = case("main")
     rows = torch.from_numpy(arrays[f"out/main/fewshot5/try{attempt}/index"])
+    assert arrays[f"out/main/fewshot5/try{attempt}/k_used"].tolist() == [5]
+    assert bank_labels[rows].bincount().tolist() == [5] * 10
     found, *_ = scores(bank[rows], bank_labels[rows], query, [5], num_classes=10)
     top1 = round(float(arrays[f"out/main/fewshot5/try{attempt}/k5/top1"]) * len(labels))
     assert int(correct_within(found[5], labels, ranks=1).sum()) == top1

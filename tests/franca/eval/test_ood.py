@@ -1,39 +1,20 @@
-"""Detectors and metrics against OpenOOD."""
+"""Detectors against OpenOOD, on one novel set and on several."""
 
 import numpy as np
 import pytest
 import torch
 
 from franca.eval import ood as module
-from franca.eval.benchmark import ClassificationInputs, ImageFeatures, NoveltyInputs
-from franca.eval.ood import STATISTICS, KnownClasses, ood
+from franca.eval.benchmark import (
+    ClassificationInputs,
+    ImageFeatures,
+    NovelImages,
+    NoveltyInputs,
+)
+from franca.eval.detection import STATISTICS
+from franca.eval.ood import BENCHMARK, KnownClasses, ood
 from franca.eval.resampling import point_estimate
-
-METRICS = {
-    "fpr95": "fpr95_ood_positive",
-    "fpr95_known": "fpr95_id_positive",
-    "auroc": "auroc",
-    "aupr_known": "aupr_in",
-    "aupr_novel": "aupr_out",
-}
-
-
-def check_metrics(arrays, prefix, novel, confidence):
-    evidence = np.stack([novel.astype(float), confidence], axis=1)
-    for ours, theirs in METRICS.items():
-        expected = float(arrays[f"{prefix}/{theirs}"])
-        found = point_estimate(STATISTICS[ours], evidence)
-        assert found == pytest.approx(expected, abs=1e-6), ours
-
-
-@pytest.mark.parametrize("case", ["normal", "ties", "perfect", "constant"])
-def test_metrics_match_openood(oracle, case):
-    arrays = oracle("ood")
-    novel = arrays[f"in/metric/{case}/label"] == -1
-    confidence = arrays[f"in/metric/{case}/confidence"]
-    check_metrics(arrays, f"out/metric/{case}", novel, confidence)
-    hits = arrays[f"in/metric/{case}/prediction"] == arrays[f"in/metric/{case}/label"]
-    assert hits[~novel].mean() == pytest.approx(float(arrays[f"out/metric/{case}/id_accuracy"]))
+from tests.franca.eval.test_detection import check_metrics
 
 
 @pytest.fixture
@@ -74,6 +55,9 @@ def test_detectors_match_openood(oracle, known, name, detector, settings):
     )
     novel = np.arange(len(queries)) >= len(inside)
     check_metrics(arrays, f"out/detector/main/{name}", novel, expected)
+    hits = known.logits(inside.double()).argmax(1).numpy() == arrays["in/detector/main/id_label"]
+    accuracy = float(arrays[f"out/detector/main/{name}/id_accuracy"])
+    assert hits.sum() == round(accuracy * len(hits))
 
 
 @pytest.mark.parametrize("dims", [16, 24])
@@ -95,7 +79,8 @@ def features(cls, labels):
     return ImageFeatures(cls_blocks=cls[:, None], mean_patch=cls, labels=labels)
 
 
-def run(classes, shift):
+def run(classes, shifts):
+    """Novel sets by name, each as far from the known classes as its shift says."""
     source = torch.Generator().manual_seed(0)
     centres = 4 * torch.randn(classes, 6, generator=source)
     parts = []
@@ -103,7 +88,10 @@ def run(classes, shift):
         labels = torch.arange(count) % classes
         parts.append(features(centres[labels] + torch.randn(count, 6, generator=source), labels))
     known = ClassificationInputs(train=parts[0], test=parts[1], num_classes=classes)
-    novel = shift * torch.randn(20, 6, generator=source)
+    novel = tuple(
+        NovelImages(name, group, shift * torch.randn(20 + number, 6, generator=source))
+        for number, (name, group, shift) in enumerate(shifts)
+    )
     return ood(
         NoveltyInputs(known=known, novel=novel),
         seed=0,
@@ -119,11 +107,25 @@ def run(classes, shift):
 
 @pytest.mark.parametrize("classes", [2, 3])
 def test_far_images_are_found_by_distance(classes):
-    evidence = run(classes, shift=30.0)
-    assert "detection@vim3" in evidence
-    assert "detection@vim512" not in evidence  # leaves no residual in six dimensions
-    score = point_estimate(STATISTICS["auroc"], evidence["detection@mahalanobis"])
+    evidence = run(classes, [("noise", "far", 30.0)])
+    assert "detection@vim3-far" in evidence
+    assert "detection@vim512-far" not in evidence  # leaves no residual in six dimensions
+    score = point_estimate(STATISTICS["auroc"], evidence["detection@mahalanobis-far"])
     assert score > 0.95
+    assert evidence.pop("correct").shape == (30,)
     for name, values in evidence.items():
         assert np.isfinite(values).all(), name
         assert values[:, 0].sum() == 20
+
+
+def test_groups_are_means_of_their_sets_which_are_reported_too():
+    evidence = run(3, [("a", "far", 30.0), ("b", "near", 5.0), ("c", "far", 3.0)])
+    names = {name.partition("-")[2] for name in evidence} - {""}
+    assert names == {"near", "far", "a", "c"}  # b is all of near
+    metrics = BENCHMARK.measure(evidence, dataset="d", resamples=20, seed=0)
+    values = {metric.metric: metric for metric in metrics}
+    for name in ("auroc", "fpr95", "aupr_novel"):
+        far, a, c = (values[f"{name}@msp-{group}"].value for group in ("far", "a", "c"))
+        assert far == pytest.approx((a + c) / 2)
+    assert values["auroc@msp-far"].n == 30 + 20 + 22
+    assert metrics[0].metric == "auroc@knn5-near"

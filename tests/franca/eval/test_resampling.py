@@ -124,3 +124,22 @@ def test_unequal_sets_are_refused():
         paired_difference(
             mean, np.ones(3), np.ones(4), resamples=5, generator=numpy_generator(0, "test")
         )
+
+
+def test_strata_keep_their_sizes_in_every_draw():
+    strata = np.r_[np.zeros(3), np.ones(40)]
+    draws = bootstrap(
+        lambda evidence, weights: weights @ (evidence == 0),
+        strata,
+        resamples=50,
+        generator=numpy_generator(0, "test"),
+        strata=strata,
+    )
+    assert set(draws) == {3.0}
+    free = bootstrap(
+        lambda evidence, weights: weights @ (evidence == 0),
+        strata,
+        resamples=50,
+        generator=numpy_generator(0, "test"),
+    )
+    assert len(set(free)) > 1

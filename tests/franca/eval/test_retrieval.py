@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from franca.eval.benchmark import Relevant, RetrievalInputs
+from franca.eval.inputs.contracts import Relevant, RetrievalInputs
 from franca.eval.retrieval import (
     average_precision,
     level_of,

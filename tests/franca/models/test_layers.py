@@ -34,6 +34,18 @@ def make_block():
     return Block(width=8, heads=2, ffn="swiglu", layer_scale=0.5)
 
 
+def test_attention_of_the_first_token_is_what_its_output_is_made_of():
+    torch.manual_seed(0)
+    attention = Attention(width=8, heads=2)
+    x = torch.randn(4, 5, 8)
+    weights = attention.first_token(x)
+    assert_close(weights.sum(2), torch.ones(4, 2))
+    values = attention.qkv(x).chunk(3, dim=2)[2].unflatten(2, (2, 4))
+    mixed = torch.einsum("bht,bthw->bhw", weights, values).flatten(1)
+    expected = attention(x.flatten(0, 1), ((4, 5),)).view(4, 5, 8)[:, 0]
+    assert_close(attention.proj(mixed), expected, atol=1e-6, rtol=1e-5)
+
+
 def test_attention_never_looks_outside_its_sequence():
     torch.manual_seed(0)
     attention = Attention(width=8, heads=2)

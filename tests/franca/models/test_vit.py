@@ -87,6 +87,21 @@ def test_intermediate_features_and_keys_equal_the_released_model(weights, interp
     close(model.last_keys(images), expected(weights, interpolation, image, "last_block_keys"))
 
 
+@pytest.mark.parametrize("registers", [0, 2])
+def test_attention_of_the_last_block_is_on_patches_only(registers):
+    model = build_vit("vit_tiny", registers=registers, generator=generator(0, "w"))
+    attention = model.last_attention(torch.zeros(2, 3, 32, 48))
+    patch, heads = model.patch_size, model.arch.heads
+    assert attention.shape == (2, heads, 32 * 48 // patch**2)
+    # All tokens of an untrained model on an empty image are almost alike: so is what each gets.
+    assert_close(
+        attention.sum(2),
+        torch.full((2, heads), attention.shape[2] / (attention.shape[2] + 1 + registers)),
+        atol=0.02,
+        rtol=0,
+    )
+
+
 @pytest.mark.parametrize("weights", ["base", "reg"])
 def test_parameter_count_equals_the_released_model(weights):
     count = sum(parameter.numel() for parameter in released(weights).parameters())

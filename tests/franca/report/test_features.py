@@ -8,6 +8,7 @@ import pytest
 from franca.report.features import (
     Samples,
     colours,
+    heat,
     paint_classes,
     principal_components,
     read_samples,
@@ -74,6 +75,15 @@ def test_patches_that_do_not_fill_the_grid_are_refused(tmp_path):
     )
     with pytest.raises(ValueError, match="5 patches do not fill a grid of 2 by 2"):
         read_samples(tmp_path, limit=1)
+
+
+def test_heat_ends_where_it_is_told_and_keeps_order():
+    painted = heat(np.array([-1.0, 0.0, 1.0, 2.0, 3.0]), low=0.0, high=2.0)
+    assert painted.shape == (5, 3)
+    assert painted[0].tolist() == painted[1].tolist() != painted[2].tolist()
+    assert painted[3].tolist() == painted[4].tolist()
+    assert (np.diff(painted[1:4].astype(int).sum(1)) > 0).all()  # ever brighter
+    assert len(np.unique(heat(np.full((2, 2), 5.0), low=5.0, high=5.0).reshape(-1, 3), axis=0)) == 1
 
 
 @pytest.mark.parametrize(

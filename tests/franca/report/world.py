@@ -113,8 +113,8 @@ def make_run(root: Path, *, variant: str = "franca") -> dict[str, Path]:
     _write_log(inputs["pretrain"], first=0, steps=400)
     _write_log(inputs["finetune_highres"], first=400, steps=60)
     _write_json(inputs["evaluate"] / "results.json", make_results(variant))
-    for name, folder in (("highres", inputs["evaluate"]), ("rasa", inputs["evaluate"])):
-        _write_samples(folder / name)
+    for name in ("step-0000000", "highres", "rasa"):
+        _write_samples(inputs["evaluate"] / name)
     write_receipts(inputs)
     return inputs
 
@@ -324,4 +324,7 @@ def _write_samples(folder: Path, *, count: int = 6) -> None:
         grid=np.array([GRID, GRID]),
         masks=masks,
         segmented=np.roll(masks, 2, axis=1),
+        clustered=masks[:, ::patch, ::patch],
+        attention=np.stack([means[..., 0], means[..., 2]], 1).reshape(count, 2, -1),
+        norms=means.sum(-1).reshape(count, -1).astype(np.float32),
     )

@@ -28,15 +28,22 @@ SETS = {
     "videos": EvaluationSet(
         **(LABELS | {"kind": "video", "format": "davis", "root": "{scenes}/videos"})
     ),
-    "novel": EvaluationSet(
-        **(LABELS | {"kind": "novel", "root": "{scenes}/novel", "known_set": "objects"})
-    ),
     "sketches": EvaluationSet(
         **(LABELS | {"kind": "shifted", "root": "{scenes}/sketches", "known_set": "objects"})
     ),
     "views": EvaluationSet(
         **(LABELS | {"kind": "retrieval", "format": "pairs", "root": "{scenes}/pairs"})
     ),
+    **{
+        f"novel_{group}": EvaluationSet(
+            **(
+                LABELS
+                | {"kind": "novel", "root": "{scenes}/novel", "test_split": group}
+                | {"known_set": "objects", "group": group}
+            )
+        )
+        for group in ("near", "far")
+    },
     "pairs": EvaluationSet(
         **(LABELS | {"kind": "pairs", "format": "pairs", "root": "{scenes}/pairs"})
     ),
@@ -48,7 +55,8 @@ SET_OF_KIND = {
     "shifted": "sketches",
     "retrieval": "views",
     "segmentation": "segmentation",
-    "novelty": "novel",
+    "novelty": "objects",
+    "pictures": "segmentation",
     "pairs": "pairs",
     "raw_pairs": "pairs",
     "discovery": "segmentation",
@@ -68,7 +76,8 @@ def inputs(tmp_path_factory):
     write_parquet(root / "scenes/objects", "train", list(range(3)) * 10, seed=1)
     write_parquet(root / "scenes/objects", "val", list(range(3)) * 4, seed=2)
     write_parquet(root / "scenes/sketches", "val", [0, 1] * 3, names=CLASSES[1:], seed=4)
-    write_parquet(root / "scenes/novel", "val", [0] * 5, names=("other", "else"), seed=3)
+    for seed, group in enumerate(("near", "far"), start=3):
+        write_parquet(root / "scenes/novel", group, [0] * 5, names=("other", "else"), seed=seed)
     write_voc(root / "scenes/segmentation", {"train": 8, "val": 4})
     write_videos(root / "scenes/videos", {"first": 4, "second": 3})
     write_pairs(root / "scenes/pairs", [rendered_pair(seed) for seed in range(6)])
@@ -124,7 +133,7 @@ def test_every_benchmark_reports_every_metric(published):
     for row in rows:
         low, high = row["ci95"]
         assert low <= high
-        assert row["n"] in (2, 3, 4, 6, 12, 17)
+        assert row["n"] in (2, 3, 4, 6, 12, 17, 30)
 
 
 def test_outputs_are_complete_and_repeat_byte_for_byte(inputs, published, tmp_path):
@@ -184,7 +193,7 @@ def test_rasa_changes_patches_only(inputs):
     assert torch.linalg.matrix_rank(difference.flatten(0, 1), rtol=1e-4) == 2
 
 
-@pytest.mark.parametrize("task", ["knn-objects", "logreg-objects", "ood-novel"])
+@pytest.mark.parametrize("task", ["knn-objects", "logreg-objects", "ood-objects"])
 def test_what_reads_cls_tokens_is_the_same_bits_with_and_without_the_map(published, task):
     plain, mapped = (np.load(published[n] / f"evidence/{task}.npz") for n in ("highres", "rasa"))
     assert plain.files == mapped.files
@@ -226,7 +235,8 @@ def test_perfect_features_reach_the_ends_of_the_scales(published):
     exact = {
         ("knn", "top1@k20"): 1.0,
         ("logreg", "top1"): 1.0,
-        ("ood", "auroc@knn2"): 1.0,
+        ("ood", "auroc@knn2-near"): 1.0,
+        ("ood", "auroc@msp-far"): 1.0,
         ("depth", "rmse@scale_invariant"): 0.0,
         ("normals", "within11"): 1.0,
         ("position", "r2"): 1.0,

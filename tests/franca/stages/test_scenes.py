@@ -137,13 +137,14 @@ def test_leaks_copy_evaluation_images(world):
 
 
 def test_splits_are_balanced_and_share_no_image(world):
-    train, val, novel = (
+    train, val, near, far = (
         pq.read_table(world[0] / f"{name}-00000-of-00001.parquet").to_pylist()
-        for name in ("objects/train", "objects/val", "novel/val")
+        for name in ("objects/train", "objects/val", "novel/near", "novel/far")
     )
     assert [row["label"] for row in train] == [0, 1, 2, 3, 4, 5, 6, 7, 0]
-    assert [row["label"] for row in novel] == [0, 1, 2]
-    images = [row["image"]["bytes"] for row in (*train, *val, *novel)]
+    assert [row["label"] for row in near] == [0, 1, 0]
+    assert [row["label"] for row in far] == [0, 0, 0]
+    images = [row["image"]["bytes"] for row in (*train, *val, *near, *far)]
     assert len(set(images)) == len(images)
 
 

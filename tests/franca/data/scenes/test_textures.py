@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from franca.data.scenes.compose import CLASSES, NOVEL_CLASSES
+from franca.data.scenes.compose import CLASSES, FAR_CLASSES, NEAR_CLASSES
 from franca.data.scenes.textures import (
     BACKGROUND_PATTERNS,
     CLASS_PATTERNS,
@@ -30,7 +30,7 @@ def test_pattern_mixes_two_colors(pattern):
 
 
 def test_each_class_has_a_pattern_of_its_own():
-    patterns = [CLASS_PATTERNS[name] for name in (*CLASSES, *NOVEL_CLASSES)]
+    patterns = [CLASS_PATTERNS[name] for name in (*CLASSES, *NEAR_CLASSES, *FAR_CLASSES)]
     assert len(set(patterns)) == len(patterns)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from franca.config.evaluation_sets import EvaluationSet
 from franca.eval.benchmark import Kind
-from franca.eval.inputs.kinds import KINDS, check_task
+from franca.eval.inputs.kinds import KINDS, check_task, fits
 from franca.eval.inputs.sets import EvaluationSets
 from franca.eval.registry import BENCHMARKS
 from tests.franca.config.test_evaluation_sets import SEGMENTATION
@@ -29,6 +29,22 @@ def test_every_benchmark_accepts_its_kind_of_set_and_refuses_another(store):
         else:
             with pytest.raises(ValueError, match=f"runs {benchmark.name} on dense, a segmentation"):
                 check_task(benchmark, sets, "dense")
+
+
+def test_a_set_is_known_by_the_novel_sets_that_name_it(store):
+    labels = SEGMENTATION | {"format": "folder", "num_classes": None, "ignore_index": None}
+    declared = {
+        "objects": EvaluationSet(**(labels | {"kind": "classification"})),
+        "others": EvaluationSet(**(labels | {"kind": "classification"})),
+        "odd": EvaluationSet(
+            **(labels | {"kind": "novel", "known_set": "objects", "group": "far"})
+        ),
+    }
+    assert [name for name in declared if fits("novelty", declared, name)] == ["objects"]
+    sets = EvaluationSets(all=declared, scenes=Path("/world"), store=store)
+    check_task(BENCHMARKS["ood"], sets, "objects")
+    with pytest.raises(ValueError, match="no novel set of evaluation_sets has known_set: others"):
+        check_task(BENCHMARKS["ood"], sets, "others")
 
 
 def test_what_keeps_its_size_says_what_goes_through_the_model_and_what_it_takes(store, tmp_path):

@@ -1,0 +1,195 @@
+"""Linear segmentation as Leopart, TimeT and NeCo measure it: square crops, 100x100 masks.
+
+A 1x1 convolution without batch norm reads the patch tokens of augmented crops, and is scored on
+masks of 100x100 pixels. As in the reference, the reported head is the best of those scored on the
+test images on the way (only whole batches of them count for the choice), which favours it:
+`miou@last` is the head after the last step. Do not compare with `linseg_mmseg518`.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from franca.eval.benchmark import Benchmark, MetricSpec, Outcome, PictureInputs
+from franca.eval.crops import Picture, View, random_flip, random_resized_crop, resize, view
+from franca.eval.linear import draw_batches
+from franca.eval.miou import confusion_per_image, miou_statistic, pixel_accuracy
+from franca.eval.online import (
+    batches_of_views,
+    check_masks,
+    normal_weights,
+    pixel_loss,
+    sgd_update,
+    training,
+)
+from franca.eval.resampling import point_estimate
+from franca.randomness import generator
+
+_PURPOSE = "evaluate/linseg_neco100"
+_MIOU = miou_statistic("identity", "all")
+
+
+def _smaller(masks: UInt8[Tensor, "batch height width"], side: int) -> Tensor:
+    return interpolate(masks[:, None], (side, side), mode="nearest")[:, 0]
+
+
+def _training_view(
+    picture: Picture,
+    rng: np.random.Generator,
+    *,
+    side: int,
+    scale: tuple[float, float],
+    ignore_index: int,
+) -> View:
+    part = random_flip(random_resized_crop(picture, rng, side=side, scale=scale), rng)
+    return view(part, side=side, ignore_index=ignore_index)
+
+
+def _test_view(picture: Picture, rng: np.random.Generator, *, side: int, ignore_index: int) -> View:
+    del rng
+    return view(resize(picture, height=side, width=side), side=side, ignore_index=ignore_index)
+
+
+@torch.no_grad()
+def _confusion(
+    head: nn.Module, inputs: PictureInputs, *, side: int, mask_side: int, batch_size: int
+) -> np.ndarray:
+    """Return [images, classes, classes] counts of the test images at the size of small masks."""
+    batches = batches_of_views(
+        inputs.test,
+        torch.arange(len(inputs.test)),
+        partial(_test_view, side=side, ignore_index=inputs.ignore_index),
+        batch_size=batch_size,
+        seed=0,
+        purpose=_PURPOSE,
+        num_workers=inputs.num_workers,
+    )
+    head.eval()
+
+    def pairs() -> Iterator[tuple[Tensor, Tensor]]:
+        for pixels, masks in batches:
+            logits = head(inputs.encode(pixels, masks))
+            painted = interpolate(logits, (mask_side, mask_side), mode="bilinear").argmax(1).cpu()
+            yield from zip(_smaller(masks, mask_side), painted, strict=True)
+
+    truth, painted = zip(*pairs(), strict=True)
+    return confusion_per_image(
+        truth, painted, num_classes=inputs.num_classes, ignore_index=inputs.ignore_index
+    )
+
+
+def linseg_neco100(
+    inputs: PictureInputs,
+    *,
+    seed: int,
+    device: torch.device,
+    side: int,
+    mask_side: int,
+    scale: tuple[float, float],
+    epochs: int,
+    drop_epoch: int,
+    drop_factor: float,
+    batch_size: int,
+    learning_rate: float,
+    momentum: float,
+    weight_decay: float,
+    validate_every: int,
+) -> Outcome:
+    """Train a linear head on augmented crops and score it on small masks.
+
+    Args:
+        inputs: images, masks and the model.
+        seed: of weights, order and crops.
+        device: where to train.
+        side: pixels of a side of a crop.
+        mask_side: pixels of a side of the masks that loss and score are computed on.
+        scale: least and greatest share of an image's area that a crop is cut from.
+        epochs: passes over the training images; the last incomplete batch of each is left out.
+        drop_epoch: epochs after which the learning rate is multiplied by `drop_factor`.
+        drop_factor: see there.
+        batch_size: crops per step, fewer if there are fewer images.
+        learning_rate: of SGD.
+        momentum: of SGD.
+        weight_decay: of SGD.
+        validate_every: steps between scores.
+
+    Raises:
+        ValueError: training masks that are void throughout or hold an unknown class.
+    """
+    check_masks(inputs.train, num_classes=inputs.num_classes, ignore_index=inputs.ignore_index)
+    per_epoch = max(1, len(inputs.train) // batch_size)
+    orders = [
+        draw_batches(
+            len(inputs.train),
+            steps=per_epoch,
+            batch_size=batch_size,
+            seed=seed,
+            purpose=f"{_PURPOSE}/order/{epoch}",
+        )
+        for epoch in range(epochs)
+    ]
+    rows = torch.cat(orders)
+    batches = batches_of_views(
+        inputs.train,
+        rows.flatten(),
+        partial(_training_view, side=side, scale=scale, ignore_index=inputs.ignore_index),
+        batch_size=rows.shape[1],
+        seed=seed,
+        purpose=f"{_PURPOSE}/crops",
+        num_workers=inputs.num_workers,
+    )
+    source = generator(seed, f"{_PURPOSE}/weights")
+    layer = normal_weights(nn.Conv2d(inputs.dim, inputs.num_classes, 1), source=source)
+    head = layer.to(device)
+    rates = [
+        learning_rate * drop_factor ** (step // per_epoch // drop_epoch)
+        for step in range(len(rows))
+    ]
+    steps = training(
+        head,
+        batches,
+        inputs,
+        update=sgd_update(head, momentum=momentum, weight_decay=weight_decay),
+        rates=rates,
+        loss=partial(_loss, mask_side=mask_side, ignore_index=inputs.ignore_index),
+        title="linseg_neco100",
+    )
+    score = partial(_confusion, head, inputs, side=side, mask_side=mask_side, batch_size=batch_size)
+    last = len(rows)
+    validated = list(range(validate_every, last + 1, validate_every)) or [last]
+    scores = {step: score() for step in steps if step in {*validated, last}}
+    counted = len(inputs.test) // batch_size * batch_size or len(inputs.test)
+    best = max(validated, key=lambda step: point_estimate(_MIOU, scores[step][:counted]))
+    return Outcome(
+        evidence={"confusion": scores[best], "confusion@last": scores[last]},
+        details={"steps": last, "chosen_step": best},
+    )
+
+
+def _loss(logits: Tensor, masks: Tensor, *, mask_side: int, ignore_index: int) -> Tensor:
+    smaller = _smaller(masks, mask_side)
+    return pixel_loss(logits, smaller, ignore_index=ignore_index, over="valid")
+
+
+BENCHMARK = Benchmark(
+    name="linseg_neco100",
+    version="1.0",
+    protocol="1x1 convolution on tokens of augmented square crops, SGD; masks of 100x100 pixels, "
+    "mean over all classes; the best head of those scored on the test images (@last: the last)",
+    source="vpariza/NeCo@3932160, MkuuWaUjinga/leopart@7835701; README of valeoai/Franca, "
+    "first version",
+    kind="pictures",
+    quick=False,
+    metrics=(
+        MetricSpec("miou", "higher", "fraction", "confusion", _MIOU, "percentile"),
+        MetricSpec(
+            "pixel_accuracy", "higher", "fraction", "confusion", pixel_accuracy, "percentile"
+        ),
+    ),
+    run=linseg_neco100,
+)

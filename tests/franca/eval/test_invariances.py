@@ -1,0 +1,154 @@
+"""What must not change a score, and the ends of every scale: properties of all benchmarks.
+
+Inputs are random (`toys`); hypothesis draws their seeds, always the same ones.
+"""
+
+import math
+
+import pytest
+import torch
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from franca.config.evaluate import Evaluate
+from franca.eval.neighbours import cosine_search
+from franca.eval.registry import BENCHMARKS
+from franca.eval.truth import TRUTHS
+from tests.franca.config.test_evaluate import EVALUATE
+from tests.franca.eval.toys import CLASSES, DIM, INPUTS, in_another_order, with_features
+
+CPU = torch.device("cpu")
+PARAMETERS = {name: getattr(Evaluate(**EVALUATE), name).model_dump() for name in BENCHMARKS}
+# Clusters are learnt on the scored images themselves, from a sample of their patches.
+LEARN_ON_TEST = {"overclustering", "spatial_entropy"}
+# Distances, angles and least squares do not see the axes; SGD, standardised features and k-means'
+# sample do, or only up to their own convergence.
+ANGLES_ONLY = {
+    "depth", "in_context", "keypoints", "knn", "lost", "normals", "ood", "position", "spair",
+    "tokencut", "video_segmentation",
+}  # fmt: skip
+# What perfect features reach where that is known without computing.
+PERFECT = {
+    "knn": 1.0, "logreg": 1.0, "linear_cached": 1.0, "ood": 1.0, "position": 1.0,
+}  # fmt: skip
+MORE = {
+    "steps": 60, "epochs": 30, "validate_every": 10_000, "learning_rate": 0.5,
+    "max_epochs": 100, "drop_epoch": 25, "penalties": (1e-6,), "thresholds": (0.6,),
+}  # fmt: skip
+
+every_benchmark = pytest.mark.parametrize("name", BENCHMARKS)
+seeds = st.integers(0, 2**20)
+
+
+def few(examples):
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=(Phase.explicit, Phase.generate),
+    )
+
+
+def generator(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+def random_inputs(name, seed):
+    return INPUTS[BENCHMARKS[name].kind](generator(seed))
+
+
+def values(name, inputs, **changes):
+    """Every metric of a benchmark; a value or an end of an interval that is no number fails."""
+    benchmark = BENCHMARKS[name]
+    outcome = benchmark.run(inputs, seed=0, device=CPU, **(PARAMETERS[name] | changes))
+    metrics = benchmark.measure(outcome.evidence, dataset="toy", resamples=5, seed=0)
+    for metric in metrics:
+        assert all(map(math.isfinite, (metric.value, *metric.ci95))), metric
+    return {metric.metric: metric.value for metric in metrics}
+
+
+@every_benchmark
+@given(seed=seeds)
+@few(1)
+def test_the_order_of_scored_images_changes_nothing(name, seed):
+    if name in LEARN_ON_TEST:
+        return
+    inputs = random_inputs(name, seed)
+    # the choice of NeCo's head sees whole batches only: one batch holds all
+    whole = {"batch_size": 5} if name == "linseg_neco100" else {}
+    before = values(name, inputs, **whole)
+    after = values(name, in_another_order(inputs, generator(seed + 1)), **whole)
+    assert after == pytest.approx(before, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", sorted(ANGLES_ONLY))
+@given(seed=seeds)
+@few(1)
+def test_a_rotation_of_all_features_changes_nothing(name, seed):
+    inputs = random_inputs(name, seed)
+    rotation = torch.linalg.qr(torch.randn(DIM, DIM, generator=generator(seed + 1)).double()).Q
+
+    def rotated(features):
+        return (features.double() @ rotation).float()
+
+    before, after = values(name, inputs), values(name, with_features(inputs, rotated))
+    first_features = [metric for metric in before if "@d/" in metric]
+    for metric in set(before) - set(first_features):
+        # the classifier behind some detectors stops at a tolerance
+        fitted = name == "ood" and "knn" not in metric and "mahalanobis" not in metric
+        assert after[metric] == pytest.approx(before[metric], abs=0.15 if fitted else 1e-4), metric
+
+
+@every_benchmark
+@given(seed=seeds)
+@few(1)
+def test_constant_features_give_chance_and_no_nan(name, seed):
+    inputs = random_inputs(name, seed)
+    found = values(name, with_features(inputs, torch.ones_like))
+    if BENCHMARKS[name].kind == "classification":
+        share = inputs.test.labels.bincount().max() / len(inputs.test.labels)
+        assert max(v for m, v in found.items() if m.startswith("top1")) <= float(share) + 1e-6
+    if name == "ood":
+        assert {v for m, v in found.items() if m.startswith("auroc")} == {0.5}
+    if "miou" in found:
+        assert found["miou"] <= 1 / CLASSES + 1e-9
+    if name == "position":
+        assert found["r2"] == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", TRUTHS)
+@given(seed=seeds)
+@few(1)
+def test_ground_truth_reaches_the_bound_and_beats_constants(name, seed):
+    inputs = random_inputs(name, seed)
+    changes = {key: value for key, value in MORE.items() if key in PARAMETERS[name]}
+    perfect = values(name, TRUTHS[name](inputs), **changes)
+    blind = values(name, with_features(inputs, torch.ones_like), **changes)
+    spec = BENCHMARKS[name].metrics[0]
+    main = next(metric for metric in perfect if metric.partition("@")[0] == spec.name)
+    if name in PERFECT:
+        assert perfect[main] == pytest.approx(PERFECT[name], abs=1e-6)
+    # the position probe measures a bias, of which the truth has most
+    sign = 1 if spec.direction == "higher" or name == "position" else -1
+    assert sign * (perfect[main] - blind[main]) > 0.1
+
+
+@given(seed=seeds, block=st.integers(5, 70), neighbours=st.integers(1, 70))
+@few(10)
+def test_blocks_find_what_the_dense_matrix_finds(seed, block, neighbours):
+    source = generator(seed)
+    queries, bank = (torch.randn(n, DIM, generator=source) for n in (17, 60))
+    similarity, index = cosine_search(queries, bank, neighbours=neighbours, block=block, device=CPU)
+    dense = torch.nn.functional.cosine_similarity(queries[:, None], bank[None], dim=2)
+    best = dense.topk(min(neighbours, len(bank)), dim=1)
+    torch.testing.assert_close(similarity, best.values, atol=1e-5, rtol=1e-5)
+    assert torch.equal(index.sort(dim=1).values, best.indices.sort(dim=1).values)
+
+
+@pytest.mark.parametrize("name", ["knn", "in_context"])
+@given(seed=seeds, block=st.integers(8, 40))
+@few(2)
+def test_blocks_change_no_score(name, seed, block):
+    inputs = random_inputs(name, seed)
+    assert values(name, inputs, block=block) == values(name, inputs, block=100_000)
