@@ -163,6 +163,20 @@ def compare(folder: Folder, baseline: Baseline) -> None:
     typer.echo("\n".join(evaluations.compared(folder, baseline)))
 
 
+@app.command()
+def convert(
+    file: Annotated[Path, typer.Argument(help="gnd_roxford5k.pkl or gnd_rparis6k.pkl.")],
+) -> None:
+    """Write the ground truth of revisited Oxford or Paris as JSON, running nothing of its pickle.
+
+    Only lists, dictionaries, numbers, strings and NumPy arrays are built; a pickle that names
+    anything else is refused.
+    """
+    from franca.eval.inputs.revisited import convert as convert_file
+
+    typer.echo(convert_file(file))
+
+
 @app.command("table")
 def make_table(
     folders: Folders,

@@ -154,14 +154,13 @@ def knn(
         for attempt in range(attempts):
             rows = few_shot_rows(train.labels, shots=few, seed=seed, attempt=attempt)
             count = min(headline, few)
-            found = classify(test.cls, train.cls[rows], train.labels[rows], counts=[count])[count]
-            total += correct_within(found, test.labels, ranks=1)
+            votes = classify(test.cls, train.cls[rows], train.labels[rows], counts=[count])[count]
+            total += correct_within(votes, test.labels, ranks=1)
         evidence[f"few_shot@{few}"] = (total / attempts).numpy()
     if leave_one_out:
-        found = classify(train.cls, train.cls, train.labels, counts=[headline], skip_self=True)
-        evidence[f"left_out@k{headline}"] = correct_within(
-            found[headline], train.labels, ranks=1
-        ).numpy()
+        left_out = classify(train.cls, train.cls, train.labels, counts=[headline], skip_self=True)
+        hits = correct_within(left_out[headline], train.labels, ranks=1)
+        evidence[f"left_out@k{headline}"] = hits.numpy()
     return Outcome(evidence=evidence)
 
 

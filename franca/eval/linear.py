@@ -15,7 +15,7 @@ from franca.eval.benchmark import (
     MetricSpec,
     Outcome,
 )
-from franca.eval.heads import HeadInput, draw_batches, split_held_out, train_heads
+from franca.eval.heads import HeadInput, Heads, draw_batches, split_held_out, train_heads
 from franca.eval.inputs.contracts import ProbeInputs
 from franca.eval.resampling import mean
 from franca.eval.transforms import RandomCrop
@@ -122,7 +122,7 @@ def probe_heads(
             choices["chosen"] = list(inputs.stream(list(judges.split(batch_size)), None))
         found: dict[str, Tensor] = {}
         for name, images in choices.items():
-            counts = torch.stack([_right(heads[kind].logits, kind, images) for kind in grid])
+            counts = torch.stack([_right(heads[kind], kind, images) for kind in grid])
             place = int(counts.flatten().argmax())
             kind, rate = divmod(place, len(learning_rates))
             found |= {
@@ -145,14 +145,15 @@ def probe_heads(
     return heads
 
 
-def _right(logits: Any, kind: HeadInput, images: list[ImageFeatures]) -> Int[Tensor, " heads"]:
+def _right(heads: Heads, kind: HeadInput, images: list[ImageFeatures]) -> Int[Tensor, " heads"]:
     """Count the images that each head classifies right, in parts that fit the memory."""
-    total: Any = 0
+    device = heads.weights.device
+    total = torch.zeros(len(heads.weights), dtype=torch.int64)
     for part in images:
         x = kind(part)
         for rows, labels in zip(x.split(1024), part.labels.split(1024), strict=True):
-            guesses = torch.cat([one.argmax(-1)[None] for one in logits(rows)]).cpu()
-            total = total + (guesses == labels).sum(1)
+            guesses = heads.logits(rows.to(device)).argmax(-1).cpu()
+            total += (guesses == labels).sum(1)
     return total
 
 

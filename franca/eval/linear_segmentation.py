@@ -14,8 +14,8 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from franca.eval.benchmark import Benchmark, DenseFeatures, MetricSpec, Outcome, SegmentationInputs
+from franca.eval.heads import draw_batches
 from franca.eval.in_context import Grid, paint, patch_labels
-from franca.eval.linear import draw_batches
 from franca.eval.miou import confusion_per_image, miou_statistic, pixel_accuracy
 from franca.randomness import generator
 

@@ -62,7 +62,7 @@ def stream_features(
     """
     rows = torch.cat(list(batches)).tolist()
     ends = np.cumsum([len(batch) for batch in batches]).tolist()
-    places = [range(end - len(batch), end) for end, batch in zip(ends, batches, strict=True)]
+    places = [list(range(end - len(batch), end)) for end, batch in zip(ends, batches, strict=True)]
     loader = DataLoader(
         _Crops(images, rows, store.crop, augment),
         batch_sampler=places,
@@ -88,7 +88,8 @@ def keep_heads(
         save_file(make(), temporary)
         (path.parent / "address.json").write_text(json.dumps(address, indent=1, sort_keys=True))
         temporary.replace(path)
-    return load_file(path)
+    kept: dict[str, Tensor] = load_file(path)
+    return kept
 
 
 def probe_inputs(

@@ -47,7 +47,10 @@ class PathImages:
         """Return one RGB image."""
         path, box = self._paths[index], self._boxes[index]
         whole = decode(path, where=str(path))
-        return whole if box is None else whole.crop(tuple(map(round, box)))
+        if box is None:
+            return whole
+        left, top, right, bottom = map(round, box)
+        return whole.crop((left, top, right, bottom))
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ def _revisited(root: Path, split: str) -> RetrievalImages:
     truth: Any = json.loads(listing.read_text(encoding="utf-8"))
     try:
         queries, images, rows = truth["qimlist"], truth["imlist"], truth["gnd"]
-        boxes = [tuple(map(float, row["bbx"])) for row in rows]
+        boxes = [_box(*map(float, row["bbx"])) for row in rows]
         relevant = [Relevant(row["easy"], row["hard"], row["junk"]) for row in rows]
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
@@ -119,6 +122,10 @@ def _revisited(root: Path, split: str) -> RetrievalImages:
         ),
         relevant=relevant,
     )
+
+
+def _box(left: float, top: float, right: float, bottom: float) -> Box:
+    return left, top, right, bottom
 
 
 def _views(root: Path, split: str) -> RetrievalImages:
