@@ -47,8 +47,8 @@ def test_random_crops_are_those_of_torchvision():
     flipped = []
     for place in range(8):
         view = View(
-            size=16, scale=(0.08, 1.0), flip=0.5, jitter=0, strengths=(0, 0, 0, 0), grayscale=0,
-            blur=0, blur_kernel=1, blur_sigma=(1, 1), solarize=0, solarize_threshold=128,
+            size=16, scale=(0.08, 1.0), flip=0.5, jitter=0.0, strengths=(0.0,) * 4, grayscale=0.0,
+            blur=0.0, blur_kernel=1, blur_sigma=(1.0, 1.0), solarize=0.0, solarize_threshold=128,
         )  # fmt: skip
         rng = numpy_generator(0, "evaluate/linear/crop", place)
         [drawn] = draw_multicrop(rng, height=40, width=60, views=(view,))
