@@ -139,8 +139,11 @@ class FinishedRun:
             weights_digest=digest_files(self.weights),
             crop=CentreCrop(resize=cfg.resize, crop=cfg.crop_size),
             square=Square(side=cfg.dense_size),
+            frame_side=cfg.frame_side,
+            pair_side=cfg.pair_size,
             blocks=1,
             patch_dtype="float32",  # rounded after the map, as in the stage evaluate
+            max_bytes=None,
             folder=folder,
             batch_size=cfg.batch_size,
             num_workers=0,

@@ -14,6 +14,7 @@ from data_filters.source_kinds import (
     Huggingface,
     HuggingfaceParquet,
     Layout,
+    LocalSource,
     UrlTable,
     Webdataset,
 )
@@ -309,8 +310,12 @@ class Deduplicate(Section):
         description="Images whose 32x32 thumbnail has a smaller standard deviation, "
         "in grey levels, have no perceptual hash worth comparing.",
     )
-    mirrored: bool = Field(
-        description="Whether an image and its mirror image are duplicates, and leaks, too."
+    mirrored: bool = Field(description="Whether an image and its mirror image are duplicates.")
+    evaluation_mirrored: bool = Field(
+        description="Whether mirror images of evaluation images, and of their crops, leak."
+    )
+    evaluation_crops: tuple[Annotated[float, Field(gt=0, lt=0.5)], ...] = Field(
+        description="Shares cut off evaluation images, at all sides or some: what is left leaks."
     )
     semantic: Semantic | None = Field(
         description="Duplicates by meaning: close embeddings; see docs/filters.md. Null by "
@@ -329,3 +334,36 @@ class PackShards(Section):
     min_samples: int = Field(
         ge=1, description="The stage fails when fewer images are left to train on."
     )
+
+
+ImageSource = Annotated[
+    Folder | HuggingfaceParquet | Huggingface | Webdataset | Catalogue,
+    Field(discriminator="kind"),
+]
+
+
+class PackHighres(Section):
+    """Pack whole data sets for high-resolution fine-tuning and RASA, apart from pre-training."""
+
+    sets: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], ImageSource] = Field(
+        description="Sources of images by name; `{scenes}` in a root stands for the embedded "
+        "world. None: fine-tuning and RASA see the shards of pre-training."
+    )
+    evaluation_images: Literal["drop", "keep"] = Field(
+        description="Whether images of the evaluation sets stay (the paper kept VOC's), by the "
+        "rules of deduplicate."
+    )
+    max_unreadable_rate: float = Field(
+        ge=0, le=1, description="The stage fails when more of a set's images cannot be read."
+    )
+    samples_per_shard: int = Field(ge=1, le=100_000, description="Images per shard, at most.")
+
+    @model_validator(mode="after")
+    def _hold_images(self) -> Self:
+        for name, source in self.sets.items():
+            if not isinstance(layout_of(source), LocalSource):
+                raise ValueError(
+                    f"pack_highres.sets.{name}: a table of URLs, whose images nobody has yet: name "
+                    "a source that holds images"
+                )
+        return self

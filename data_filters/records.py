@@ -66,6 +66,7 @@ RAW_IMAGE: Final = pa.schema(
         ("offset", pa.int64()),  # of the image bytes in the tar
         ("size", pa.int64()),
         ("sha256", pa.string()),
+        ("original_md5", pa.string()),  # of the bytes as they came, before any resizing
     ]
 )
 
@@ -97,6 +98,7 @@ EVALUATION_SIGNATURE: Final = pa.schema(
         ("set", pa.string()),  # key of the set in the parameters
         ("place", pa.string()),  # of the image, below the set's root
         *list(SIGNATURE)[1:],
+        ("cropped", pa.list_(pa.uint64())),  # hashes of crops, each followed by its mirror image's
     ]
 )
 
@@ -107,6 +109,7 @@ PACKED: Final = pa.schema(
         ("url", pa.string()),  # or the path, for local sources
         ("caption", pa.string()),
         ("sha256", pa.string()),
+        ("original_md5", pa.string()),
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("extension", pa.string()),
@@ -138,9 +141,23 @@ MANIFEST: Final = pa.schema(
         ("url", pa.string()),  # or the path, for local sources
         ("caption", pa.string()),
         ("sha256", pa.string()),
+        ("original_md5", pa.string()),  # of the bytes as they came, before any resizing
         ("shard", pa.int32()),
         ("width", pa.int32()),
         ("height", pa.int32()),
+    ]
+)
+
+LINK_ROT: Final = pa.schema(
+    [
+        ("row_id", pa.string()),
+        ("url", pa.string()),
+        ("shard", pa.int32()),
+        ("verdict", pa.string()),  # same, changed or gone
+        ("reason", pa.string()),  # why it is gone
+        ("detail", pa.string()),  # what the reason refers to; the MD5 found, where it changed
+        ("sha256", pa.string()),  # as published
+        ("found_sha256", pa.string()),  # of what was fetched and resized now; null unless the same
     ]
 )
 

@@ -56,6 +56,13 @@ Rasa = Annotated[
     Path | None,
     typer.Option(help="map.safetensors, or a released file with RASA heads.", metavar="FILE"),
 ]
+Together = Annotated[
+    list[str],
+    typer.Argument(
+        help="Options of torchrun, then a stage with its own.",
+        metavar="[TORCHRUN OPTIONS] STAGE [OPTIONS]",
+    ),
+]
 Output = Annotated[Path, typer.Option(help="A new folder.", metavar="FOLDER")]
 
 
@@ -212,6 +219,19 @@ def ablation(scale: Scale = None, params: Params = DEFAULT_FILE) -> None:
 
     tree = read(params)
     run_ablation(tree, scale=select(tree, scale=scale, variant=None)[0])
+
+
+@app.command("torchrun", rich_help_panel="Tools", context_settings={"ignore_unknown_options": True})
+def train_together(arguments: Together) -> None:
+    """Train a stage in several processes: `franca torchrun --nproc-per-node 8 pretrain`.
+
+    On several nodes, start it on each with torchrun's --nnodes, --rdzv-backend c10d and
+    --rdzv-endpoint. SIGUSR1 or SIGTERM, to this command or to any process, makes all of them save
+    and leave; the exit status is then 75: start it again, it continues. docs/training.md has more.
+    """
+    from franca.train.launch import launch  # here, because torch is slow to import
+
+    raise SystemExit(launch("franca", arguments))
 
 
 @app.command("export", rich_help_panel="Tools")

@@ -133,7 +133,7 @@ def _call(
     extra: dict[str, Any] = {} if part is None else {str(run.stage.fan_out): part}
     if run.stage.trains:
         file = log_file(run.stage, scale=run.scale, variant=run.variant)
-        extra["logs"] = file.with_suffix("")
+        extra["logs"] = file.with_suffix("") / work.name  # of these parameters and inputs alone
     summary: dict[str, Any] = _module(run.stage).run(
         getattr(run.parameters, run.stage.name),
         **run.sections,
@@ -189,6 +189,8 @@ def _module(stage: Stage) -> ModuleType:
     # order have other last bits. Set before anything that reads it is imported.
     for library in ("OMP", "MKL", "OPENBLAS"):
         os.environ[f"{library}_NUM_THREADS"] = "1"
+    # torch asks Linux for large pages for its large tensors on a CPU; read at its first tensor.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     return importlib.import_module(f"{stage.package}.stages.{stage.name}")
 
 

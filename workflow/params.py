@@ -136,9 +136,21 @@ def resolve(
     ]
     merged: Any = functools.reduce(merge, (layer for _, layer in layers))
     try:
-        return parameters_class()(**merged)
+        parameters = parameters_class()(**merged)
     except ValidationError as error:
         raise ParameterError(_explain(error, layers)) from None
+    _check_image_set(parameters)
+    return parameters
+
+
+def _check_image_set(parameters: Any) -> None:
+    """What one half of the code trains on must be among what the other half packs."""
+    name, packed = parameters.rasa.image_set, parameters.pack_highres.sets
+    if name is not None and name not in packed:
+        raise ParameterError(
+            f"params.yaml: rasa.image_set: {name!r} is not among pack_highres.sets"
+            f"{_suggest(name, list(packed)) if packed else ', which has none: set it to null'}"
+        )
 
 
 def _parse_settings(settings: Sequence[str]) -> dict[str, Any]:

@@ -77,6 +77,7 @@ STAGES: tuple[Stage, ...] = (
         shared=("fetch_metadata",),
         fan_out="group",
         resumable=True,
+        version=2,
     ),
     Stage(
         name="filter_images",
@@ -94,6 +95,7 @@ STAGES: tuple[Stage, ...] = (
         shared=("evaluation_sets",),
         fan_out="group",
         by_group=("filter_images", "download_images"),
+        version=2,
     ),
     Stage(
         name="pack_shards",
@@ -102,6 +104,15 @@ STAGES: tuple[Stage, ...] = (
         needs=(
             "deduplicate", "filter_images", "download_images", "filter_metadata", "fetch_metadata",
         ),
+        version=2,
+    ),
+    Stage(
+        name="pack_highres",
+        package="data_filters",
+        summary="Pack whole data sets for high-resolution fine-tuning and RASA, set by set.",
+        needs=("deduplicate", "scenes"),
+        shared=("deduplicate",),
+        resumable=True,
     ),
     Stage(
         name="pretrain",
@@ -116,7 +127,7 @@ STAGES: tuple[Stage, ...] = (
         name="finetune_highres",
         package="franca",
         summary="Continue at a higher resolution on a longer position grid.",
-        needs=("pretrain", "pack_shards"),
+        needs=("pretrain", "pack_shards", "pack_highres"),
         per_variant=True,
         resumable=True,
         trains=True,
@@ -125,7 +136,7 @@ STAGES: tuple[Stage, ...] = (
         name="rasa",
         package="franca",
         summary="Find the linear map that removes absolute position from patch features.",
-        needs=("finetune_highres", "pack_shards"),
+        needs=("finetune_highres", "pack_shards", "pack_highres"),
         per_variant=True,
         resumable=True,
     ),
@@ -144,7 +155,8 @@ STAGES: tuple[Stage, ...] = (
         summary="Write the page that people read.",
         needs=(
             "scenes", "fetch_metadata", "filter_metadata", "download_images", "filter_images",
-            "deduplicate", "pack_shards", "pretrain", "finetune_highres", "rasa", "evaluate",
+            "deduplicate", "pack_shards", "pack_highres", "pretrain", "finetune_highres", "rasa",
+            "evaluate",
         ),
         per_variant=True,
     ),

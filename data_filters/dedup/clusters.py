@@ -11,10 +11,11 @@ Value = TypeVar("Value", bound=np.generic)
 
 
 def edges_of_equal(values: npt.NDArray[Value]) -> tuple[Indices, Indices]:
-    """Join each value to the first of its equals: as few edges as make them one component."""
-    _, first, inverse = np.unique(values, return_index=True, return_inverse=True)
-    left, right = first[inverse].astype(np.int64), np.arange(len(values))
-    return left[left != right], right[left != right]
+    """Join equal values in a chain: as few edges as make them one component."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    again = np.flatnonzero(ordered[1:] == ordered[:-1])
+    return order[again], order[again + 1]
 
 
 def components(size: int, edges: Iterable[tuple[Indices, Indices]]) -> Indices:

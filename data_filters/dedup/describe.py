@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data_filters.config_models import Semantic
-from data_filters.dedup.signatures import Signature, sign
+from data_filters.dedup.signatures import Signature, looks_cropped, sign
 from data_filters.io.pixels import Pixels, decode, open_image
 from data_filters.models.build import build_network
 from data_filters.models.network import Network, Prepared, normalised, vectors
@@ -26,6 +26,7 @@ class Describer:
         self._network, self._batch_size = network, batch_size
         self._prepared: list[Prepared] = []
         self._embedded: list[Embeddings] = []
+        self._pixels: Pixels
 
     def add(self, data: bytes, *, sha256: str | None = None) -> Signature:
         """Describe the next image and return its signature.
@@ -41,11 +42,16 @@ class Describer:
 
     def add_decoded(self, data: bytes, pixels: Pixels, *, sha256: str | None = None) -> Signature:
         """Describe the next image, which is decoded already."""
+        self._pixels = pixels
         if self._network is not None:
             self._prepared.append(self._network.prepare(pixels))
             if len(self._prepared) == self._batch_size:
                 self._flush(self._network)
         return sign(data, pixels, sha256=sha256)
+
+    def crops(self, shares: Sequence[float]) -> list[int]:
+        """Return `looks_cropped` of the image that was added last."""
+        return looks_cropped(self._pixels, shares)
 
     def _flush(self, network: Network) -> None:
         rows = normalised(vectors(network, self._prepared, batch_size=self._batch_size))

@@ -115,8 +115,12 @@ def _names(lists: Path, splits: Splits) -> set[str] | None:
 
 def _voc(root: Path, splits: Splits) -> Iterator[EvaluationImage]:
     names = _names(root / "ImageSets" / "Segmentation", splits)
-    files = _files(root / "JPEGImages")
-    yield from _read(root, [path for path in files if names is None or path.stem in names])
+    folder = root / "JPEGImages"
+
+    def listed(path: Path) -> bool:
+        return names is None or path.relative_to(folder).with_suffix("").as_posix() in names
+
+    yield from _read(root, [path for path in _files(folder) if listed(path)])
 
 
 def _voc_detection(root: Path, splits: Splits) -> Iterator[EvaluationImage]:
@@ -164,6 +168,12 @@ def _cifar(root: Path, splits: Splits, *, label_bytes: int) -> Iterator[Evaluati
             yield EvaluationImage(f"{path.name}#{number}", buffer.getvalue())
 
 
+def _views(root: Path, splits: Splits) -> Iterator[EvaluationImage]:
+    del splits  # what is seen from one side is scored from another
+    files = _files(root)  # beside them lie pictures of depth
+    yield from _read(root, [path for path in files if path.parent.name in {"images", "color"}])
+
+
 class Layout(NamedTuple):
     """How to find the images of a set, and how to say it to a person."""
 
@@ -190,5 +200,8 @@ LAYOUTS: Final[Mapping[str, Layout]] = MappingProxyType(
                 "cub200",
             )
         },
+        "views": Layout(_views, "<scene>/images/"),
+        "navi": Layout(_views, "<object>/<collection>/images/"),
+        "scannet": Layout(_views, "<scene>/color/"),
     }
 )  # fmt: skip

@@ -38,13 +38,16 @@ def pairs_between(queries: Hashes, base: Hashes, *, radius: int) -> tuple[Indice
     for shift, mask in _bands(radius):
         band = (base >> shift) & mask
         order = np.argsort(band, kind="stable")
-        band, wanted = band[order], (queries >> shift) & mask
-        start = np.searchsorted(band, wanted, side="left")
-        stop = np.searchsorted(band, wanted, side="right")
-        for left, place in _candidates(start, stop):
-            right = order[place]
-            close = np.bitwise_count(queries[left] ^ base[right]) <= radius
-            found.append((left[close], right[close]))
+        band = band[order]
+        for first in range(0, len(queries), _MAX_CANDIDATES):
+            piece = queries[first : first + _MAX_CANDIDATES]
+            wanted = (piece >> shift) & mask
+            start = np.searchsorted(band, wanted, side="left")
+            stop = np.searchsorted(band, wanted, side="right")
+            for left, place in _candidates(start, stop):
+                right = order[place]
+                close = np.bitwise_count(piece[left] ^ base[right]) <= radius
+                found.append((first + left[close], right[close]))
     return _sorted_once(found)
 
 

@@ -5,7 +5,9 @@ from typing import Final, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from data_filters.dedup.digests import Digests, to_digests
 from data_filters.dedup.hamming import pairs_between
 from data_filters.dedup.neighbours import Indices, best_matches
 
@@ -18,16 +20,16 @@ class Signatures(NamedTuple):
     """Signatures of many images, one entry each.
 
     Attributes:
-        sha256: Of the bytes.
-        pixels: Of the decoded pixels.
+        sha256: Of the bytes, the first 128 bits.
+        pixels: Of the decoded pixels, likewise.
         perceptual: 64-bit hash.
         mirrored: 64-bit hash of the mirror image.
         contrast: What the hashes are worth, grey levels.
         embeddings: Of length one, [images, dim]; None where there are none.
     """
 
-    sha256: npt.NDArray[np.str_]
-    pixels: npt.NDArray[np.str_]
+    sha256: Digests
+    pixels: Digests
     perceptual: npt.NDArray[np.uint64]
     mirrored: npt.NDArray[np.uint64]
     contrast: npt.NDArray[np.float32]
@@ -37,13 +39,41 @@ class Signatures(NamedTuple):
     def of(cls, table: pa.Table, embeddings: npt.NDArray[np.float16] | None) -> Self:
         """Read the columns of `records.SIGNATURE`; embeddings are those of the same rows."""
         return cls(
-            sha256=np.asarray(table["sha256"].to_pylist(), dtype=np.str_),
-            pixels=np.asarray(table["pixels"].to_pylist(), dtype=np.str_),
+            sha256=to_digests(table["sha256"]),
+            pixels=to_digests(table["pixels"]),
             perceptual=table["perceptual"].to_numpy(),
             mirrored=table["mirrored"].to_numpy(),
             contrast=table["contrast"].to_numpy(),
             embeddings=embeddings,
         )
+
+
+class Evaluation(NamedTuple):
+    """The images of all evaluation sets, one entry each.
+
+    Attributes:
+        signatures: Of each.
+        looks: Every perceptual hash that each is recognised by: its own, those of its crops and,
+            where asked for, those of their mirror images, [images, hashes].
+        places: Name of its set, and its place there.
+    """
+
+    signatures: Signatures
+    looks: npt.NDArray[np.uint64]
+    places: pa.Array
+
+    @classmethod
+    def of(
+        cls, table: pa.Table, embeddings: npt.NDArray[np.float16] | None, *, mirrored: bool
+    ) -> Self:
+        """Read the columns of `records.EVALUATION_SIGNATURE`."""
+        signatures = Signatures.of(table, embeddings)
+        cropped = table["cropped"].combine_chunks().flatten().to_numpy()
+        crops = cropped.reshape(table.num_rows, len(cropped) // max(table.num_rows, 1))
+        own = np.stack([signatures.perceptual, signatures.mirrored], axis=1)
+        looks = np.hstack([own, crops])[:, :: 1 if mirrored else 2]  # each with its mirror image's
+        places = pc.binary_join_element_wise(table["set"], table["place"], ": ")
+        return cls(signatures, looks, places.combine_chunks())
 
 
 class Leaks(NamedTuple):
@@ -62,38 +92,35 @@ class Leaks(NamedTuple):
 
 def find_leaks(
     training: Signatures,
-    evaluation: Signatures,
+    evaluation: Evaluation,
     *,
     radius: int | None,
     min_contrast: float,
-    mirrored: bool,
     min_cosine: float | None,
 ) -> Leaks:
     """Compare every training image with every evaluation image.
 
     Args:
         training: Signatures of what may be trained on.
-        evaluation: Signatures of what must not be.
+        evaluation: What must not be.
         radius: Bits in which perceptual hashes may differ; None for exact matches only.
         min_contrast: Contrast below which a hash is not compared.
-        mirrored: Whether the mirror image of an evaluation image is a leak too.
         min_cosine: Cosine of embeddings from which on an image is a leak; None to leave them out.
     """
-    num_training = len(training.sha256)
-    reasons = np.full(num_training, len(REASONS), np.int64)
-    matches = np.full(num_training, len(evaluation.sha256), np.int64)
+    theirs = evaluation.signatures
+    reasons = np.full(len(training.sha256), len(REASONS), np.int64)
+    matches = np.full(len(training.sha256), len(theirs.sha256), np.int64)
     found = [
-        (BYTES, _equal(training.sha256, evaluation.sha256)),
-        (PIXELS, _equal(training.pixels, evaluation.pixels)),
+        (BYTES, _equal(training.sha256, theirs.sha256)),
+        (PIXELS, _equal(training.pixels, theirs.pixels)),
     ]
     if radius is not None:
-        for hashes in (evaluation.perceptual, evaluation.mirrored)[: 1 + mirrored]:
-            near = _near(training, hashes, evaluation, radius=radius, min_contrast=min_contrast)
-            found.append((LOOKS, near))
+        near = _near(training, evaluation, radius=radius, min_contrast=min_contrast)
+        found.append((LOOKS, near))
     if min_cosine is not None:
         assert training.embeddings is not None
-        assert evaluation.embeddings is not None
-        close = best_matches(training.embeddings, evaluation.embeddings, min_cosine=min_cosine)
+        assert theirs.embeddings is not None
+        close = best_matches(training.embeddings, theirs.embeddings, min_cosine=min_cosine)
         found.append((MEANING, close))
     for word, (left, right) in found:
         reason = REASONS.index(word)
@@ -105,9 +132,7 @@ def find_leaks(
     return Leaks(images, reasons[images], matches[images])
 
 
-def _equal(
-    training: npt.NDArray[np.str_], evaluation: npt.NDArray[np.str_]
-) -> tuple[Indices, Indices]:
+def _equal(training: Digests, evaluation: Digests) -> tuple[Indices, Indices]:
     values, first = np.unique(evaluation, return_index=True)
     if len(values) == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
@@ -117,14 +142,10 @@ def _equal(
 
 
 def _near(
-    training: Signatures,
-    hashes: npt.NDArray[np.uint64],
-    evaluation: Signatures,
-    *,
-    radius: int,
-    min_contrast: float,
+    training: Signatures, evaluation: Evaluation, *, radius: int, min_contrast: float
 ) -> tuple[Indices, Indices]:
     ours = np.flatnonzero(training.contrast >= min_contrast)
-    theirs = np.flatnonzero(evaluation.contrast >= min_contrast)
-    left, right = pairs_between(training.perceptual[ours], hashes[theirs], radius=radius)
-    return ours[left], theirs[right]
+    theirs = np.flatnonzero(evaluation.signatures.contrast >= min_contrast)
+    hashes = evaluation.looks[theirs]
+    left, right = pairs_between(training.perceptual[ours], hashes.ravel(), radius=radius)
+    return ours[left], theirs[right // max(hashes.shape[1], 1)]

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from data_filters.dedup.digests import Digests
+
 Indices = npt.NDArray[np.int64]
 
 
@@ -21,8 +23,8 @@ class Quality(NamedTuple):
 
     area: npt.NDArray[np.int64]
     size: npt.NDArray[np.int64]
-    sha256: npt.NDArray[np.str_]
-    row_id: npt.NDArray[np.str_]
+    sha256: Digests
+    row_id: Digests
 
     def ranks(self) -> Indices:
         """Rank every image; 0 is the best."""

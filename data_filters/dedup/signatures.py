@@ -1,6 +1,7 @@
 """What identifies an image: its bytes, its pixels, and what it looks like."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -13,6 +14,14 @@ SIDE: Final = 32
 """Side of the thumbnail that is hashed, pixels."""
 
 BITS: Final = 64
+
+_SIDES: Final = (
+    (1, 1, 1, 1), (1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1),
+    (1, 0, 1, 0), (1, 0, 0, 1), (0, 1, 1, 0), (0, 1, 0, 1),
+)  # fmt: skip
+"""At which sides a crop is cut: top, bottom, left, right."""
+
+HASHES_PER_CROP: Final = 2 * len(_SIDES)
 
 
 class Signature(NamedTuple):
@@ -51,6 +60,27 @@ def pixel_hash(pixels: Pixels) -> str:
     digest = hashlib.sha256(np.array(pixels.shape, dtype="<i8").tobytes())
     digest.update(np.ascontiguousarray(pixels).tobytes())
     return digest.hexdigest()
+
+
+def looks_cropped(pixels: Pixels, shares: Sequence[float]) -> list[int]:
+    """Hash an image without its edges: `HASHES_PER_CROP` hashes for each share.
+
+    Args:
+        pixels: [height, width, 3].
+        shares: What is cut off, of the side's length: at all four sides, at one, at two that meet.
+
+    Returns:
+        The hashes, each followed by that of the mirror image.
+    """
+    height, width = pixels.shape[:2]
+    hashes = []
+    for share in shares:
+        y, x = round(share * height), round(share * width)
+        for top, bottom, left, right in _SIDES:
+            crop = pixels[top * y : height - bottom * y, left * x : width - right * x]
+            looks = perceptual_hash(crop)
+            hashes += [looks.perceptual, looks.mirrored]
+    return hashes
 
 
 class Looks(NamedTuple):

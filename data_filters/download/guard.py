@@ -33,9 +33,9 @@ class _Deadline(threading.local):
     seconds = float("inf")
     moment = float("inf")
 
-    def start(self, seconds: float) -> None:
+    def start(self, seconds: float, *, spent: float = 0.0) -> None:
         self.seconds = seconds
-        self.moment = time.monotonic() + seconds
+        self.moment = time.monotonic() + seconds - spent
 
     def check(self) -> None:
         if time.monotonic() > self.moment:
@@ -174,6 +174,25 @@ class _UnknownScheme(urllib.request.BaseHandler):
         raise FetchError("scheme_not_allowed", req.type)
 
 
+class RedirectError(Exception):
+    """The answer is to ask elsewhere: at `url`, which may be on another host."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.url = url
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Report where a redirect leads instead of following it: who asks there must ask politely."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> NoReturn:
+        del req, code, msg, headers
+        fp.close()
+        raise RedirectError(newurl)
+
+
 def build_director(guard: Guard) -> urllib.request.OpenerDirector:
     """Return an opener with exactly the handlers listed: no file, ftp, data, proxy or cookies."""
     director = urllib.request.OpenerDirector()
@@ -181,7 +200,7 @@ def build_director(guard: Guard) -> urllib.request.OpenerDirector:
         _Http(guard),
         _Https(guard),
         _UnknownScheme(),
-        urllib.request.HTTPRedirectHandler(),
+        _Redirects(),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
     ):

@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 from urllib.response import addinfourl
 
 from data_filters.config import DownloadImages
-from data_filters.download.guard import DEADLINE, Guard, build_director
+from data_filters.download.guard import DEADLINE, Guard, RedirectError, build_director
 from data_filters.download.hosts import Resolver, Slots
 from data_filters.download.opt_out import opt_out
 from data_filters.download.reasons import FetchError, explain
@@ -25,6 +25,8 @@ from data_filters.download.robots import Robots
 
 _TOOL: Final = "img2dataset"
 """Whoever forbids their images to this tool means us as well."""
+
+_MAX_REDIRECTS: Final = 10
 
 _SAFE: Final = "!#$%&'()*+,/:;=?@[]~"
 
@@ -61,21 +63,27 @@ class PoliteOpener(urllib.request.OpenerDirector):
         del data, timeout  # nothing is ever sent, and the configuration knows the time
         try:
             address = normalise(fullurl if isinstance(fullurl, str) else fullurl.full_url)
-            if self._robots is not None:
-                self._robots.require(address)
-            return self._persist(address)
+            self._ask(address)
+            return self._persist(address, ask=self._ask)
         finally:
             self._beat()
 
-    def _bytes(self, url: str) -> bytes:
-        return self._persist(url).read()
+    def _ask(self, url: str) -> None:
+        """Return if robots.txt, where it is heeded, lets us fetch `url`."""
+        if self._robots is not None:
+            self._robots.require(url)
 
-    def _persist(self, url: str) -> addinfourl:
-        host = urlsplit(url).netloc
+    def _bytes(self, url: str) -> bytes:
+        """Fetch a robots.txt, wherever it lies: a redirect there needs nobody's leave."""
+        try:
+            return self._persist(url, ask=lambda _: None).read()
+        finally:
+            self._beat()
+
+    def _persist(self, url: str, *, ask: Callable[[str], None]) -> addinfourl:
         for attempt in range(self._cfg.retries + 1):
             try:
-                with self._slots.hold(host):
-                    return self._attempt(url)
+                return self._attempt(url, ask=ask)
             except FetchError as error:
                 pause = self._pause(error, url=url, attempt=attempt)
                 if attempt == self._cfg.retries or pause is None:
@@ -83,19 +91,37 @@ class PoliteOpener(urllib.request.OpenerDirector):
             time.sleep(pause)
         raise AssertionError("the last attempt returns or raises")
 
-    def _attempt(self, url: str) -> addinfourl:
+    def _attempt(self, url: str, *, ask: Callable[[str], None]) -> addinfourl:
+        """Fetch once, with redirects; only time on the wire counts, not that in a queue.
+
+        A place in the queue of one host is given back before another host is turned to.
+        """
+        spent, seen = 0.0, {url}
+        while True:
+            with self._slots.hold(urlsplit(url).netloc):
+                DEADLINE.start(self._cfg.total_timeout_seconds, spent=spent)
+                begun = time.monotonic()
+                try:
+                    return self._get(url)
+                except RedirectError as answer:
+                    url = normalise(answer.url)
+                except Exception as error:
+                    raise explain(error) from error
+                spent += time.monotonic() - begun
+            if url in seen or len(seen) > _MAX_REDIRECTS:
+                raise FetchError("redirect_loop")
+            seen.add(url)
+            ask(url)
+
+    def _get(self, url: str) -> addinfourl:
         name = f"Mozilla/5.0 (compatible; {self._cfg.user_agent}; {_TOOL})"
         request = urllib.request.Request(url, headers={"User-Agent": name})  # noqa: S310
-        DEADLINE.start(self._cfg.total_timeout_seconds)
-        try:
-            with self._director.open(request, timeout=self._cfg.timeout_seconds) as response:
-                objection = opt_out(response.headers, agents=self._agents)
-                if objection is not None:
-                    raise FetchError("opted_out", objection)
-                body = io.BytesIO(response.read())
-                return addinfourl(body, response.headers, response.url, response.status)
-        except Exception as error:
-            raise explain(error) from error
+        with self._director.open(request, timeout=self._cfg.timeout_seconds) as response:
+            objection = opt_out(response.headers, agents=self._agents)
+            if objection is not None:
+                raise FetchError("opted_out", objection)
+            body = io.BytesIO(response.read())
+            return addinfourl(body, response.headers, response.url, response.status)
 
     def _pause(self, error: FetchError, *, url: str, attempt: int) -> float | None:
         """Seconds to wait before the next attempt; None where it would be in vain or too long.

@@ -17,6 +17,11 @@ from types import MappingProxyType, TracebackType
 from typing import Final, Self
 from urllib.parse import unquote, urlsplit
 
+from data_filters.io.files import read_json
+
+ORIGIN: Final = "{origin}"
+"""Placeholder in URLs of the embedded world: its port changes from run to run, its bytes do not."""
+
 _REFUSALS: Final = MappingProxyType(
     {
         "not_found": (HTTPStatus.NOT_FOUND, {}),
@@ -47,6 +52,9 @@ FAULTS: Final = frozenset(
     {*_REFUSALS, *_REFUSALS_AT_FIRST, *_HEADERS, "timeout", "slow", "endless", "reset", "html",
      "redirect_loop", "moved", "incomplete"}
 )  # fmt: skip
+REDIRECT: Final = "redirect_to "
+"""Begins a fault that leads to the URL that follows."""
+
 _PAGE: Final = b"<!doctype html><title>Not here</title><p>This image has moved."
 _DRIP_SECONDS: Final = 0.2
 _ENDLESS: Final = bytes(1 << 16)
@@ -62,11 +70,11 @@ class LoopbackOrigin:
             back in an hour), `timeout` (accepts, never answers), `slow` (drips for ever),
             `endless` (never stops sending), `incomplete` (half of the bytes it announced), `reset`
             (breaks the connection), `html` (a page where an image was), `redirect_loop`,
-            `redirect_private` (leads to a private address), `redirect_file`. Somebody patient gets
-            the file from `flaky` (503 once), `busy_once` (429, come back in a second) and `moved`
-            (a redirect). The file comes with a header for `opt_out` (noai), `opt_out_named` (for
-            img2dataset), `opt_out_other` (for somebody else), `opt_out_tdm` (TDM-Reservation) and
-            `mistyped` (says that it is a page).
+            `redirect_private` (leads to a private address), `redirect_file`, `redirect_to URL`.
+            Somebody patient gets the file from `flaky` (503 once), `busy_once` (429, come back in a
+            second) and `moved` (a redirect). The file comes with a header for `opt_out` (noai),
+            `opt_out_named` (for img2dataset), `opt_out_other` (for somebody else), `opt_out_tdm`
+            (TDM-Reservation) and `mistyped` (says that it is a page).
         tls: Serve https with this context.
 
     Raises:
@@ -77,7 +85,7 @@ class LoopbackOrigin:
         self, folder: Path, faults: Mapping[str, str], *, tls: ssl.SSLContext | None = None
     ) -> None:
         for path, fault in faults.items():
-            if fault not in FAULTS:
+            if fault not in FAULTS and not fault.startswith(REDIRECT):
                 raise ValueError(
                     f"faults.json: {path!r} has the fault {fault!r}, which is none of "
                     f"{', '.join(sorted(FAULTS))}"
@@ -114,6 +122,12 @@ class LoopbackOrigin:
         self._server.closing.set()
         self._server.shutdown()
         self._server.server_close()
+
+
+def open_origin(scenes: Path) -> LoopbackOrigin:
+    """Serve the embedded world that the stage `scenes` published."""
+    folder = scenes / "origin"
+    return LoopbackOrigin(folder, read_json(folder / "faults.json"))
 
 
 class _Server(ThreadingHTTPServer):
@@ -163,6 +177,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._reset()
         elif fault == "html":
             self._answer(_PAGE, {"Content-Type": "text/html"})
+        elif fault.startswith(REDIRECT):
+            target = fault.removeprefix(REDIRECT)
+            self._answer(b"", {"Location": target}, status=HTTPStatus.FOUND)
         elif fault == "redirect_loop" or (fault == "moved" and not address.query):
             self._answer(b"", {"Location": f"{address.path}?again"}, status=HTTPStatus.FOUND)
         else:

@@ -14,15 +14,26 @@ from data_filters.records import RAW_IMAGE
 FILTER: Final = "download"
 """Name under which a failed download is on the books."""
 
+MISMATCH: Final = "md5_mismatch"
+"""Reason of bytes that are not those that were announced."""
+
 _ACCEPTED: Final = frozenset(EXTENSIONS.values())
 
 
 class Fetched(NamedTuple):
-    """What became of one row: bytes, or a verdict that drops it."""
+    """What became of one row: bytes, or a verdict that drops it.
+
+    Attributes:
+        row_id: Of the row.
+        data: The image, possibly resized.
+        verdict: Whether it is kept.
+        original_md5: Of the bytes as they came; None where `data` is those bytes.
+    """
 
     row_id: str
     data: bytes
     verdict: Verdict = KEEP
+    original_md5: str | None = None
 
 
 def accept(data: bytes) -> Verdict:
@@ -67,6 +78,11 @@ def write_raw_shard(folder: Path, stem: str, *, shard: int, rows: Iterable[Fetch
                 "offset": member.offset,
                 "size": member.size,
                 "sha256": hashlib.sha256(row.data).hexdigest(),
+                "original_md5": row.original_md5 or _md5(row.data),
             }
         table.append(record)
     write_rows(folder / f"{stem}.parquet", RAW_IMAGE, table)
+
+
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()

@@ -7,8 +7,8 @@ import socket
 import ssl
 import time
 import urllib.error
-import urllib.request
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 _PASSING_STATUS: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 """HTTP answers that may be another one soon; every other status is final."""
@@ -54,40 +54,29 @@ def parse_failure(message: str) -> tuple[str, str | None]:
     return (found.group(1), found.group(2)) if found else ("other", message)
 
 
-def explain(error: Exception) -> FetchError:  # noqa: C901  a table of phrases
+def explain(error: Exception) -> FetchError:
     """Say in one word why a fetch failed, whichever library noticed."""
-    if isinstance(error, FetchError):
-        return error
-    if isinstance(error, urllib.error.HTTPError):
-        return _status(error)
-    if isinstance(error, urllib.error.URLError):
-        inner = error.reason
-        return explain(inner) if isinstance(inner, Exception) else FetchError("bad_url", str(inner))
-    if isinstance(error, TimeoutError):
-        return FetchError("timeout", passing=True)
-    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-        return FetchError("connection", "closed during TLS", passing=True)
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return FetchError("tls", error.verify_message)
-    if isinstance(error, ssl.SSLError):
-        return FetchError("tls", str(error.strerror))
-    if isinstance(error, socket.gaierror):
-        return FetchError("dns", str(error.strerror), passing=error.errno == socket.EAI_AGAIN)
-    if isinstance(error, http.client.IncompleteRead):
-        return FetchError("incomplete", passing=True)
-    if isinstance(error, OSError):
-        return FetchError("connection", error.strerror or "closed without an answer", passing=True)
-    if isinstance(error, http.client.InvalidURL | ValueError):
-        return FetchError("bad_url", str(error))
-    if isinstance(error, http.client.HTTPException):
-        return FetchError("bad_response", type(error).__name__)
+    for kinds, explanation in _EXPLANATIONS:
+        if isinstance(error, kinds):
+            return explanation(error)
     return FetchError("other", f"{type(error).__name__}: {error}")
+
+
+def _inner(error: urllib.error.URLError) -> FetchError:
+    inner = error.reason
+    return explain(inner) if isinstance(inner, Exception) else FetchError("bad_url", str(inner))
+
+
+def _dns(error: socket.gaierror) -> FetchError:
+    return FetchError("dns", str(error.strerror), passing=error.errno == socket.EAI_AGAIN)
+
+
+def _connection(error: OSError) -> FetchError:
+    return FetchError("connection", error.strerror or "closed without an answer", passing=True)
 
 
 def _status(error: urllib.error.HTTPError) -> FetchError:
     error.close()  # it holds the connection
-    if str(error.msg).startswith(urllib.request.HTTPRedirectHandler.inf_msg):
-        return FetchError("redirect_loop")
     if "Redirection to url" in str(error.msg):  # urllib follows to http, https and ftp only
         return FetchError("scheme_not_allowed", "in a redirect")
     return FetchError(
@@ -109,3 +98,24 @@ def _retry_after(value: str | None) -> float | None:
     except ValueError:
         return None
     return max(0.0, moment.timestamp() - time.time())
+
+
+_Explanation = tuple[type[Exception] | tuple[type[Exception], ...], Callable[[Any], FetchError]]
+
+_EXPLANATIONS: Final[tuple[_Explanation, ...]] = (  # a kind before what it is a kind of
+    (FetchError, lambda error: error),
+    (urllib.error.HTTPError, _status),
+    (urllib.error.URLError, _inner),
+    (TimeoutError, lambda _: FetchError("timeout", passing=True)),
+    (
+        (ssl.SSLEOFError, ssl.SSLZeroReturnError),
+        lambda _: FetchError("connection", "closed during TLS", passing=True),
+    ),
+    (ssl.SSLCertVerificationError, lambda error: FetchError("tls", error.verify_message)),
+    (ssl.SSLError, lambda error: FetchError("tls", str(error.strerror))),
+    (socket.gaierror, _dns),
+    (http.client.IncompleteRead, lambda _: FetchError("incomplete", passing=True)),
+    (OSError, _connection),
+    ((http.client.InvalidURL, ValueError), lambda error: FetchError("bad_url", str(error))),
+    (http.client.HTTPException, lambda error: FetchError("bad_response", type(error).__name__)),
+)

@@ -30,14 +30,12 @@ from data_filters.base import drop
 from data_filters.config import DownloadImages
 from data_filters.download.job import Job
 from data_filters.download.opener import PoliteOpener
+from data_filters.download.origin import ORIGIN
 from data_filters.download.plan import ShardPlan
-from data_filters.download.raw_shard import Fetched, accept, write_raw_shard
+from data_filters.download.raw_shard import MISMATCH, Fetched, accept, write_raw_shard
 from data_filters.download.reasons import parse_failure
 from data_filters.io.parquet import read_slice
 from data_filters.io.tar import read_tar
-
-ORIGIN: Final = "{origin}"
-"""Placeholder in URLs of the embedded world: its port changes from run to run, its bytes do not."""
 
 _MAX_DETAIL: Final = 200
 _BEAT_SECONDS: Final = 0.2
@@ -144,8 +142,8 @@ def _outcome(row: dict[str, Any], images: dict[str, bytes], *, origin: str | Non
         data = images[row["key"]]
         verdict = accept(data)
         if verdict.kept and row["stated_md5"] not in (None, row["md5"]):
-            verdict = drop("md5_mismatch", row["md5"])
-        return Fetched(row["row_id"], data, verdict)
+            verdict = drop(MISMATCH, row["md5"])
+        return Fetched(row["row_id"], data, verdict, original_md5=row["md5"])
     if row["status"] == "failed_to_resize":
         reason, detail = "undecodable", row["error_message"]
     else:

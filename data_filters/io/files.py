@@ -64,14 +64,19 @@ def check_digest(path: Path, sha256: str, *, key: str) -> Path:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{key}: no file {str(path)!r}; set it to where your copy is")
-    with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    found = file_digest(path)
     if found != sha256:
         raise ValueError(
             f"{key}: {str(path)!r} has the digest {found}, not {sha256}: restore the file, or set "
             "sha256 to what it is"
         )
     return path
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, as hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def link_or_copy(source: Path, target: Path) -> None:

@@ -13,6 +13,7 @@ from data_filters.io.files import link_or_copy
 from data_filters.io.parquet import ParquetWriter, read_slice, write_rows
 from data_filters.io.processes import run_jobs
 from data_filters.io.tar import read_at, write_tar
+from data_filters.records import MANIFEST
 
 
 class Sample(NamedTuple):
@@ -57,16 +58,24 @@ def write_shards(
 
     Args:
         packed: Table of the samples (`records.PACKED`, and what else the index has), in order.
-        stretches: Rows of it that make up each shard.
+        stretches: Rows of it that make up each shard; no shard is written where there are none.
         index: Columns of the index.
         work: Where finished shards are kept for a run that is started again.
         output: Where they are published.
     """
     write = partial(_write_shard, packed=packed, index=index, folder=work / "shards")
     with ParquetWriter(output / "index.parquet", index) as writer:
-        for tar in run_jobs(write, list(enumerate(stretches)), label="shards"):
+        jobs = [(shard, rows) for shard, rows in enumerate(stretches) if rows]
+        for tar in run_jobs(write, jobs, label="shards"):
             link_or_copy(tar, output / tar.name)
             writer.write(pq.read_table(tar.with_suffix(".parquet")))
+
+
+def write_manifest(packed: Path, file: Path) -> None:
+    """Write what `records.MANIFEST` wants to know of each sample, in order."""
+    with ParquetWriter(file, MANIFEST) as manifest:
+        for batch in pq.ParquetFile(packed).iter_batches(columns=MANIFEST.names):
+            manifest.write(batch)
 
 
 def _write_shard(job: tuple[int, range], *, packed: Path, index: pa.Schema, folder: Path) -> Path:

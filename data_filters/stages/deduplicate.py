@@ -25,16 +25,18 @@ import pyarrow.parquet as pq
 
 from data_filters.config import Deduplicate, EvaluationSet
 from data_filters.config_models import Semantic
-from data_filters.dedup.decision import DUPLICATE, LEAK, Decision
+from data_filters.dedup.decision import DUPLICATE, GROUNDS, KEPT, LEAK, Decision
 from data_filters.dedup.describe import Embeddings, build_describer, stacked
+from data_filters.dedup.digests import Digests
 from data_filters.dedup.evaluation import evaluation_images
-from data_filters.dedup.leakage import MEANING, Signatures, find_leaks
+from data_filters.dedup.gathering import Images, read_images
+from data_filters.dedup.leakage import MEANING, Evaluation, Signatures, find_leaks
 from data_filters.dedup.levels import group_copies
 from data_filters.dedup.neighbours import Search, close_pairs
 from data_filters.dedup.selection import Dropped, Quality
 from data_filters.dedup.semdedup import semdedup
 from data_filters.io.files import write_array
-from data_filters.io.parquet import ParquetWriter, part_files, write_rows
+from data_filters.io.parquet import ROWS_PER_GROUP, ParquetWriter, part_files, write_rows
 from data_filters.io.pixels import UnreadableImageError
 from data_filters.io.processes import run_jobs
 from data_filters.io.raw_images import images
@@ -82,10 +84,15 @@ def gather(
         ValueError: An evaluation set cannot be indexed; nothing is published without it.
     """
     del work  # a killed run starts again
-    training, signatures = _read(cfg, parts, inputs)
-    evaluation, evaluated = _index(cfg, evaluation_sets, scenes=inputs["scenes"], output=output)
-    decision = _decide(cfg, training, signatures, evaluation, evaluated, seed=seed)
-    tally = _write_verdicts(training, decision, list(parts), output)
+    images = read_images(
+        parts,
+        downloads=inputs["download_images"],
+        judged=inputs["filter_images"],
+        embedded=cfg.semantic is not None,
+    )
+    evaluation = _index(cfg, evaluation_sets, scenes=inputs["scenes"], output=output)
+    decision = _decide(cfg, images, evaluation, seed=seed)
+    tally = _write_verdicts(images, decision, evaluation.places, output)
     if tally.kept == 0:
         raise ValueError(
             f"{STAGE}: nothing is left of {tally.total} images; see evaluation_index.parquet and "
@@ -95,8 +102,8 @@ def gather(
     return {
         "images": tally.total,
         "kept": tally.kept,
-        "evaluation_images": evaluation.num_rows,
-        "leaks": int((decision.filter == LEAK).sum()),
+        "evaluation_images": len(evaluation.places),
+        "leaks": sum(entry.dropped for entry in tally.entries() if entry.filter == LEAK),
     }
 
 
@@ -117,7 +124,7 @@ def _describe_shard(table: Path, *, cfg: Semantic | None, verdicts: Path, output
 
 def _index(
     cfg: Deduplicate, sets: Mapping[str, EvaluationSet], *, scenes: Path, output: Path
-) -> tuple[pa.Table, Signatures]:
+) -> Evaluation:
     """Describe and write down the images of all evaluation sets; several may share a root."""
     distinct = {(each.root, each.format): (name, each) for name, each in sorted(sets.items())}
     index = partial(_index_set, cfg=cfg, scenes=scenes)
@@ -125,11 +132,11 @@ def _index(
     file = output / "evaluation_index.parquet"
     write_rows(file, EVALUATION_SIGNATURE, [row for rows, _ in found for row in rows])
     table = pq.read_table(file)
-    if cfg.semantic is None:
-        return table, Signatures.of(table, None)
-    embeddings = stacked([each for _, each in found])
-    write_array(output / "evaluation_index.npy", embeddings)
-    return table, Signatures.of(table, embeddings)
+    embeddings = None
+    if cfg.semantic is not None:
+        embeddings = stacked([each for _, each in found])
+        write_array(output / "evaluation_index.npy", embeddings)
+    return Evaluation.of(table, embeddings, mirrored=cfg.evaluation_mirrored)
 
 
 def _index_set(
@@ -150,48 +157,14 @@ def _index_set(
                 f"evaluation_sets.{name}: {image.place} is {error}; restore the file, or the set "
                 "cannot be kept out of the training data"
             ) from error
-        rows.append({"set": name, "place": image.place, **signature._asdict()})
+        row = {"set": name, "place": image.place, **signature._asdict()}
+        rows.append({**row, "cropped": describer.crops(cfg.evaluation_crops)})
     return rows, describer.embeddings()
 
 
-def _read(
-    cfg: Deduplicate, parts: Mapping[str, Path], inputs: Mapping[str, Path]
-) -> tuple[pa.Table, Signatures]:
-    """Join signatures with what images are ranked by; in the order of groups, shards and rows."""
-    tables, embedded = [], []
-    for group, file in (
-        (group, f) for group, p in parts.items() for f in part_files(p / "signatures")
-    ):
-        signatures = pq.read_table(file)
-        places = pa.array(np.arange(signatures.num_rows))
-        raw = inputs["download_images"] / group / "raw" / file.name
-        sizes = pq.read_table(raw, columns=["row_id", "size"])
-        judged = inputs["filter_images"] / group / "verdicts" / file.name
-        shapes = pq.read_table(judged, columns=["row_id", "width", "height"])
-        joined = signatures.append_column("place", places).join(sizes, "row_id")
-        joined = joined.join(shapes, "row_id").sort_by("row_id")
-        names = pa.array([group] * joined.num_rows, pa.string())
-        tables.append(joined.append_column("group", names))
-        if cfg.semantic is not None:
-            vectors = np.load(parts[group] / "embeddings" / f"{file.stem}.npy")
-            embedded.append(vectors[joined["place"].to_numpy()])
-    table = pa.concat_tables(tables).combine_chunks()
-    return table, Signatures.of(table, None if cfg.semantic is None else stacked(embedded))
-
-
-def _decide(
-    cfg: Deduplicate,
-    table: pa.Table,
-    signatures: Signatures,
-    evaluation: pa.Table,
-    evaluated: Signatures,
-    *,
-    seed: int,
-) -> Decision:
+def _decide(cfg: Deduplicate, images: Images, evaluation: Evaluation, *, seed: int) -> Decision:
     """Judge all images at once: duplicates, then leaks with their whole groups."""
-    row_ids = np.asarray(table["row_id"].to_pylist(), dtype=np.str_)
-    area = table["width"].to_numpy().astype(np.int64) * table["height"].to_numpy()
-    quality = Quality(area, table["size"].to_numpy(), signatures.sha256, row_ids)
+    signatures, row_ids = images.signatures, images.row_ids
     levels = group_copies(
         signatures,
         radius=cfg.near_duplicate_radius,
@@ -200,25 +173,23 @@ def _decide(
         similar=_similar(cfg.semantic, signatures, row_ids, seed=seed),
     )
     decision = Decision.keep_all(len(row_ids))
-    decision.drop_copies(levels, quality.ranks(), row_ids)
+    quality = Quality(images.area, images.size, signatures.sha256, row_ids)
+    decision.drop_copies(levels, quality.ranks())
     _thin_out(cfg.semantic, signatures, row_ids, decision, seed=seed)
     leaks = find_leaks(
         signatures,
-        evaluated,
+        evaluation,
         radius=cfg.evaluation_radius,
         min_contrast=cfg.min_contrast,
-        mirrored=cfg.mirrored,
         min_cosine=None if cfg.semantic is None else cfg.semantic.evaluation_min_cosine,
     )
-    pairs = zip(evaluation["set"].to_pylist(), evaluation["place"].to_pylist(), strict=True)
-    places = [f"{name}: {place}" for name, place in pairs]
     *_, loosest = levels.values()
-    decision.drop_leaks(leaks, loosest, row_ids=row_ids, places=places)
+    decision.drop_leaks(leaks, loosest)
     return decision
 
 
 def _similar(
-    cfg: Semantic | None, signatures: Signatures, row_ids: npt.NDArray[np.str_], *, seed: int
+    cfg: Semantic | None, signatures: Signatures, row_ids: Digests, *, seed: int
 ) -> tuple[Indices, Indices] | None:
     """Return the pairs of images with close embeddings, if components are asked for."""
     if cfg is None or cfg.selection.kind != "components":
@@ -234,7 +205,7 @@ def _similar(
 def _thin_out(
     cfg: Semantic | None,
     signatures: Signatures,
-    row_ids: npt.NDArray[np.str_],
+    row_ids: Digests,
     decision: Decision,
     *,
     seed: int,
@@ -251,24 +222,19 @@ def _thin_out(
         min_cosine=cfg.min_cosine,
         seed=seed,
     )
-    decision.drop(Dropped(order[dropped.images], order[dropped.kept]), MEANING, row_ids)
+    decision.drop(Dropped(order[dropped.images], order[dropped.kept]), MEANING)
 
 
-def _write_verdicts(table: pa.Table, decision: Decision, groups: list[str], output: Path) -> Tally:
-    tally = Tally(STAGE, [LEAK, DUPLICATE])
-    verdicts = pa.table(
-        {
-            "row_id": table["row_id"],
-            "kept": pa.array([name is None for name in decision.filter], pa.bool_()),
-            "filter": pa.array(decision.filter, pa.string()),
-            "reason": pa.array(decision.reason, pa.string()),
-            "detail": pa.array(decision.detail, pa.string()),
-        }
-    )
-    for name, reason in zip(decision.filter, decision.reason, strict=True):
-        tally.add(name, reason)
-    for group in groups:
-        rows = verdicts.filter(pc.equal(table["group"], group))
+def _write_verdicts(images: Images, decision: Decision, places: pa.Array, output: Path) -> Tally:
+    stop = 0
+    for group, size in images.groups.items():
+        start, stop = stop, stop + size
         with ParquetWriter(output / "verdicts" / f"{group}.parquet", VERDICT) as writer:
-            writer.write(rows)
+            for first in range(start, stop, ROWS_PER_GROUP):
+                rows = slice(first, min(first + ROWS_PER_GROUP, stop))
+                writer.write(decision.verdicts(rows, images.row_ids, places))
+    tally = Tally(STAGE, [LEAK, DUPLICATE])
+    for number, count in zip(*np.unique(decision.grounds, return_counts=True), strict=True):
+        name, reason = (None, None) if number == KEPT else GROUNDS[number]
+        tally.add(name, reason, int(count))
     return tally

@@ -22,10 +22,10 @@ from scipy.stats import binom
 from data_filters.config import DownloadImages, FetchMetadata, layout_of
 from data_filters.download.copy import copy_shards
 from data_filters.download.fetch import fetch_shards
-from data_filters.download.origin import LoopbackOrigin
+from data_filters.download.origin import open_origin
 from data_filters.download.plan import plan_shards
 from data_filters.download.raw_shard import FILTER
-from data_filters.io.files import link_or_copy, read_json
+from data_filters.io.files import link_or_copy
 from data_filters.io.parquet import part_files, write_batches
 from data_filters.ledger import Entry, Tally, merge, read_accounts, write_accounts
 from data_filters.metadata.repeats import without_repeats
@@ -74,7 +74,7 @@ def run(
             origin = None
             if source.kind == "embedded":
                 _require_loopback(cfg)
-                origin = stack.enter_context(_open_origin(inputs["scenes"])).address
+                origin = stack.enter_context(open_origin(inputs["scenes"])).address
             fetch_shards(cfg, plans, folder=raw, origin=origin)
     for plan in plans:
         for suffix in (".tar", ".parquet"):
@@ -125,12 +125,6 @@ def _require_loopback(cfg: DownloadImages) -> None:
             f"{SOURCE_KEY}.kind is embedded, which is served on {_LOOPBACK}: add 127.0.0.0/8 to "
             f"{STAGE}.allowed_networks"
         )
-
-
-def _open_origin(scenes: Path) -> LoopbackOrigin:
-    folder = scenes / "origin"
-    faults = read_json(folder / "faults.json")
-    return LoopbackOrigin(folder, faults)
 
 
 def _count(tables: list[Path]) -> Tally:

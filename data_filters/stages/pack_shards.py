@@ -23,7 +23,6 @@ from typing import Any, Final
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from data_filters.config import PackShards
 from data_filters.groups import groups_in
@@ -40,8 +39,8 @@ from data_filters.pack.books import (
     write_ledger,
 )
 from data_filters.pack.card import write_card
-from data_filters.pack.shard import write_shards
-from data_filters.records import INDEX, KEY_LENGTH, MANIFEST, PACKED
+from data_filters.pack.shard import write_manifest, write_shards
+from data_filters.records import INDEX, KEY_LENGTH, PACKED
 
 QUANTILES: Final = (0, 0.05, 0.5, 0.95, 1)
 
@@ -74,7 +73,7 @@ def run(
     size = cfg.samples_per_shard
     stretches = [range(n, min(n + size, num_samples)) for n in range(0, num_samples, size)]
     write_shards(packed, stretches, index=INDEX, work=work, output=output)
-    _write_manifest(packed, output / "manifest.parquet")
+    write_manifest(packed, output / "manifest.parquet")
     statistics["shards"] = len(starts)
     write_accounts(output, funnel)
     write_text(output / "card.md", write_card(funnel, statistics))
@@ -91,15 +90,15 @@ def _order_samples(
     """Write every sample that is left, in order, with its shard; return where shards begin."""
     connection.execute(
         "CREATE TEMP TABLE chosen (key VARCHAR, row_id VARCHAR, url VARCHAR, caption VARCHAR, "
-        "sha256 VARCHAR, width INTEGER, height INTEGER, extension VARCHAR, tar VARCHAR, "
-        '"offset" BIGINT, size BIGINT)'
+        "sha256 VARCHAR, original_md5 VARCHAR, width INTEGER, height INTEGER, extension VARCHAR, "
+        'tar VARCHAR, "offset" BIGINT, size BIGINT)'
     )
     for group in groups_in(inputs["filter_metadata"]):
         declare_views(connection, inputs, group)
         connection.execute(
             f"""INSERT INTO chosen
             SELECT left(sha256, {KEY_LENGTH}), row_id, coalesce(url, path), caption, sha256,
-                judged_2.width, judged_2.height, extension,
+                original_md5, judged_2.width, judged_2.height, extension,
                 replace(judged_1.filename, '.parquet', '.tar'), "offset", size
             FROM judged_3 JOIN judged_2 USING (row_id) JOIN judged_1 USING (row_id)
                 JOIN (SELECT * FROM rows JOIN judged_0 USING (part, row) WHERE kept) USING (row_id)
@@ -114,12 +113,6 @@ def _order_samples(
             writer.write(batch.append_column("shard", pa.array(places // per_shard)))
     connection.execute("DROP TABLE chosen")
     return starts
-
-
-def _write_manifest(packed: Path, file: Path) -> None:
-    with ParquetWriter(file, MANIFEST) as manifest:
-        for batch in pq.ParquetFile(packed).iter_batches(columns=MANIFEST.names):
-            manifest.write(batch)
 
 
 def _statistics(connection: duckdb.DuckDBPyConnection, packed: Path) -> dict[str, Any]:

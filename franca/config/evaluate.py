@@ -28,6 +28,12 @@ BenchmarkName = Literal[
     "tokencut",
     "lost",
     "video_segmentation",
+    "probe3d_depth",
+    "probe3d_normals",
+    "correspondence",
+    "navi",
+    "scannet",
+    "feat2gs_lite",
 ]
 
 
@@ -193,6 +199,65 @@ class Ridge(Section):
     )
 
 
+class ProbeRecipe(Section):
+    """How a probe of geometry is trained, and with which heads."""
+
+    steps: int = Field(ge=1, description="of AdamW")
+    batch_size: int = Field(ge=1, description="images per step")
+    learning_rate: float = Field(gt=0, description="at its peak; a hundredth of it at both ends")
+    weight_decay: float = Field(ge=0, description="of AdamW")
+    warmup: float = Field(ge=0, lt=1, description="share of the steps in which the rate rises")
+    width: int = Field(ge=1, description="channels within the DPT head")
+
+
+class GeometryProbe(Section):
+    """Trained heads on the tokens of four blocks."""
+
+    heads: tuple[Literal["dpt", "linear"], ...] = Field(
+        min_length=1, description="which to train; the first is the headline"
+    )
+    recipe: ProbeRecipe
+
+
+class DepthProbe(GeometryProbe):
+    """Trained heads that choose between depths."""
+
+    bins: int = Field(ge=2, description="depths between which a head chooses")
+    farthest: float = Field(gt=0, description="metres of the last one; beyond it is unknown")
+
+
+class Correspondence(Section):
+    """Dense matches between views."""
+
+    scale: float = Field(gt=0, le=1, description="of the grid of points against the image")
+    matches: int = Field(ge=1, description="kept of each pair, the surest")
+    metres: tuple[float, ...] = Field(description="distances in space within which one is right")
+    pixels: tuple[float, ...] = Field(description="distances in the second image")
+    pixels_of_grid: bool = Field(description="those are in pixels of the grid, not of the image")
+    bins: tuple[float, ...] = Field(description="degrees between views, ascending")
+    bin_unit: Literal["m", "px"] = Field(description="which distance counts in the bins")
+    bin_threshold: float = Field(gt=0, description="within which a match is right there")
+
+    @model_validator(mode="after")
+    def _bins_are_of_a_reported_threshold(self) -> "Correspondence":
+        reported = self.metres if self.bin_unit == "m" else self.pixels
+        if self.bin_threshold not in reported:
+            raise ValueError(
+                f"bin_threshold {self.bin_threshold} is not among the thresholds in "
+                f"{self.bin_unit}, {reported}: add it"
+            )
+        return self
+
+
+class Feat2Gs(Section):
+    """Views from new sides, read off the features of others."""
+
+    dims: int = Field(ge=1, description="principal components of a scene's features kept")
+    penalty: float = Field(gt=0, description="of the ridge read-out, relative to the variance")
+    radius: float = Field(gt=0, description="standard deviation of a splat, pixels it was read at")
+    margin: float = Field(gt=0, description="metres of depth within which splats of a pixel blend")
+
+
 class Position(Section):
     """The least-squares probe of position has nothing to set."""
 
@@ -263,6 +328,11 @@ class Evaluate(Section):
         min_length=1, description="sides of the squares whose CLS tokens retrieval averages"
     )
     patch_dtype: Literal["float16", "float32"] = Field(description="how patch tokens are stored")
+    max_feature_gigabytes: float | None = Field(
+        gt=0,
+        description="of dense features of a split to learn from; larger ones are computed whenever "
+        "they are asked for, not stored; null stores all",
+    )
     resamples: int = Field(ge=2, description="bootstrap draws behind each interval")
     num_samples: int = Field(ge=0, description="images whose patch tokens the report gets")
     tasks: tuple[Task, ...] = Field(description="what to run, in order")
@@ -286,6 +356,12 @@ class Evaluate(Section):
     tokencut: TokenCut
     lost: Lost
     video_segmentation: VideoSegmentation
+    probe3d_depth: DepthProbe
+    probe3d_normals: GeometryProbe
+    correspondence: Correspondence
+    navi: Correspondence
+    scannet: Correspondence
+    feat2gs_lite: Feat2Gs
 
     @model_validator(mode="after")
     def _consistent(self) -> "Evaluate":

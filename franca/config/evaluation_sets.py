@@ -24,6 +24,8 @@ class EvaluationSet(Section):
         "video",
         "pairs",
         "retrieval",
+        "geometry",
+        "views",
     ] = Field(
         description="what it is labelled with; novel: images of none of the known classes; "
         "shifted: unlike images of known classes"
@@ -39,12 +41,16 @@ class EvaluationSet(Section):
             "davis",
             "pairs",
             "spair",
+            "views",
+            "navi",
+            "scannet",
             "revisited",
         ]
     ) = Field(
         description="layout: Hugging Face parquet, <split>/<class>/<image> folders, that of the "
-        "set's authors, OpenOOD's lists, PASCAL VOC with masks or with boxes, DAVIS 2017, the "
-        "rendered pairs, SPair-71k, or revisited Oxford and Paris"
+        "set's authors, OpenOOD's lists, PASCAL VOC with masks, geometry or boxes, DAVIS "
+        "2017, the rendered pairs, SPair-71k, the rendered views, NAVI, ScanNet's test pairs, or "
+        "revisited Oxford and Paris"
     )
     root: str = Field(
         min_length=1,
@@ -110,6 +116,8 @@ class EvaluationSet(Section):
             "detection": {"voc_detection"},
             "video": {"davis"},
             "pairs": {"pairs", "spair"},
+            "geometry": {"voc"},
+            "views": {"views", "navi", "scannet"},
         }[self.kind]
         if self.format not in formats:
             raise ValueError(
@@ -120,6 +128,7 @@ class EvaluationSet(Section):
             "segmentation": ("train_split", "num_classes", "ignore_index"),
             "novel": ("known_set", "group"),
             "shifted": ("known_set",),
+            "geometry": ("train_split",),
         }.get(self.kind, ())
         for name in needed:
             if getattr(self, name) is None:

@@ -75,6 +75,10 @@ class Rasa(Section):
     fourier_order: int | None = Field(
         ge=1, description="half-waves along each side for target fourier; null for the others"
     )
+    image_set: str | None = Field(
+        description="which of pack_highres.sets to fit on (paper: PASCAL VOC); null: the images of "
+        "fine-tuning"
+    )
     max_images: int | None = Field(ge=1, description="images to fit on; null: all but the held-out")
     cache_gigabytes: float = Field(
         ge=0, description="memory for features; what does not fit is extracted again each round"

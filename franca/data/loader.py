@@ -6,6 +6,9 @@ world size and restarts change no byte.
 """
 
 import multiprocessing
+import multiprocessing.forkserver
+import multiprocessing.resource_tracker
+import signal
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -23,6 +26,8 @@ from franca.data.order import EpochOrder
 from franca.data.shards import DamagedShardError, Location
 from franca.data.worker import BatchMaker, Cropped, Made, Place, use_one_thread
 
+# What a queue sends to all processes of a job that is to save and end.
+_FOR_TRAINING_ALONE = (signal.SIGTERM, signal.SIGUSR1)
 _FEWEST_JUDGED = 10_000  # images before which one bad file says nothing about the share of them
 
 
@@ -125,6 +130,7 @@ class MultiCropBatches:
         # Not fork: it would copy locks that torch's threads hold just then.
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([BatchMaker.__module__])
+        _start_deaf_forkserver()
         return DataLoader(
             self._maker,
             batch_size=None,
@@ -171,6 +177,19 @@ class MultiCropBatches:
                 f"max_undecodable = {self._max_undecodable} allows; "
                 f"the last: {location.path}: {location.key}: {reason}"
             )
+
+
+def _start_deaf_forkserver() -> None:
+    """Start what workers are forked from; what it blocks they block, so that they do not die early.
+
+    They end when the loop over their batches ends, or with the process that they work for.
+    """
+    multiprocessing.resource_tracker.ensure_running()  # which unblocks SIGTERM when it starts
+    heard = signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_TRAINING_ALONE)
+    try:
+        multiprocessing.forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, heard)
 
 
 def build_batches(

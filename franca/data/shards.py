@@ -1,7 +1,8 @@
 """Read packed shards: plain webdataset tars, any image in any order through the index beside them.
 
     root/
-      index.parquet      key, shard, offset, size, width, height, sha256; sorted by (shard, offset)
+      index.parquet      key, shard, offset, size, width, height, sha256; sorted by (shard, offset);
+                         set as well, where several data sets are packed
       shard-000000.tar   <key>.jpg and <key>.json, uncompressed
       ...
 
@@ -35,7 +36,7 @@ INDEX_SCHEMA = pa.schema(
 )
 _BLOCK = 512  # tar pads members to blocks and ends with two empty ones
 _MAX_OPEN_FILES = 64
-_REMEDY = "run `franca pack_shards` again, or `franca pull`"
+_REMEDY = "run `franca pack_shards` (or pack_highres) again, or `franca pull`"
 
 
 class DamagedShardError(ValueError):
@@ -131,15 +132,22 @@ class ShardDataset:
     The index stays in Arrow's memory, about 120 bytes an image. Only the process that decides what
     is read needs it: a `Location` is enough for a worker.
 
+    Args:
+        root: the folder.
+        image_set: read the images of this set only; None: all.
+
     Raises:
         FileNotFoundError: no such folder, no index, or a shard is missing.
         DamagedShardError: an empty index, an empty or truncated shard, a shard the index lacks.
+        ValueError: no image of that set.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, image_set: str | None = None) -> None:
         self.root = root
         self.index = _read_index(root)
         self._shards = _check_shards(root, self.index)
+        if image_set is not None:
+            self.index = self.index.filter(_is_of(root, image_set)).combine_chunks()
         self._reader = Reader()
 
     def __len__(self) -> int:
@@ -162,6 +170,16 @@ class ShardDataset:
             DamagedShardError: the bytes are missing or not those that were packed.
         """
         return self._reader.read(self.locate(sample))
+
+
+def _is_of(root: Path, image_set: str) -> pa.ChunkedArray:
+    """Mark the rows of the index that belong to a set."""
+    sets = pq.read_table(root / "index.parquet", columns=["set"])["set"]
+    mask = pc.equal(sets, image_set)
+    if not pc.any(mask).as_py():
+        known = ", ".join(sorted(pc.unique(sets).to_pylist()))
+        raise ValueError(f"{root}: no images of the set {image_set!r}; it holds {known}")
+    return mask
 
 
 def _read_index(root: Path) -> pa.Table:

@@ -17,6 +17,7 @@ from torch import Tensor
 from franca.eval import resampling
 from franca.eval.crops import Picture
 from franca.eval.detection import delong_interval
+from franca.eval.features import StreamedPatches
 from franca.eval.results import Direction, Metric
 from franca.randomness import numpy_generator
 
@@ -33,6 +34,9 @@ Kind = Literal[
     "raw_pairs",
     "discovery",
     "video",
+    "geometry",
+    "view_pairs",
+    "scenes",
 ]
 Encoder = Callable[
     [Float[Tensor, "batch 3 height width"], UInt8[Tensor, "batch height width"]],
@@ -108,10 +112,21 @@ class DenseFeatures:
 
 
 @dataclass(frozen=True)
+class StreamedFeatures:
+    """A split to learn from whose tokens are too many to store; fields as of `DenseFeatures`."""
+
+    patches: StreamedPatches
+    grid: tuple[int, int]
+    masks: UInt8[Tensor, "images height width"]
+    depth: Float[Tensor, "images patches"] | None
+    normals: Float[Tensor, "images patches 3"] | None
+
+
+@dataclass(frozen=True)
 class SegmentationInputs:
     """What dense benchmarks see."""
 
-    train: DenseFeatures
+    train: DenseFeatures | StreamedFeatures
     test: DenseFeatures
     num_classes: int
     ignore_index: int

@@ -13,14 +13,14 @@ costs nothing, and a killed extraction goes on where it stopped.
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
@@ -110,6 +110,65 @@ class _Pixels(Dataset[Tensor]):
 
     def __getitem__(self, index: int) -> UInt8[Tensor, "height width 3"]:
         return torch.from_numpy(to_pixels(self._transform(self._images.image(index))))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamedPatches:
+    """Patch tokens of a set that is too large to store: computed whenever they are asked for.
+
+    They are rounded as stored ones are, so that nothing else differs.
+
+    Attributes:
+        model: on `device`, in evaluation mode.
+        images: the images.
+        chosen: whose tokens these are, rows of `images`.
+        transform: from image to input pixels.
+        dtype: what tokens are rounded to.
+        batch_size: images per forward pass where no other number is asked for.
+        num_workers: decoding processes; 0 decodes in this one.
+        device: where the model is.
+    """
+
+    model: FeatureModel
+    images: ImageSet
+    chosen: tuple[int, ...]
+    transform: Transform
+    dtype: PatchDtype
+    batch_size: int
+    num_workers: int
+    device: torch.device
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Images, patches of each, width of a token."""
+        patches = (self.transform.size // self.model.patch_size) ** 2
+        return len(self.chosen), patches, self.model.embed_dim
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.chosen)
+
+    def split(self, images: int) -> Iterator[Float[Tensor, "images patches dim"]]:
+        """Yield the tokens of so many images at a time, in order."""
+        pixels = Subset(_Pixels(self.images, self.transform), self.chosen)
+        batches = DataLoader(pixels, batch_size=images, num_workers=self.num_workers)
+        few = len(batches) < 4
+        for batch in tqdm(batches, desc=f"streaming {len(self)} images", disable=few, leave=False):
+            last = tokens_of(self.model, normalise(batch.to(self.device)), blocks=1)[-1]
+            yield last.patches.to("cpu", getattr(torch, self.dtype))
+
+    def __iter__(self) -> Iterator[Float[Tensor, "patches dim"]]:
+        """Yield the tokens of each image."""
+        for tokens in self.split(self.batch_size):
+            yield from tokens
+
+    def __getitem__(self, rows: Int[Tensor, " wanted"]) -> Float[Tensor, "wanted patches dim"]:
+        """Return the tokens of some images, by their numbers."""
+        return torch.cat(list(self.select(rows).split(self.batch_size)))
+
+    def select(self, rows: Tensor) -> "StreamedPatches":
+        """Return the same of some images only, by their numbers or a mask; nothing is computed."""
+        return replace(self, chosen=tuple(torch.tensor(self.chosen)[rows].tolist()))
 
 
 def extract(

@@ -1,18 +1,26 @@
 """In-context segmentation (Hummingbird): label the patches of an image by their nearest patches."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from franca.eval.benchmark import Benchmark, DenseFeatures, MetricSpec, Outcome, SegmentationInputs
+from franca.eval.benchmark import (
+    Benchmark,
+    DenseFeatures,
+    MetricSpec,
+    Outcome,
+    SegmentationInputs,
+    StreamedFeatures,
+)
 from franca.eval.miou import confusion_per_image, miou_statistic, pixel_accuracy
 from franca.eval.neighbours import cosine_search
 from franca.randomness import generator
 
 Grid = tuple[int, int]
+_IMAGES = 16  # whose tokens are read at a time; changes no result
 
 
 def patch_labels(
@@ -66,7 +74,7 @@ def sample_patches(
 
 def soft_labels(
     patches: Float[Tensor, "queries dim"],
-    memory: Float[Tensor, "memory dim"],
+    memory: Float[Tensor, "memory dim"] | Iterable[Tensor],
     memory_labels: Float[Tensor, "memory classes"],
     *,
     neighbours: int,
@@ -96,24 +104,34 @@ def paint(
 
 
 def build_memory(
-    train: DenseFeatures,
+    train: DenseFeatures | StreamedFeatures,
     *,
     num_classes: int,
     ignore_index: int,
     memory_size: int | None,
     seed: int,
-) -> tuple[Float[Tensor, "memory dim"], Float[Tensor, "memory classes"]]:
-    """Return the patches to retrieve from and their class shares; None keeps every patch."""
+) -> tuple[Float[Tensor, "memory dim"] | Iterable[Tensor], Float[Tensor, "memory classes"]]:
+    """Return the patches to retrieve from and their class shares; None keeps every patch.
+
+    Every patch of tokens that are not stored comes in blocks, to be read once.
+    """
     labels = patch_labels(
         train.masks, grid=train.grid, num_classes=num_classes, ignore_index=ignore_index
     )
     if memory_size is None:
-        return train.patches.flatten(0, 1), labels.flatten(0, 1)
+        if isinstance(train, DenseFeatures):
+            return train.patches.flatten(0, 1), labels.flatten(0, 1)
+        blocks = (tokens.flatten(0, 1) for tokens in train.patches.split(_IMAGES))
+        return blocks, labels.flatten(0, 1)
     source = generator(seed, "evaluate/in_context/memory")
     uniforms = torch.rand(labels.shape[:2], generator=source)
     kept = sample_patches(labels, uniforms, memory_size=memory_size)
+    chosen = [
+        tokens[torch.arange(len(tokens))[:, None], which]
+        for tokens, which in zip(train.patches.split(_IMAGES), kept.split(_IMAGES), strict=True)
+    ]
     rows = torch.arange(len(kept))[:, None]
-    return train.patches[rows, kept].flatten(0, 1), labels[rows, kept].flatten(0, 1)
+    return torch.cat(chosen).flatten(0, 1), labels[rows, kept].flatten(0, 1)
 
 
 def predict(
@@ -136,20 +154,17 @@ def predict(
         seed=seed,
     )
     height, width = test.masks.shape[1:]
-    images = max(1, block // test.patches.shape[1])  # as many as fill a block of the search
-    for start in range(0, len(test.patches), images):
-        patches = test.patches[start : start + images]
-        shares = soft_labels(
-            patches.flatten(0, 1),
-            memory,
-            memory_labels,
-            neighbours=neighbours,
-            temperature=temperature,
-            block=block,
-            device=device,
-        ).unflatten(0, patches.shape[:2])
-        for one in shares:
-            yield paint(one[None], grid=test.grid, size=(height, width))[0]
+    shares = soft_labels(
+        test.patches.flatten(0, 1),
+        memory,
+        memory_labels,
+        neighbours=neighbours,
+        temperature=temperature,
+        block=block,
+        device=device,
+    )
+    for one in shares.unflatten(0, test.patches.shape[:2]):
+        yield paint(one[None], grid=test.grid, size=(height, width))[0]
 
 
 def in_context(

@@ -13,7 +13,14 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
-from franca.eval.benchmark import Benchmark, DenseFeatures, MetricSpec, Outcome, SegmentationInputs
+from franca.eval.benchmark import (
+    Benchmark,
+    DenseFeatures,
+    MetricSpec,
+    Outcome,
+    SegmentationInputs,
+    StreamedFeatures,
+)
 from franca.eval.heads import draw_batches
 from franca.eval.in_context import Grid, paint, patch_labels
 from franca.eval.miou import confusion_per_image, miou_statistic, pixel_accuracy
@@ -51,7 +58,7 @@ def pixel_cross_entropy(
 
 
 def train_head(
-    train: DenseFeatures,
+    train: DenseFeatures | StreamedFeatures,
     shares: Float[Tensor, "images patches classes"],
     *,
     batches: Int[Tensor, "steps batch"],

@@ -1,7 +1,10 @@
 """All benchmarks by name: one row each."""
 
 from franca.eval import (
+    correspondence,
     depth,
+    feat2gs,
+    geometry_probes,
     in_context,
     keypoints,
     knn,
@@ -46,4 +49,16 @@ BENCHMARKS: dict[str, Benchmark] = {
         lost,
         video_segmentation,
     )
-} | {benchmark.name: benchmark for benchmark in (linear.LINEAR, keypoints.SPAIR)}
+} | {
+    benchmark.name: benchmark
+    for benchmark in (
+        linear.LINEAR,
+        keypoints.SPAIR,
+        geometry_probes.DEPTH,
+        geometry_probes.NORMALS,
+        correspondence.RENDERED,
+        correspondence.NAVI,
+        correspondence.SCANNET,
+        feat2gs.BENCHMARK,
+    )
+}

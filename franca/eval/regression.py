@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from franca.eval.features import StreamedPatches
+
 # Relative to the largest eigenvalue of the Gram matrix: directions below it hold rounding only
 # (RASA removes directions exactly, half-precision storage brings their rounding back).
 _RANK_TOLERANCE = 1e-12
@@ -43,9 +45,10 @@ class LinearMap:
         return features.double() @ self.weights + self.bias
 
 
-def moments(
-    features: Float[Tensor, "images patches dim"], targets: Float[Tensor, "images patches targets"]
-) -> Moments:
+Features = Float[Tensor, "images patches dim"] | StreamedPatches
+
+
+def moments(features: Features, targets: Float[Tensor, "images patches targets"]) -> Moments:
     """Accumulate the moments of all tokens whose target is known (not NaN).
 
     Raises:
@@ -91,7 +94,7 @@ def solve_ridge(sums: Moments, *, penalty: float) -> LinearMap:
 
 
 def fit_ridge(
-    features: Float[Tensor, "images patches dim"],
+    features: Features,
     targets: Float[Tensor, "images patches targets"],
     *,
     penalties: Sequence[float],
@@ -113,15 +116,21 @@ def fit_ridge(
     return solve_ridge(moments(features, targets), penalty=chosen), chosen
 
 
-def _choose_penalty(features: Tensor, targets: Tensor, *, penalties: Sequence[float]) -> float:
+def _choose_penalty(features: Features, targets: Tensor, *, penalties: Sequence[float]) -> float:
     held_out = torch.arange(len(features)) % 10 == 0
-    known = ~targets[held_out].isnan().any(2)
-    if not known.any() or targets[~held_out].isnan().any(2).all():
+    if targets[held_out].isnan().any(2).all() or targets[~held_out].isnan().any(2).all():
         return penalties[0]
-    sums = moments(features[~held_out], targets[~held_out])
-    rows, truth = features[held_out][known], targets[held_out][known].double()
-    errors = [
-        float((solve_ridge(sums, penalty=penalty)(rows) - truth).square().mean())
-        for penalty in penalties
-    ]
+    sums = moments(_of(features, ~held_out), targets[~held_out])
+    maps = [solve_ridge(sums, penalty=penalty) for penalty in penalties]
+    errors = [0.0] * len(penalties)
+    for tokens, wanted in zip(_of(features, held_out), targets[held_out], strict=True):
+        known = ~wanted.isnan().any(1)
+        rows, truth = tokens[known], wanted[known].double()
+        for number, predict in enumerate(maps):
+            errors[number] += float((predict(rows) - truth).square().sum())
     return penalties[errors.index(min(errors))]
+
+
+def _of(features: Tensor | StreamedPatches, images: Tensor) -> Tensor | StreamedPatches:
+    """Return the tokens of the images that a mask says."""
+    return features[images] if isinstance(features, Tensor) else features.select(images)

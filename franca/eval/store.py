@@ -1,5 +1,6 @@
 """From images on disk to what benchmarks see, extracting each feature once."""
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,10 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from franca.eval.benchmark import (
     ClassificationInputs,
@@ -23,17 +23,37 @@ from franca.eval.benchmark import (
     PairInputs,
     PictureInputs,
     SegmentationInputs,
+    StreamedFeatures,
     Video,
     VideoInputs,
 )
 from franca.eval.crops import pad_to_patches
 from franca.eval.datasets import ImageSet, LabelledImages, SegmentationImages
-from franca.eval.features import FeatureArtifact, FeatureModel, PatchDtype, extract, tokens_of
+from franca.eval.features import (
+    FeatureArtifact,
+    FeatureModel,
+    PatchDtype,
+    StreamedPatches,
+    extract,
+)
+from franca.eval.geometry import (
+    GeometryInputs,
+    LayerFeatures,
+    PosedView,
+    SceneInputs,
+    ViewPair,
+    ViewPairInputs,
+)
 from franca.eval.inputs.boxes import BoxedImages
+from franca.eval.inputs.geometry import GeometryImages
 from franca.eval.inputs.pairs import PairImages
+from franca.eval.inputs.rendered_views import RenderedViews
 from franca.eval.inputs.videos import VideoFrames
+from franca.eval.inputs.views import Views
+from franca.eval.layers import NUM_LAYERS, extract_layers
 from franca.eval.lazy import Lazy
 from franca.eval.native import (
+    CentrePad,
     NativeTokens,
     NativeTransform,
     PadToPatches,
@@ -44,7 +64,9 @@ from franca.eval.native import (
     extract_native,
 )
 from franca.eval.targets import load_targets
-from franca.eval.transforms import CentreCrop, Square, Transform, normalise, to_pixels
+from franca.eval.transforms import CentreCrop, Square, Transform, to_pixels
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +83,7 @@ class FeatureStore:
         retrieval_sides: pixels of a side of the squares that images to be retrieved are seen at.
         blocks: CLS tokens of so many last blocks are kept.
         patch_dtype: how patch tokens are stored.
+        max_bytes: a split to learn from whose dense features take more is not stored; None: all is.
         folder: where features lie.
         batch_size: images per forward pass.
         num_workers: decoding processes.
@@ -76,6 +99,7 @@ class FeatureStore:
     retrieval_sides: tuple[int, ...]
     blocks: int
     patch_dtype: PatchDtype
+    max_bytes: float | None
     folder: Path
     batch_size: int
     num_workers: int
@@ -109,6 +133,11 @@ class FeatureStore:
     def padded(self) -> PadToPatches:
         """How images of object discovery enter the model."""
         return PadToPatches(self.model.patch_size)
+
+    @property
+    def centred(self) -> CentrePad:
+        """How images with geometry enter the model."""
+        return CentrePad(self.model.patch_size)
 
     @property
     def frame(self) -> SnapToPatches:
@@ -152,17 +181,6 @@ class FeatureStore:
             labels=torch.from_numpy(images.labels),
         )
 
-    def features_of(
-        self, pixels: UInt8[Tensor, "batch height width 3"], *, labels: Int[Tensor, " batch"]
-    ) -> ImageFeatures:
-        """Return the features of images that are there already; nothing is stored."""
-        tokens = tokens_of(self.model, normalise(pixels.to(self.device)), blocks=self.blocks)
-        return ImageFeatures(
-            cls_blocks=torch.stack([block.cls for block in tokens], dim=1),
-            mean_patch=tokens[-1].patches.mean(1),
-            labels=labels,
-        )
-
     def classification(
         self,
         train: LabelledImages,
@@ -189,21 +207,48 @@ class FeatureStore:
             validation=None if validation is None else self.image_features(validation, crop=crop),
         )
 
-    def cls_tokens(self, images: ImageSet) -> Float[Tensor, "images dim"]:
+    def cls_tokens(
+        self, images: ImageSet, *, transform: Transform | None = None
+    ) -> Float[Tensor, "images dim"]:
         """Return the CLS tokens of images whose labels play no part."""
-        return self._extract(images, self.crop, store_patches=False).cls_blocks[:, -1]
+        found = self._extract(images, transform or self.crop, store_patches=False)
+        return found.cls_blocks[:, -1]
 
-    def descriptors(self, images: ImageSet) -> Float[Tensor, "images dim"]:
-        """Return unit CLS tokens, averaged over the sizes that images to be retrieved are seen at.
-
-        As in revisited Oxford and Paris, where three sizes are usual: what is small in one image
-        is large in another.
-        """
-        sizes = [
-            self._extract(images, Square(side=side), store_patches=False).cls_blocks[:, -1]
-            for side in self.retrieval_sides
-        ]
-        return torch.stack([normalize(tokens, dim=1) for tokens in sizes]).mean(0)
+    def _learning_features(
+        self, images: SegmentationImages, *, ignore_index: int
+    ) -> DenseFeatures | StreamedFeatures:
+        """Return the features of a split to learn from, streamed where they exceed the limit."""
+        size = self.dense_bytes(len(images))
+        if self.max_bytes is None or size <= self.max_bytes:
+            return self._dense_features(images, ignore_index=ignore_index)
+        _LOGGER.info(
+            "features of %d images would take %.1f GB, evaluate.max_feature_gigabytes is %.1f: "
+            "they are computed when asked for",
+            len(images),
+            size / 1e9,
+            self.max_bytes / 1e9,
+        )
+        patches = StreamedPatches(
+            model=self.model,
+            images=images,
+            chosen=tuple(range(len(images))),
+            transform=self.square,
+            dtype=self.patch_dtype,
+            batch_size=self.batch_size,
+            num_workers=self.num_workers,
+            device=self.device,
+        )
+        side = self.square.side // self.model.patch_size
+        targets = load_targets(
+            images, side=self.square.side, grid=(side, side), ignore_index=ignore_index
+        )
+        return StreamedFeatures(
+            patches=patches,
+            grid=(side, side),
+            masks=targets.masks,
+            depth=targets.depth,
+            normals=targets.normals,
+        )
 
     def _dense_features(self, images: SegmentationImages, *, ignore_index: int) -> DenseFeatures:
         found = self._extract(images, self.square, store_patches=True)
@@ -228,7 +273,7 @@ class FeatureStore:
     ) -> SegmentationInputs:
         """Return the features and dense targets of both splits."""
         return SegmentationInputs(
-            train=self._dense_features(train, ignore_index=ignore_index),
+            train=self._learning_features(train, ignore_index=ignore_index),
             test=self._dense_features(test, ignore_index=ignore_index),
             num_classes=num_classes,
             ignore_index=ignore_index,
@@ -310,6 +355,65 @@ class FeatureStore:
             batch_size=self.batch_size,
             device=self.device,
         )
+
+    def _layers(self, images: GeometryImages) -> LayerFeatures:
+        tokens = extract_layers(
+            self.model,
+            images,
+            weights_digest=self.weights_digest,
+            dtype=self.patch_dtype,
+            folder=self.folder,
+            batch_size=self.batch_size,
+            device=self.device,
+        )
+        return LayerFeatures(
+            cls=tokens.cls,
+            patches=tokens.patches,
+            grid=tokens.grid,
+            geometry=Lazy(len(images), images.geometry),
+            groups=images.groups,
+        )
+
+    def geometry(self, train: GeometryImages, test: GeometryImages) -> GeometryInputs:
+        """Return the features of four blocks and the geometry of both splits."""
+        return GeometryInputs(train=self._layers(train), test=self._layers(test))
+
+    def _posed(self, views: Views, *, kind: TokenKind) -> Lazy[PosedView]:
+        tokens = self._native(views, self.centred, kind=kind)
+
+        def posed(index: int) -> PosedView:
+            shot = views.shot(index)
+            pixels = torch.from_numpy(to_pixels(views.image(index)))
+            return PosedView(
+                tokens=tokens.rows(index, index + 1),
+                grid=tokens.grids[index],
+                pixels=pixels.permute(2, 0, 1).float() / 255,
+                points=shot.points,
+                intrinsics=shot.intrinsics,
+                pose=shot.pose,
+            )
+
+        return Lazy(len(views), posed)
+
+    def view_pairs(self, views: Views) -> ViewPairInputs:
+        """Return pairs of views with tokens before the final norm."""
+        posed = self._posed(views, kind="raw")
+
+        def pair(index: int) -> ViewPair:
+            first, second = views.pairs[index]
+            return ViewPair(posed[first], posed[second], group=views.groups[first])
+
+        return ViewPairInputs(Lazy(len(views.pairs), pair))
+
+    def scenes(self, views: RenderedViews) -> SceneInputs:
+        """Return all views of each scene with tokens after the final norm."""
+        posed = self._posed(views, kind="patches")
+        scenes = views.scenes
+        return SceneInputs(Lazy(len(scenes), lambda i: [posed[index] for index in scenes[i]]))
+
+    def layer_bytes(self, images: int, patches: int) -> int:
+        """Return what four layers of images of so many patches take on disk, in bytes."""
+        return self.patch_bytes(NUM_LAYERS * images * (patches + 1))
 
     @torch.no_grad()
     def encode(

@@ -25,17 +25,31 @@ from franca.eval.benchmark import (
     PairInputs,
     PictureInputs,
     SegmentationInputs,
+    StreamedFeatures,
     Video,
     VideoInputs,
 )
 from franca.eval.crops import pad_to_patches
 from franca.eval.davis import VOID
+from franca.eval.geometry import (
+    Geometry,
+    GeometryInputs,
+    LayerFeatures,
+    PosedView,
+    SceneInputs,
+    ViewPair,
+    ViewPairInputs,
+)
 from franca.eval.in_context import patch_labels
 from franca.eval.inputs.contracts import ProbeInputs, RetrievalInputs
 from franca.eval.lazy import lazily
 from franca.eval.position import positions
+from franca.eval.targets import patch_depth as mean_depth
+from franca.eval.targets import patch_normals as mean_normals
 from franca.eval.transforms import RandomCrop
 from franca.eval.video_segmentation import grid_labels
+
+Split = DenseFeatures | StreamedFeatures
 
 
 def _one_hot(labels: Int[Tensor, " images"], *, width: int) -> Float[Tensor, "images width"]:
@@ -114,14 +128,20 @@ def novelty(inputs: NoveltyInputs) -> NoveltyInputs:
     return NoveltyInputs(known=known, novel=tuple(map(unknown, inputs.novel)))
 
 
-def _with_patches(split: DenseFeatures, patches: Tensor) -> DenseFeatures:
-    return dataclasses.replace(split, patches=patches.float())
+def _with_patches(split: Split, patches: Tensor) -> DenseFeatures:
+    return DenseFeatures(
+        patches=patches.float(),
+        grid=split.grid,
+        masks=split.masks,
+        depth=split.depth,
+        normals=split.normals,
+    )
 
 
 def patch_classes(inputs: SegmentationInputs) -> SegmentationInputs:
     """Return the same images, each patch with the shares of the classes among its pixels."""
 
-    def shares(split: DenseFeatures) -> DenseFeatures:
+    def shares(split: Split) -> DenseFeatures:
         found = patch_labels(
             split.masks,
             grid=split.grid,
@@ -151,7 +171,7 @@ def pixel_classes(inputs: PictureInputs) -> PictureInputs:
 def patch_depth(inputs: SegmentationInputs) -> SegmentationInputs:
     """Return the same images, each patch with the logarithm of its depth; 0 where it has none."""
 
-    def depth(split: DenseFeatures) -> DenseFeatures:
+    def depth(split: Split) -> DenseFeatures:
         assert split.depth is not None
         return _with_patches(split, split.depth.log()[..., None].nan_to_num())
 
@@ -161,7 +181,7 @@ def patch_depth(inputs: SegmentationInputs) -> SegmentationInputs:
 def patch_normals(inputs: SegmentationInputs) -> SegmentationInputs:
     """Return the same images, each patch with its surface normal; 0 where it has none."""
 
-    def normals(split: DenseFeatures) -> DenseFeatures:
+    def normals(split: Split) -> DenseFeatures:
         assert split.normals is not None
         return _with_patches(split, split.normals.nan_to_num())
 
@@ -171,7 +191,7 @@ def patch_normals(inputs: SegmentationInputs) -> SegmentationInputs:
 def patch_places(inputs: SegmentationInputs) -> SegmentationInputs:
     """Return the same images, each patch with its row and column."""
 
-    def places(split: DenseFeatures) -> DenseFeatures:
+    def places(split: Split) -> DenseFeatures:
         return _with_patches(split, positions(split.grid).expand(len(split.patches), -1, -1))
 
     return dataclasses.replace(inputs, train=places(inputs.train), test=places(inputs.test))
@@ -205,6 +225,86 @@ def object_patches(inputs: VideoInputs) -> VideoInputs:
         return dataclasses.replace(video, patches=torch.stack(frames))
 
     return dataclasses.replace(inputs, videos=lazily(tracked, inputs.videos))
+
+
+def layer_depth(inputs: GeometryInputs) -> GeometryInputs:
+    """Return the same images, each patch of each layer with its depth and its logarithm."""
+
+    def told(geometry: Geometry, grid: tuple[int, int]) -> Tensor:
+        depth = torch.from_numpy(mean_depth(geometry.depth.numpy(), grid=grid)).nan_to_num(1.0)
+        return torch.stack([depth, depth.log()], dim=1)
+
+    return _with_layers(inputs, told)
+
+
+def layer_normals(inputs: GeometryInputs) -> GeometryInputs:
+    """Return the same images, each patch of each layer with its surface normal."""
+
+    def told(geometry: Geometry, grid: tuple[int, int]) -> Tensor:
+        assert geometry.normals is not None
+        normals = geometry.normals.permute(1, 2, 0).numpy()
+        return torch.from_numpy(mean_normals(normals, grid=grid)).nan_to_num()
+
+    return _with_layers(inputs, told)
+
+
+def _with_layers(
+    inputs: GeometryInputs, told: Callable[[Geometry, tuple[int, int]], Tensor]
+) -> GeometryInputs:
+    def change(split: LayerFeatures) -> LayerFeatures:
+        patches = torch.stack([told(geometry, split.grid) for geometry in split.geometry])
+        layers = split.patches.shape[1]
+        return dataclasses.replace(
+            split,
+            cls=torch.zeros(len(patches), layers, 1),
+            patches=patches.float()[:, None].expand(-1, layers, -1, -1),
+        )
+
+    return dataclasses.replace(inputs, train=change(inputs.train), test=change(inputs.test))
+
+
+def world_places(inputs: ViewPairInputs) -> ViewPairInputs:
+    """Return the same pairs, each patch with waves of the place in the world that it shows."""
+
+    def place(pair: ViewPair) -> ViewPair:
+        first, second = (
+            dataclasses.replace(view, tokens=_waves(_shown(view)))
+            for view in (pair.first, pair.second)
+        )
+        return dataclasses.replace(pair, first=first, second=second)
+
+    return dataclasses.replace(inputs, pairs=lazily(place, inputs.pairs))
+
+
+def _shown(view: PosedView) -> Float[Tensor, "patches 3"]:
+    """Return the mean place in the world that each patch shows; 0 where it has no depth."""
+    known = (view.points[2] > 0).float()
+    rotation, shift = view.pose[:, :3], view.pose[:, 3:]
+    world = (rotation.T @ (view.points.flatten(1) - shift)).view_as(view.points) * known
+    shares = nn.functional.adaptive_avg_pool2d(known[None], view.grid)
+    means = nn.functional.adaptive_avg_pool2d(world, view.grid) / shares.clamp_min(1e-6)
+    return means.flatten(1).T
+
+
+def _waves(places: Float[Tensor, "patches 3"]) -> Float[Tensor, "patches waves"]:
+    """Make the cosine between features fall with the distance between places, metres."""
+    phases = torch.cat([places * scale for scale in (0.5, 1.0, 2.0)], dim=1)
+    return torch.cat([phases.sin(), phases.cos()], dim=1)
+
+
+def depth_and_color(inputs: SceneInputs) -> SceneInputs:
+    """Return the same scenes, each patch with its mean colour and the logarithm of its depth."""
+
+    def tell(scene: Sequence[PosedView]) -> list[PosedView]:
+        return [dataclasses.replace(view, tokens=told(view)) for view in scene]
+
+    def told(view: PosedView) -> Float[Tensor, "patches 4"]:
+        depth = torch.from_numpy(mean_depth(view.points[2].numpy(), grid=view.grid))
+        logs = depth.log().nan_to_num()[:, None]
+        colors = nn.functional.adaptive_avg_pool2d(view.pixels, view.grid).flatten(1).T
+        return torch.cat([logs, colors], dim=1)
+
+    return dataclasses.replace(inputs, scenes=lazily(tell, inputs.scenes))
 
 
 def point_places(inputs: PairInputs) -> PairInputs:
@@ -247,5 +347,11 @@ TRUTHS: dict[str, Callable[[Any], Any]] = {
     "tokencut": object_keys,
     "lost": object_keys,
     "video_segmentation": object_patches,
+    "probe3d_depth": layer_depth,
+    "probe3d_normals": layer_normals,
+    "correspondence": world_places,
+    "navi": world_places,
+    "scannet": world_places,
+    "feat2gs_lite": depth_and_color,
 }
 """Perfect features by benchmark; `spatial_entropy` has none, for no entropy is right."""

@@ -271,6 +271,9 @@ class SwiGLU(nn.Module):
 
 def gated_silu(hidden: Float[Tensor, "*rows two_hidden"]) -> Float[Tensor, "*rows hidden"]:
     """Return silu(first half) * second half; autograd keeps `hidden` and nothing else."""
+    if torch.compiler.is_compiling():  # which fuses the plain form, and cannot trace the other
+        gate, value = hidden.chunk(2, dim=-1)
+        return silu(gate) * value
     apply = cast("Callable[[Tensor], Tensor]", _GatedSilu.apply)
     return apply(hidden)
 
@@ -292,7 +295,8 @@ class _GatedSilu(torch.autograd.Function):
         hidden_grad = torch.empty_like(hidden)
         gate_grad, value_grad = hidden_grad.chunk(2, dim=-1)
         torch.mul(grad, silu(gate), out=value_grad)
-        torch.ops.aten.silu_backward.grad_input(grad * value, gate, grad_input=gate_grad)
+        torch.mul(grad, value, out=gate_grad)
+        torch.ops.aten.silu_backward.grad_input(gate_grad, gate, grad_input=gate_grad)
         return hidden_grad
 
 

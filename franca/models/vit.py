@@ -120,6 +120,11 @@ class VisionTransformer(nn.Module):
             nn.init.normal_(self.register_tokens, std=1e-6, generator=generator)
 
     @property
+    def depth(self) -> int:
+        """Number of blocks."""
+        return len(self.blocks)
+
+    @property
     def settings(self) -> dict[str, Any]:
         """Everything that `build_vit` needs to build this model again, ready for JSON."""
         arch = dataclasses.asdict(self.arch)
@@ -144,6 +149,14 @@ class VisionTransformer(nn.Module):
             )
         self.pos_embed = nn.Parameter(resized.clone())
         self.arch = arch
+
+    def compile_blocks(self) -> None:
+        """Let torch compile each block when it is first used; parameters keep their names.
+
+        Block by block, because the blocks are alike and share what was compiled.
+        """
+        for block in self.blocks:
+            block.compile()
 
     def forward(self, images: Images) -> Float[Tensor, "batch dim"]:
         """Return the CLS feature, as the models of DINOv2's torch hub do."""

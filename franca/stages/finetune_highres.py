@@ -6,8 +6,7 @@ from typing import Any
 
 from franca.config.finetune_highres import FinetuneHighres
 from franca.config.pretrain import Recipe
-from franca.data.datasets import ImageSource
-from franca.data.shards import ShardDataset
+from franca.data.datasets import ImageSource, highres_images
 from franca.randomness import derive_seed
 from franca.ssl.student_teacher import StudentTeacher
 from franca.train.build import (
@@ -50,7 +49,7 @@ def run(
         ValueError: values that do not fit the pre-trained model, or a loss that is not finite.
         SystemExit: the stage was asked to stop; run again, it continues.
     """
-    images = ShardDataset(inputs["pack_shards"])
+    images = highres_images(inputs["pack_highres"], inputs["pack_shards"])
     pretrained = read_recipe(inputs["pretrain"])
     recipes = [cfg.recipe(pretrained, part) for part in cfg.sub_stages]
     seed = derive_seed(seed, "finetune_highres")  # another order and other crops than before

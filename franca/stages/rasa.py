@@ -21,6 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from franca.config.rasa import Rasa
+from franca.data.datasets import highres_images
 from franca.data.shards import ShardDataset
 from franca.models.weights import load_backbone
 from franca.randomness import generator, numpy_generator
@@ -65,7 +66,7 @@ def run(
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model, _ = load_backbone(inputs["finetune_highres"] / "checkpoints" / "highres.safetensors")
-    dataset = ShardDataset(inputs["pack_shards"])
+    dataset = highres_images(inputs["pack_highres"], inputs["pack_shards"], image_set=cfg.image_set)
     fitted, probe_train, probe_test = split_images(
         len(dataset), max_images=cfg.max_images, num_probe_images=cfg.probe.num_images, seed=seed
     )

@@ -28,7 +28,7 @@ from franca.ssl.student_teacher import (
 from franca.train.cost import step_cost
 from franca.train.distributed import World, shard
 from franca.train.loop import Training
-from franca.train.machine import images_at_once, read_machine
+from franca.train.machine import images_at_once, keep_freed_memory, read_machine
 from franca.train.optim import build_optimizer
 from franca.train.precision import training_device
 from franca.train.quarantine import RecordingBatches, quarantine_file
@@ -78,8 +78,12 @@ def build_method(cfg: config.Recipe, *, backbone: VisionTransformer, seed: int) 
 
 def place(method: StudentTeacher, cfg: config.Recipe, world: World) -> None:
     """Make `method` ready for this machine: shards on every process, or all of it on the one."""
-    method.student.backbone.recompute = read_machine().recompute
+    machine = read_machine()
+    method.student.backbone.recompute = machine.recompute
     shard(method, world, precision=cfg.run.precision)
+    if machine.compiled:
+        for networks in (method.student, method.teacher):
+            networks.backbone.compile_blocks()
 
 
 def build_student_optimizer(cfg: config.Recipe, method: StudentTeacher) -> torch.optim.AdamW:
@@ -117,6 +121,8 @@ def build_training(
             "it, or let the filters keep more"
         )
     torch.set_num_threads(cfg.run.cpu_threads)
+    if world.device.type == "cpu":
+        keep_freed_memory()
     batches = build_batches(
         images,
         augment=cfg.augment,

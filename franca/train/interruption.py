@@ -4,10 +4,10 @@ import signal
 import threading
 from types import FrameType, TracebackType
 
-# sysexits.h: "temporary failure, the user is invited to retry". Slurm: --requeue on this code.
+# sysexits.h: "temporary failure, the user is invited to retry".
 REQUEUE_EXIT_CODE = 75
 
-_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
 class StopRequest:
@@ -23,7 +23,7 @@ class StopRequest:
         """Install the handlers."""
         self._previous = {}
         if threading.current_thread() is threading.main_thread():
-            self._previous = {number: signal.signal(number, self._note) for number in _SIGNALS}
+            self._previous = {number: signal.signal(number, self._note) for number in STOP_SIGNALS}
         return self
 
     def __exit__(

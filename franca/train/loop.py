@@ -94,8 +94,8 @@ def train(run: Training) -> None:
     meter = Meter(batch_size=run.batch_size, world=world, flops_per_image=run.flops_per_image)
     states = StateWriter(_states(run), rank=world.rank, size=world.size)
     log = RunLog(run.work, logs=run.logs, first_step=first, writes=world.is_first)
-    world.wait()  # the first process has removed what a killed run left
     with StopRequest() as stop, log, states, _progress(run, first) as bar:
+        world.wait()  # the first process has removed what a killed run left
         for step, batch in zip(steps, meter.waiting(run.batches(steps)), strict=True):
             # Now and then: keep the teacher as it is before this update.
             _keep_backbone(run, step)

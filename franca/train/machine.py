@@ -3,16 +3,23 @@
 FRANCA_IMAGES_PER_DEVICE   most images that a device works on at once; default: its whole share.
 Beyond it gradients are accumulated.
 FRANCA_RECOMPUTE           1: keep no activations within blocks, compute them again
-FRANCA_COMPILE             1: compile each block
+FRANCA_COMPILE             1: compile each block of student and teacher. Minutes at the start; on a
+CPU it does not pay (docs/training.md), on GPUs it has not been measured yet.
 """
 
+import ctypes
 import os
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from franca.config.pretrain import Recipe
 
+# Options of glibc's `mallopt`, from malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_NEVER = 2**31 - 1
 _AT_ONCE, _RECOMPUTE = "FRANCA_IMAGES_PER_DEVICE", "FRANCA_RECOMPUTE"
+_COMPILE = "FRANCA_COMPILE"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,10 +29,12 @@ class Machine:
     Attributes:
         images_at_once: most images at once; None means its whole share.
         recompute: whether activations within blocks are computed again for their gradients.
+        compiled: whether each block is compiled.
     """
 
     images_at_once: int | None = None
     recompute: bool = False
+    compiled: bool = False
 
 
 def read_machine(environment: Mapping[str, str] = os.environ) -> Machine:
@@ -40,7 +49,21 @@ def read_machine(environment: Mapping[str, str] = os.environ) -> Machine:
     return Machine(
         images_at_once=int(at_once) if at_once else None,
         recompute=_switch(environment, _RECOMPUTE),
+        compiled=_switch(environment, _COMPILE),
     )
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep the memory it frees for its next tensors, where its C library is glibc.
+
+    glibc hands large blocks back to the system, which gives them out again page by page: a training
+    step on a CPU meets 40,000 page faults, 5 to 11 % of its time. The process stays as large as it
+    ever was.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_THRESHOLD, _NEVER)
+        libc.mallopt(_M_TRIM_THRESHOLD, _NEVER)
 
 
 def images_at_once(recipe: Recipe, *, processes: int, machine: Machine) -> int:

@@ -27,6 +27,7 @@ EDITS = {
     "evaluate.resamples": (51, {"evaluate", "report"}),
     "rasa.probe.steps": (21, {"rasa", "evaluate", "report"}),
     "pretrain.run.log_every": (2, TRAINED),
+    "pack_highres.samples_per_shard": (63, TRAINED - {"pretrain"} | {"pack_highres"}),
     "pack_shards.samples_per_shard": (63, TRAINED | {"pack_shards"}),
     "scenes.jpeg_quality": (91, {stage.name for stage in STAGES}),
 }

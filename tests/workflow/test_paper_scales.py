@@ -65,11 +65,27 @@ def test_fine_tuning_is_the_papers(scale):
     assert (cfg.global_batch_size, cfg.schedule.base_learning_rate) == (1024, 1.25e-5)
 
 
+@pytest.mark.parametrize("scale", SCALES[:2])
+def test_fine_tuning_sees_the_papers_mix_and_rasa_its_voc(scale):
+    """Table 6: 1,444,270 images for fine-tuning, 17,125 for RASA."""
+    parameters = resolve(scale)
+    sets = parameters.pack_highres.sets
+    assert sum(source.expected.rows for source in sets.values()) == 1_444_270
+    assert sets[parameters.rasa.image_set].expected.rows == 17_125
+    assert parameters.rasa.max_images is None
+    assert "voc2012" in parameters.evaluation_sets  # so that its validation images are dropped
+
+
 def test_fine_tuning_leaves_the_giant_as_it_is():
     """The paper does not fine-tune it; what is published is the teacher."""
     cfg = resolve("vit_g_laion600m").finetune_highres
     assert [(part.global_size, part.steps) for part in cfg.sub_stages] == [(224, 1)]
     assert cfg.schedule.momentum == (1.0, 1.0)
+
+
+def test_rasa_of_the_giant_sees_voc():
+    parameters = resolve("vit_g_laion600m")
+    assert list(parameters.pack_highres.sets) == [parameters.rasa.image_set] == ["voc2012"]
 
 
 def test_imagenet_21k_is_taken_whole():

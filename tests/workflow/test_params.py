@@ -75,6 +75,7 @@ def test_variant_is_laid_over_scale_over_base():
         ("seed=-1", ["--set seed", "greater than or equal to 0", "-1"]),
         ("seed=many", ["--set seed", "valid integer", "'many'"]),
         ("seed", ["--set seed", "key.path=value"]),
+        ("rasa.image_set=voc", ["rasa.image_set: 'voc' is not among pack_highres.sets", "null"]),
     ],
 )
 def test_a_mistake_is_one_line_that_names_key_and_remedy(setting, words):

@@ -50,6 +50,15 @@ class DataPlan:
     stored: dict[str, Range]
 
 
+def highres_images(parameters: Any) -> int | None:
+    """Count the images to fine-tune on, evaluation images included; None where nobody knows."""
+    sources = parameters.pack_highres.sets.values()
+    expected = [getattr(source, "expected", None) for source in sources]
+    if not expected or any(counts is None or counts.rows is None for counts in expected):
+        return None
+    return sum(counts.rows for counts in expected)
+
+
 def known_source(parameters: Any) -> Source | None:
     """Return what is known of the source's data set; None for one that only its owner knows.
 

@@ -203,3 +203,20 @@ rule pack_shards:
         "Packing training shards"
     shell:
         f"{MACHINE} franca pack_shards --scale {SCALE}"
+
+
+rule pack_highres:
+    input:
+        **receipts_needed_by("pack_highres"),
+        params=parameters_of("pack_highres"),
+    output:
+        receipt("pack_highres"),
+    log:
+        log_of("pack_highres"),
+    threads: 2
+    resources:
+        mem_mb=4000,
+    message:
+        "Packing the data sets of high-resolution fine-tuning"
+    shell:
+        f"{MACHINE} franca pack_highres --scale {SCALE}"

@@ -4,12 +4,11 @@
 def trained_by(stage):
     """As many processes as a profile says (`set-resources: pretrain: processes`)."""
     command = f"{stage} --scale {SCALE} --variant {{wildcards.variant}}"
-    several = (
-        "torchrun --standalone --nproc-per-node {resources.processes}"
-        " --signals-to-handle SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1 --no-python franca"
-    )
+    # `exec`: a signal to the job's shell is to reach what trains.
     return (
-        f"if [ {{resources.processes}} -gt 1 ]; then {several} {command}; else franca {command}; fi"
+        "if [ {resources.processes} -gt 1 ];"
+        f" then exec franca torchrun --nproc-per-node {{resources.processes}} {command};"
+        f" else exec franca {command}; fi"
     )
 
 

@@ -10,6 +10,8 @@ from franca.config.evaluation_sets import EvaluationSet
 from franca.eval.benchmark import Benchmark, Kind, NovelImages, NoveltyInputs
 from franca.eval.inputs.contracts import RetrievalInputs
 from franca.eval.inputs.probe import AcceptedLabels, probe_inputs
+from franca.eval.inputs.rendered_views import RenderedViews
+from franca.eval.inputs.retrieval import descriptors
 from franca.eval.inputs.sets import EvaluationSets, Prepared
 from franca.eval.native import NativeTransform, SizedImages, patch_grids
 from franca.eval.store import FeatureStore
@@ -87,8 +89,8 @@ def _retrieval(sets: EvaluationSets, name: str) -> Prepared:
     images = len(store.retrieval_sides) * (len(found.queries) + len(found.database))
     return Prepared(
         load=lambda: RetrievalInputs(
-            queries=store.descriptors(found.queries),
-            database=store.descriptors(found.database),
+            queries=descriptors(store, found.queries),
+            database=descriptors(store, found.database),
             relevant=found.relevant,
         ),
         digest=found.digest,
@@ -171,9 +173,35 @@ def _discovery(sets: EvaluationSets, name: str) -> Prepared:
     return _native(store, images, store.padded, lambda: store.discovery(images))
 
 
+def _geometry(sets: EvaluationSets, name: str) -> Prepared:
+    train, test = (sets.with_geometry(name, test=flag) for flag in (False, True))
+    store, images = sets.store, len(train) + len(test)
+    height, width = store.centred.input_size(test.size(0))
+    patches = height * width // store.model.patch_size**2
+    return Prepared(
+        load=lambda: store.geometry(train, test),
+        digest=test.digest,
+        images=images,
+        input_size=(height, width),
+        bytes=store.layer_bytes(images, patches),
+    )
+
+
 def _video(sets: EvaluationSets, name: str) -> Prepared:
     frames, store = sets.videos(name), sets.store
     return _native(store, frames, store.frame, lambda: store.videos(frames))
+
+
+def _view_pairs(sets: EvaluationSets, name: str) -> Prepared:
+    views, store = sets.views(name), sets.store
+    return _native(store, views, store.centred, lambda: store.view_pairs(views))
+
+
+def _scenes(sets: EvaluationSets, name: str) -> Prepared:
+    views, store = sets.views(name), sets.store
+    if not isinstance(views, RenderedViews):
+        raise ValueError(f"{name}: novel views need scenes with several views, format 'views'")
+    return _native(store, views, store.centred, lambda: store.scenes(views))
 
 
 def _native(
@@ -203,6 +231,9 @@ KINDS: dict[Kind, KindOfInputs] = {
     "pairs": KindOfInputs(("pairs",), partial(_pairs, raw=False)),
     "raw_pairs": KindOfInputs(("pairs",), partial(_pairs, raw=True)),
     "discovery": KindOfInputs(("segmentation", "detection"), _discovery),
+    "geometry": KindOfInputs(("geometry", "segmentation"), _geometry),
+    "view_pairs": KindOfInputs(("views",), _view_pairs),
+    "scenes": KindOfInputs(("views",), _scenes),
     "video": KindOfInputs(("video",), _video),
 }
 

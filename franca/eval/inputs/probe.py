@@ -16,10 +16,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from franca.eval.benchmark import ImageFeatures
 from franca.eval.datasets import FolderImages, LabelledImages
-from franca.eval.features import address_key
+from franca.eval.features import address_key, tokens_of
 from franca.eval.inputs.contracts import ProbeInputs
 from franca.eval.store import FeatureStore
-from franca.eval.transforms import CentreCrop, RandomCrop, to_pixels
+from franca.eval.transforms import CentreCrop, RandomCrop, normalise, to_pixels
 
 _HEADS_VERSION = 1
 
@@ -70,7 +70,13 @@ def stream_features(
     )
     labels = torch.from_numpy(images.labels)
     for batch, pixels in zip(batches, loader, strict=True):
-        yield store.features_of(pixels, labels=labels[batch])
+        inputs = normalise(pixels.to(store.device))
+        tokens = tokens_of(store.model, inputs, blocks=store.blocks)
+        yield ImageFeatures(
+            cls_blocks=torch.stack([block.cls for block in tokens], dim=1),
+            mean_patch=tokens[-1].patches.mean(1),
+            labels=labels[batch],
+        )
 
 
 def keep_heads(

@@ -9,11 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from jaxtyping import Float
 from PIL import Image
+from torch import Tensor
+from torch.nn.functional import normalize
 
 from franca.eval.datasets import choose, decode, digest_selection
 from franca.eval.inputs.contracts import Relevant
 from franca.eval.inputs.pairs import open_pairs
+from franca.eval.store import FeatureStore
+from franca.eval.transforms import Square
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels
 
@@ -75,6 +81,19 @@ class RetrievalImages:
             database=self.database,
             relevant=[self.relevant[query] for query in queries],
         )
+
+
+def descriptors(store: FeatureStore, images: PathImages) -> Float[Tensor, "images dim"]:
+    """Return unit CLS tokens, averaged over the sizes that images to be retrieved are seen at.
+
+    As in revisited Oxford and Paris, where three sizes are usual: what is small in one image is
+    large in another.
+    """
+    sizes = [
+        normalize(store.cls_tokens(images, transform=Square(side=side)), dim=1)
+        for side in store.retrieval_sides
+    ]
+    return torch.stack(sizes).mean(0)
 
 
 def open_retrieval(layout: str, root: Path, *, split: str, limit: int | None) -> RetrievalImages:

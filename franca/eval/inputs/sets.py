@@ -9,12 +9,23 @@ from typing import Any
 from franca.config.evaluation_sets import EvaluationSet
 from franca.eval.datasets import FolderImages, LabelledImages, SegmentationImages
 from franca.eval.inputs.boxes import BoxedImages
+from franca.eval.inputs.geometry import GeometryImages
 from franca.eval.inputs.layouts import open_labelled
+from franca.eval.inputs.navi import NaviViews
 from franca.eval.inputs.pairs import PairImages, open_pairs
 from franca.eval.inputs.probe import AcceptedLabels
+from franca.eval.inputs.rendered_views import RenderedViews
 from franca.eval.inputs.retrieval import RetrievalImages, open_retrieval
+from franca.eval.inputs.scannet import ScanNetPairs
 from franca.eval.inputs.videos import VideoFrames
+from franca.eval.inputs.views import Views
 from franca.eval.store import FeatureStore
+
+_VIEWS: dict[str, Callable[..., Views]] = {
+    "views": RenderedViews,
+    "navi": NaviViews,
+    "scannet": ScanNetPairs,
+}
 
 
 @dataclass(frozen=True)
@@ -126,10 +137,21 @@ class EvaluationSets:
         detection = declared.kind == "detection"
         return BoxedImages(self.root(name), split=split, detection=detection, limit=limit)
 
+    def with_geometry(self, name: str, *, test: bool) -> GeometryImages:
+        """Open a split of a set with depth."""
+        split, limit = _split(self.declared(name), test=test)
+        return GeometryImages(self.root(name), split=split, limit=limit)
+
     def videos(self, name: str) -> VideoFrames:
         """Open the scored split of a video set."""
         split, limit = _split(self.declared(name), test=True)
         return VideoFrames(self.root(name), split=split, limit=limit)
+
+    def views(self, name: str) -> Views:
+        """Open the scored views of a set."""
+        declared = self.declared(name)
+        split, limit = _split(declared, test=True)
+        return _VIEWS[declared.format](self.root(name), split=split, limit=limit)
 
     def paired(self, name: str) -> PairImages:
         """Open the scored pairs of a set."""

@@ -57,6 +57,25 @@ def test_voc(tmp_path):
     assert len(places(tmp_path, "voc", "all")) == 3
 
 
+def test_voc_names_may_have_folders(tmp_path):
+    write(tmp_path, ["JPEGImages/kitchen/1.jpg", "JPEGImages/bath/1.jpg"], b"x")
+    write(tmp_path, ["ImageSets/Segmentation/test.txt"], "kitchen/1\n")
+    assert places(tmp_path, "voc") == ["JPEGImages/kitchen/1.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("layout", "images", "depth"),
+    [
+        ("views", "scene-000/images/000.png", "scene-000/depth/000.npy"),
+        ("navi", "shoe/wild_set/images/downsampled_000.jpg", "shoe/wild_set/depth/000.png"),
+        ("scannet", "scene0707_00/color/15.jpg", "scene0707_00/depth/15.png"),
+    ],
+)
+def test_pictures_of_depth_are_no_images(tmp_path, layout, images, depth):
+    write(tmp_path, [images, depth], b"x")
+    assert places(tmp_path, layout) == [images]
+
+
 def test_davis(tmp_path):
     write(
         tmp_path,

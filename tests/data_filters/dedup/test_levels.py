@@ -10,8 +10,8 @@ FAR = 2**40 - 1
 
 def levels(similar=None, *, radius=1, mirrored=False):
     signatures = Signatures(
-        sha256=np.array(list("aabcdefg")),
-        pixels=np.array(list("ppppqrst")),
+        sha256=np.array(list("aabcdefg"), "S16"),
+        pixels=np.array(list("ppppqrst"), "S16"),
         #                   a     a     b     c     d       e     f         g
         perceptual=np.array([0, 0, 0, 0, 1, FAR, FAR << 24, FAR << 12], np.uint64),
         mirrored=np.array([7, 7, 7, 7, 7, FAR << 24, FAR, 1], np.uint64),

@@ -8,7 +8,12 @@ import pytest
 from PIL import Image
 
 from data_filters.dedup import signatures
-from data_filters.dedup.signatures import perceptual_hash, pixel_hash
+from data_filters.dedup.signatures import (
+    HASHES_PER_CROP,
+    looks_cropped,
+    perceptual_hash,
+    pixel_hash,
+)
 from data_filters.io.pixels import decode, open_image
 
 
@@ -94,3 +99,19 @@ def test_the_dct_is_the_textbook_sum():
 def test_shape_is_part_of_the_pixels():
     pixels = np.zeros((2, 6, 3), np.uint8)
     assert pixel_hash(pixels) != pixel_hash(pixels.reshape(6, 2, 3))
+
+
+def test_crops_are_hashed_at_all_sides_at_one_and_at_two(picture):
+    pixels = picture(3, width=100, height=50)
+    hashes = looks_cropped(pixels, [0.1, 0.02])
+    assert len(hashes) == 2 * HASHES_PER_CROP
+    cuts = {  # of a tenth: 5 rows, 10 columns
+        0: pixels[5:45, 10:90], 1: pixels[5:], 2: pixels[:45], 3: pixels[:, 10:],
+        4: pixels[:, :90], 5: pixels[5:, 10:], 6: pixels[5:, :90], 7: pixels[:45, 10:],
+        8: pixels[:45, :90],
+    }  # fmt: skip
+    for place, crop in cuts.items():
+        looks = perceptual_hash(crop)
+        assert hashes[2 * place : 2 * place + 2] == [looks.perceptual, looks.mirrored]
+    assert hashes[HASHES_PER_CROP] == perceptual_hash(pixels[1:49, 2:98]).perceptual
+    assert looks_cropped(pixels, []) == []

@@ -12,7 +12,7 @@ import trustme
 
 from data_filters.download import guard as module
 from data_filters.download import hosts
-from data_filters.download.guard import DEADLINE, Guard, build_director
+from data_filters.download.guard import DEADLINE, Guard, RedirectError, build_director
 from data_filters.download.origin import LoopbackOrigin
 from data_filters.download.reasons import FetchError, explain
 
@@ -127,14 +127,19 @@ def test_a_name_with_public_and_private_addresses_leads_to_the_public_one(monkey
     assert connected == ["93.184.216.34"]
 
 
-def test_redirects_pass_the_same_gate(tmp_path):
+def test_redirects_are_reported_and_not_followed(tmp_path):
     faults = {"/a.jpg": "redirect_private", "/b.jpg": "redirect_file", "/c.jpg": "redirect_loop"}
-    reasons = ["private_address: 169.254.169.254", "scheme_not_allowed: in a redirect"]
     with LoopbackOrigin(tmp_path, faults) as origin:
-        for path, reason in zip(faults, [*reasons, "redirect_loop"], strict=True):
-            with pytest.raises(urllib.error.URLError) as caught:
-                fetch(f"http://{origin.address}{path}")
-            assert str(explain(caught.value)) == reason
+        with pytest.raises(RedirectError) as caught:
+            fetch(f"http://{origin.address}/a.jpg")
+        assert caught.value.url == "http://169.254.169.254/latest/x.jpg"
+        with pytest.raises(RedirectError) as caught:
+            fetch(f"http://{origin.address}/c.jpg")
+        assert caught.value.url == f"http://{origin.address}/c.jpg?again"
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            fetch(f"http://{origin.address}/b.jpg")
+        assert str(explain(refused.value)) == "scheme_not_allowed: in a redirect"
+        assert origin.num_requests == 3
 
 
 def test_a_body_is_cut_off_at_the_limit(tmp_path):

@@ -112,14 +112,14 @@ def test_pauses_grow_are_bounded_and_differ_between_urls(web):
 def test_a_host_is_not_asked_by_too_many_at_once(web, monkeypatch):
     origin, opener, _ = web(max_per_host=1)
     inside = []
-    attempt = opener._attempt
+    get = opener._get
 
     def watched(url):
         assert opener._slots._queues[origin.address].users >= 1
         inside.append(opener._slots._queues[origin.address].places._value)
-        return attempt(url)
+        return get(url)
 
-    monkeypatch.setattr(opener, "_attempt", watched)
+    monkeypatch.setattr(opener, "_get", watched)
     fetch(origin, opener)
     assert inside == [0]
 
@@ -178,3 +178,59 @@ def test_what_is_no_address_is_said_to_be_none(url, reason):
     with pytest.raises(FetchError) as caught:
         normalise(url)
     assert caught.value.reason == reason
+
+
+@pytest.fixture
+def two_hosts(tmp_path, limits):
+    """A host that redirects to a second one, which has a robots.txt; what they are asked for."""
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / "a.jpg").write_bytes(b"bytes")
+    with LoopbackOrigin(tmp_path / "two", {}) as there:
+        target = f"http://{there.address}/a.jpg"
+        with LoopbackOrigin(tmp_path / "one", {"/a.jpg": f"redirect_to {target}"}) as here:
+            opener = PoliteOpener(limits(robots_txt=True), beat=lambda: None)
+            yield here, there, opener, tmp_path / "two" / "robots.txt"
+
+
+def test_the_host_that_a_redirect_leads_to_is_asked_for_its_rules(two_hosts):
+    here, there, opener, robots = two_hosts
+    robots.write_text("User-agent: franca\nDisallow: /a.jpg\n")
+    error = failure(here, opener)
+    assert (error.reason, error.detail) == ("robots_denied", "franca")
+    assert there.num_requests == 1  # robots.txt, and not the image
+
+
+def test_a_redirect_is_followed_where_the_rules_allow_it(two_hosts):
+    here, there, opener, robots = two_hosts
+    robots.write_text("User-agent: franca\nDisallow: /b.jpg\n")
+    with opener.open(f"http://{here.address}/a.jpg") as response:
+        assert response.read() == b"bytes"
+        assert response.url == f"http://{there.address}/a.jpg"
+    assert (here.num_requests, there.num_requests) == (2, 2)
+
+
+def test_a_robots_txt_that_lies_elsewhere_is_fetched_without_asking(two_hosts, tmp_path, limits):
+    _, there, _, robots = two_hosts
+    robots.write_text("User-agent: *\nDisallow: /\n")  # of there: its own images
+    rules = f"http://{there.address}/robots.txt"
+    with LoopbackOrigin(tmp_path / "two", {"/robots.txt": f"redirect_to {rules}"}) as third:
+        opener = PoliteOpener(limits(robots_txt=True), beat=lambda: None)
+        assert failure(third, opener).reason == "robots_denied"
+        assert (third.num_requests, there.num_requests) == (1, 1)
+
+
+def test_the_time_of_an_attempt_includes_its_redirects(tmp_path, limits):
+    with LoopbackOrigin(tmp_path, {"/a.jpg": "slow"}) as drips:
+        target = f"http://{drips.address}/a.jpg"
+        with LoopbackOrigin(tmp_path, {"/a.jpg": f"redirect_to {target}"}) as origin:
+            short = limits(timeout_seconds=0.5, total_timeout_seconds=0.5, retries=0)
+            error = failure(origin, PoliteOpener(short, beat=lambda: None))
+    assert (error.reason, error.detail) == ("timeout", "not over after 0.5 s")
+
+
+def test_a_long_chain_of_redirects_is_a_loop(tmp_path, limits):
+    faults = {f"/{n}": f"redirect_to /{n + 1}" for n in range(12)} | {"/a.jpg": "redirect_to /0"}
+    with LoopbackOrigin(tmp_path, faults) as origin:
+        assert failure(origin, PoliteOpener(limits(), beat=lambda: None)).reason == "redirect_loop"
+        assert origin.num_requests == 11

@@ -25,7 +25,7 @@ def test_bytes_are_accepted_by_how_they_begin(data, reason):
 
 def test_the_order_of_arrival_leaves_no_trace(tmp_path, jpeg, encode, picture):
     rows = [
-        Fetched("d", jpeg(0)),
+        Fetched("d", jpeg(0), original_md5="of what was shrunk"),
         Fetched("a", encode(picture(1), "PNG")),
         Fetched("c", b"<html>"),
         Fetched("b", b"ignored", drop("timeout", "timed out")),
@@ -47,5 +47,7 @@ def test_the_order_of_arrival_leaves_no_trace(tmp_path, jpeg, encode, picture):
     data = tar[last["offset"] : last["offset"] + last["size"]]
     assert (data, last["extension"], last["shard"]) == (jpeg(0), "jpg", 7)
     assert last["sha256"] == hashlib.sha256(data).hexdigest()
+    assert last["original_md5"] == "of what was shrunk"
+    assert table[0]["original_md5"] == hashlib.md5(encode(picture(1), "PNG")).hexdigest()
     assert table[0]["extension"] == "png"
     assert table[1]["offset"] is None

@@ -110,6 +110,8 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "evaluation_radius": 6,
         "min_contrast": 5.0,
         "mirrored": False,
+        "evaluation_mirrored": False,
+        "evaluation_crops": [],
         "semantic": None,
         "evaluation_splits": "held_out",
     },
@@ -131,7 +133,11 @@ class World:
 
     @property
     def evaluation_sets(self) -> dict[str, Any]:
-        return {"held": SimpleNamespace(root="{scenes}/held", kind="knn", format="folder")}
+        return {
+            "held": SimpleNamespace(
+                root="{scenes}/held", kind="knn", format="folder", test_split="val"
+            )
+        }
 
 
 @dataclass(frozen=True)

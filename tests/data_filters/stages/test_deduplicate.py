@@ -94,7 +94,7 @@ def run(chain, tmp_path, parameters, sets):
 
 
 def declared(root, layout="folder"):
-    return {"mine": SimpleNamespace(root=str(root), kind="knn", format=layout)}
+    return {"mine": SimpleNamespace(root=str(root), kind="knn", format=layout, test_split="val")}
 
 
 def test_the_copies_of_a_leak_go_with_it(chain, tmp_path, parameters, jpeg):
@@ -133,10 +133,16 @@ def test_training_splits_may_stay_or_go(chain, tmp_path, parameters, jpeg):
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_the_mirror_image_of_an_evaluation_image_leaks_where_configured(
-    chain, tmp_path, parameters, picture, encode, mirrored
+@pytest.mark.parametrize("crops", [[], [0.25]])
+def test_mirror_images_and_crops_of_evaluation_images_leak_where_configured(
+    chain, tmp_path, parameters, picture, encode, crops, mirrored
 ):
+    """good-05.jpg is the middle of an evaluation image, and good-04.jpg another one mirrored."""
+    whole = np.pad(picture(5), ((24, 24), (32, 32), (0, 0)), mode="reflect")
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "a.png").write_bytes(encode(picture(4)[:, ::-1], "PNG"))
-    changed = {"deduplicate": {**parameters["deduplicate"], "mirrored": mirrored}}
-    assert run(chain, tmp_path, changed, declared(tmp_path / "set"))["leaks"] == mirrored
+    (tmp_path / "set" / "b.png").write_bytes(encode(whole, "PNG"))
+    more = {"evaluation_crops": crops, "evaluation_mirrored": mirrored}
+    changed = {"deduplicate": {**parameters["deduplicate"], **more}}
+    done = run(chain, tmp_path, changed, declared(tmp_path / "set"))
+    assert done["leaks"] == len(crops) + mirrored

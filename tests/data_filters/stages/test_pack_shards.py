@@ -12,7 +12,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from data_filters.config import DownloadImages
+from data_filters.download.origin import open_origin
 from data_filters.ledger import LedgerError
+from data_filters.rebuild.run import rebuild
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -164,3 +167,19 @@ def test_too_few_images_stop_the_pipeline(chain, world, stages, tmp_path):
             inputs=chain.folders,
             pack_shards={"min_samples": 1000},
         )
+
+
+def test_the_manifest_rebuilds_the_shards_to_the_byte(chain, world, parameters, tmp_path):
+    published = chain.folders["pack_shards"]
+    limits = DownloadImages.model_validate(parameters["download_images"])
+    summary = rebuild(
+        published / "manifest.parquet",
+        limits,
+        output=tmp_path / "again",
+        embedded_world=lambda: open_origin(world.folder),
+    )
+    assert summary.same == summary.rows == chain.summaries["pack_shards"]["samples"]
+    for file in [*published.glob("shard-*.tar"), published / "index.parquet"]:
+        assert (tmp_path / "again" / file.name).read_bytes() == file.read_bytes(), file.name
+    tars = list((tmp_path / "again").glob("shard-*.tar"))
+    assert len(tars) == chain.summaries["pack_shards"]["shards"]

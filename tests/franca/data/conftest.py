@@ -47,6 +47,20 @@ def pack(root: Path, images: dict[str, bytes], *, per_shard: int = 8) -> Path:
     return root
 
 
+def name_sets(root: Path, sets: list[str]) -> None:
+    """Say in the index of packed shards which image is of which set, as pack_highres does."""
+    index = pq.read_table(root / "index.parquet")
+    pq.write_table(index.append_column("set", pa.array(sets)), root / "index.parquet")
+
+
+def empty_highres(root: Path) -> Path:
+    """Write what pack_highres writes where no sets are asked for."""
+    root.mkdir(parents=True)
+    schema = INDEX_SCHEMA.append(pa.field("set", pa.string()))
+    pq.write_table(schema.empty_table(), root / "index.parquet")
+    return root
+
+
 @pytest.fixture
 def packed(tmp_path) -> Path:
     """Twenty images of differing sizes in three shards."""

@@ -1,81 +1,43 @@
-"""Data sets: folders of files, and mixtures that count what they hold."""
+"""What a stage trains on: the packed data sets, one of them, or the images of pre-training."""
 
-from collections import Counter
-
-import numpy as np
 import pytest
 
-from franca.data.datasets import ImageFolder, Mixture, MixtureEntry, open_images
-from franca.data.order import EpochOrder
-from franca.data.shards import Reader, ShardDataset
+from franca.data.datasets import ImageSource, highres_images
+from franca.data.shards import ShardDataset
+from tests.franca.data.conftest import empty_highres, name_sets
 
 
 @pytest.fixture
-def folder(tmp_path, make_jpeg):
-    root = tmp_path / "folder"
-    for i, name in enumerate(["b/2.JPEG", "a/1.jpg", "c.jpg", "notes.txt"]):
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(make_jpeg(seed=100 + i))
-    return root
+def pretraining(make_shards, make_jpeg):
+    return make_shards({"p": make_jpeg(seed=9)})
 
 
-def test_a_folder_lists_images_in_a_fixed_order(folder):
-    source = ImageFolder(folder)
-    keys = [source.locate(i).key for i in range(len(source))]
-    assert keys == ["a/1.jpg", "b/2.JPEG", "c.jpg"]
-    assert Reader().read(source.locate(0)).data == (folder / "a/1.jpg").read_bytes()
+def keys(dataset):
+    return [dataset.locate(number).key for number in range(len(dataset))]
 
 
-def test_a_folder_without_images_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no image files"):
-        ImageFolder(tmp_path)
-    with pytest.raises(FileNotFoundError, match="no such folder"):
-        ImageFolder(tmp_path / "nowhere")
+def test_without_sets_it_is_the_images_of_pretraining(pretraining, tmp_path):
+    images = highres_images(empty_highres(tmp_path / "empty"), pretraining)
+    assert isinstance(images, ImageSource)
+    assert keys(images) == ["p"]
 
 
-def test_open_images_tells_shards_from_files(packed, folder):
-    assert isinstance(open_images(packed), ShardDataset)
-    assert isinstance(open_images(folder), ImageFolder)
-    (packed / "index.parquet").unlink()
-    with pytest.raises(FileNotFoundError, match="no index"):
-        open_images(packed)
+def test_with_sets_it_is_all_of_them_or_the_one_that_is_named(packed, pretraining):
+    name_sets(packed, ["voc"] * 8 + ["kitti"] * 12)
+    assert len(highres_images(packed, pretraining)) == 20
+    images = highres_images(packed, pretraining, image_set="voc")
+    assert keys(images) == keys(ShardDataset(packed))[:8]
+    assert images.read(3).data == ShardDataset(packed).read(3).data
 
 
-def test_an_epoch_of_a_mixture_holds_each_member_as_often_as_asked(packed, folder):
-    mixture = Mixture(
-        [
-            MixtureEntry(name="shards", source=ShardDataset(packed)),
-            MixtureEntry(name="files", source=ImageFolder(folder), repeats=4, expected_images=3),
-        ]
-    )
-    assert len(mixture) == 20 + 4 * 3
-    order = EpochOrder(size=len(mixture), seed=0).samples_between(0, len(mixture))
-    counts = Counter(mixture.locate(int(sample)).key for sample in order)
-    assert {key: n for key, n in counts.items() if key.startswith("files/")} == {
-        "files/a/1.jpg": 4,
-        "files/b/2.JPEG": 4,
-        "files/c.jpg": 4,
-    }
-    assert counts["shards/0007"] == 1
-    assert len(counts) == 23
+def test_a_set_that_is_not_there_is_named_with_those_that_are(packed, pretraining, tmp_path):
+    name_sets(packed, ["voc"] * 8 + ["kitti"] * 12)
+    with pytest.raises(ValueError, match="no images of the set 'coco'; it holds kitti, voc"):
+        highres_images(packed, pretraining, image_set="coco")
+    with pytest.raises(ValueError, match="holds no images"):
+        highres_images(empty_highres(tmp_path / "empty"), pretraining, image_set="voc")
 
 
-def test_a_mixture_reads_its_members_bytes(packed, folder):
-    shards, files = ShardDataset(packed), ImageFolder(folder)
-    mixture = Mixture([MixtureEntry(name="f", source=files), MixtureEntry(name="s", source=shards)])
-    assert np.array_equal(Reader().read(mixture.locate(3 + 11)).decode(), shards.read(11).decode())
-    assert Reader().read(mixture.locate(2)).data == (folder / "c.jpg").read_bytes()
-
-
-def test_a_count_that_is_not_the_recipes_is_refused(folder):
-    entry = MixtureEntry(name="voc", source=ImageFolder(folder), expected_images=17125)
-    with pytest.raises(ValueError, match="voc has 3 images, the recipe says 17125"):
-        Mixture([entry])
-
-
-def test_names_must_differ_and_some_member_is_needed(folder):
-    entry = MixtureEntry(name="voc", source=ImageFolder(folder))
-    with pytest.raises(ValueError, match="must differ"):
-        Mixture([entry, entry])
-    with pytest.raises(ValueError, match="at least one"):
-        Mixture([])
+def test_a_folder_that_was_never_packed_is_no_empty_one(pretraining, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such folder of shards"):
+        highres_images(tmp_path / "nothing", pretraining)

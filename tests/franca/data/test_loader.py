@@ -3,6 +3,8 @@
 import gc
 import multiprocessing
 import os
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -16,11 +18,10 @@ from franca.data.augment_device import coloured
 from franca.data.augment_draws import View
 from franca.data.augment_opencv import apply_opencv, cut
 from franca.data.augment_torchvision import apply_torchvision
-from franca.data.datasets import ImageFolder, Mixture, MixtureEntry
 from franca.data.decode import UndecodableImageError
 from franca.data.loader import MultiCropBatches, build_batches
 from franca.data.order import EpochOrder
-from franca.data.shards import DamagedShardError, ShardDataset
+from franca.data.shards import DamagedShardError, Location, ShardDataset
 from franca.randomness import numpy_generator
 
 VIEW = View(
@@ -40,6 +41,16 @@ def batches(root, **options):
     source = ShardDataset(root) if isinstance(root, Path) else root
     settings = {"augment": AUGMENT, "global_batch_size": 6, "seed": 0, "max_undecodable": 0.5}
     return MultiCropBatches(source, **settings | options)
+
+
+class Listed:
+    """Images at any places."""
+
+    def __init__(self, places):
+        self.locate, self._number = places.__getitem__, len(places)
+
+    def __len__(self):
+        return self._number
 
 
 def assert_equal(first, second):
@@ -175,22 +186,22 @@ def test_too_many_undecodable_images_stop_the_run(make_shards, make_jpeg):
 
 
 def test_a_set_without_any_image_ends_with_an_error(make_shards):
-    """An image repeated in a mixture counts once, so the threshold alone might not end this."""
-    source = ShardDataset(make_shards({"a": b"<html>"}))
-    mixture = Mixture([MixtureEntry(name="m", source=source, repeats=4)])
+    """An image that comes several times counts once: the threshold alone might not end this."""
+    source = Listed([ShardDataset(make_shards({"a": b"<html>"})).locate(0)] * 4)
     with pytest.raises(UndecodableImageError, match="no image of the data set can be"):
-        list(batches(mixture)(range(1)))
+        list(batches(source)(range(1)))
 
 
 def test_the_cache_changes_no_byte_and_saves_the_reading(tmp_path, make_jpeg):
     for i in range(6):
         (tmp_path / f"{i}.jpg").write_bytes(make_jpeg(seed=i))
-    source = ImageFolder(tmp_path)
+    paths = sorted(tmp_path.iterdir())
+    source = Listed([Location(key=path.name, path=path) for path in paths])
     expected = list(batches(source)(range(3)))
     cached = batches(source, cache_bytes=6 * 40 * 48 * 3)
     stream = cached(range(3))
     assert_equal(next(stream), expected[0])
-    for path in tmp_path.iterdir():
+    for path in paths:
         path.unlink()
     for batch, before in zip(stream, expected[1:], strict=True):
         assert_equal(batch, before)
@@ -246,3 +257,32 @@ def test_build_batches_reads_both_sections(packed):
     by_hand = batches(source, augment=build_augmentation(augment))
     assert_equal(next(built(range(1))), next(by_hand(range(1))))
     assert built._maker._cache.free_bytes < 2**20
+
+
+SIGNALLED = """
+import multiprocessing, os, signal, sys
+from pathlib import Path
+from tests.franca.data.test_loader import assert_equal, batches
+
+signal.signal(signal.SIGTERM, lambda *_: None)  # the process that trains takes note
+root = Path(sys.argv[1])
+stream = batches(root, workers=1)(range(8))
+received = [next(stream)]
+(worker,) = multiprocessing.active_children()
+forkserver = int(Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()[1])
+for process in (worker.pid, forkserver, os.getpid()):
+    os.kill(process, signal.SIGTERM)
+received += stream
+for first, second in zip(received, batches(root)(range(8)), strict=True):
+    assert_equal(first, second)
+"""
+
+
+@pytest.mark.slow
+def test_a_signal_to_all_processes_of_a_job_ends_no_worker(packed):
+    """As a queue sends it; in a process of its own, whose forkserver nothing else has started."""
+    command = [sys.executable, "-c", SIGNALLED, str(packed)]
+    done = subprocess.run(
+        command, cwd=Path(__file__).parents[3], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -33,6 +33,7 @@ def store(tmp_path):
         retrieval_sides=(16, 8),
         blocks=2,
         patch_dtype="float16",
+        max_bytes=None,
         folder=tmp_path / "features",
         batch_size=4,
         num_workers=0,

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from franca.eval.datasets import ParquetImages
-from franca.eval.features import digest_files, extract
+from franca.eval.features import StreamedPatches, digest_files, extract
 from franca.eval.transforms import Square, normalise, to_pixels
 from tests.franca.eval.worlds import BlockModel, PixelModel, write_parquet
 
@@ -120,3 +120,38 @@ def test_mapped_features_can_be_read_but_never_written_back(images, tmp_path):
     found.cls_blocks.zero_()
     assert (found.folder / "cls.npy").read_bytes() == before
     assert np.any(found.cls_blocks.numpy() != 0)
+
+
+def test_the_size_is_told_before_the_first_pass(images, tmp_path, caplog):
+    class Never(PixelModel):
+        def forward_features(self, pixels):
+            del pixels
+            raise KeyboardInterrupt
+
+    with caplog.at_level("INFO"), pytest.raises(KeyboardInterrupt):
+        run(Never(), images, tmp_path / "features")
+    size = 7 * (16 + 2) * 48 * 4
+    assert f"features take {size / 1e6:.1f} MB" in caplog.text
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_streamed_tokens_are_the_stored_ones(images, tmp_path, dtype):
+    stored = run(PixelModel(), images, tmp_path / "features", patch_dtype=dtype).patches
+    streamed = StreamedPatches(
+        model=PixelModel(),
+        images=images,
+        chosen=tuple(range(7)),
+        transform=Square(side=16),
+        dtype=dtype,
+        batch_size=3,
+        num_workers=0,
+        device=torch.device("cpu"),
+    )
+    assert streamed.shape == stored.shape
+    assert torch.equal(torch.cat(list(streamed.split(2))), stored)
+    assert torch.equal(torch.stack(list(streamed)), stored)
+    assert torch.equal(streamed[torch.tensor([5, 0, 5])], stored[[5, 0, 5]])
+    odd = streamed.select(torch.arange(7) % 2 == 1)
+    assert torch.equal(torch.stack(list(odd)), stored[1::2])
+    assert torch.equal(odd[torch.tensor([2])], stored[[5]])
+    assert len(streamed) == 7

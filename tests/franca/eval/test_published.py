@@ -66,3 +66,18 @@ def test_numbers_are_as_printed():
     assert large.conditions["parameters.memory_size"] is None
     assert rows["Franca ViT-L/14", "spair", "spair71k", "pck@0.1"].rounding == 0.005
     assert published_models()[0] == "Franca ViT-B/14"
+
+
+def test_segmentation_protocols_never_meet():
+    """The paper's and the first README's linear segmentation: other sizes, other masks."""
+    for row in published_numbers():
+        if row.benchmark == "linseg_mmseg518":
+            assert (row.conditions["parameters.crop"], row.conditions["parameters.stride"]) == (
+                518,
+                259,
+            )
+        if row.benchmark == "linseg_neco100":
+            assert row.conditions["parameters.mask_side"] == 100
+    names = {row.benchmark for row in published_numbers()}
+    assert names >= {"in_context", "linseg_mmseg518", "linseg_neco100"}
+    assert "linear_segmentation" not in names

@@ -7,11 +7,14 @@ import pytest
 import torch
 from PIL import Image
 
+from franca.eval.benchmark import StreamedFeatures
 from franca.eval.datasets import FolderImages, ParquetImages, SegmentationImages
 from franca.eval.inputs.boxes import BoxedImages
 from franca.eval.inputs.videos import VideoFrames
+from franca.eval.registry import BENCHMARKS
 from franca.models.vit import build_vit
 from franca.randomness import generator
+from tests.franca.config.test_evaluate import EVALUATE
 from tests.franca.eval.worlds import write_folder, write_parquet, write_videos, write_voc
 
 
@@ -89,3 +92,28 @@ def test_videos_have_their_frames_in_order(store, tmp_path):
     Image.new("RGB", (40, 20)).save(tmp_path / "JPEGImages/480p/first/00002.jpg")
     with pytest.raises(ValueError, match="video first: its frames have several sizes"):
         store.videos(VideoFrames(tmp_path, split="val", limit=None))
+
+
+@pytest.mark.parametrize("memory_size", [None, 40])
+def test_what_is_too_large_to_store_is_streamed_with_the_same_scores(store, tmp_path, memory_size):
+    write_voc(tmp_path, {"train": 14, "val": 3})
+    splits = [SegmentationImages(tmp_path, split=s, limit=None) for s in ("train", "val")]
+    small = dataclasses.replace(store, max_bytes=1000.0, folder=tmp_path / "streamed")
+    stored, streamed = (
+        one.segmentation(*splits, num_classes=3, ignore_index=255) for one in (store, small)
+    )
+    assert isinstance(streamed.train, StreamedFeatures)
+    assert len(list((tmp_path / "streamed").iterdir())) == 1  # of the test split
+    benchmarks = ["depth", "normals", "position", "linear_segmentation", "in_context"]
+    for name in benchmarks:
+        settings = dict(EVALUATE[name])
+        if name == "in_context":
+            settings["memory_size"] = memory_size
+        if "penalties" in settings:
+            settings["penalties"] = [0.1, 1.0]
+        first, second = (
+            BENCHMARKS[name].run(inputs, seed=0, device=torch.device("cpu"), **settings).evidence
+            for inputs in (stored, streamed)
+        )
+        for key, values in first.items():
+            np.testing.assert_array_equal(values, second[key], err_msg=f"{name} {key}")

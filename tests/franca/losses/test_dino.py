@@ -22,9 +22,8 @@ def as_projected(logits):
     return logits.requires_grad_(), torch.eye(logits.shape[1])
 
 
-@pytest.mark.parametrize("case", SHAPES)
-@pytest.mark.parametrize("max_logits", [10**6, 1])
-def test_values_and_gradients_equal_the_released_code(case, max_logits):
+def stored_loss(case, **options):
+    """The loss of what is stored, and the student's logits of local and of global crops."""
     batch, levels = SHAPES[case]
     local = [as_projected(array(f"{case}/student_local_{i}")) for i in range(levels)]
     both = [as_projected(array(f"{case}/student_global_{i}")) for i in range(levels)]
@@ -34,9 +33,16 @@ def test_values_and_gradients_equal_the_released_code(case, max_logits):
         global_crops=both,
         local_crops=local,
         targets=[target.unflatten(0, (2, batch)).flip(0) for target in stored],
-        level_weights=[1.0] * levels,
-        max_logits=max_logits,
+        **options,
     )
+    return loss, local, both
+
+
+@pytest.mark.parametrize("case", SHAPES)
+@pytest.mark.parametrize("max_logits", [10**6, 1])
+def test_values_and_gradients_equal_the_released_code(case, max_logits):
+    levels = SHAPES[case][1]
+    loss, local, both = stored_loss(case, level_weights=[1.0] * levels, max_logits=max_logits)
     for term, name in [(loss.local_crops, "local"), (loss.global_crops, "global")]:
         expected = torch.from_numpy(ORACLE[f"out/dino/{case}/{name}_scaled"])
         assert_close(term, expected, atol=1e-5, rtol=5e-5)
@@ -45,6 +51,17 @@ def test_values_and_gradients_equal_the_released_code(case, max_logits):
         for (logits, _), name in [(local[level], "local"), (both[level], "global")]:
             expected = ORACLE[f"out/dino/{case}/grad_student_{name}_{level}"]
             assert_close(logits.grad, torch.from_numpy(expected), atol=1e-5, rtol=5e-5)
+
+
+@pytest.mark.parametrize("case", SHAPES)
+def test_the_finest_level_alone_has_the_value_of_dinov2(case):
+    """Which returns sums over pairs of views; here each pair has its share of 2 + 2 * locals."""
+    levels = SHAPES[case][1]
+    loss, local, _ = stored_loss(case, level_weights=[0.0] * (levels - 1) + [1.0])
+    pairs = 2 + 2 * len(local[-1][0]) // SHAPES[case][0]
+    for term, name, factor in [(loss.local_crops, "local", 1), (loss.global_crops, "global", 2)]:
+        expected = torch.from_numpy(ORACLE[f"out/dino/{case}/dinov2_{name}_last_raw"])
+        assert_close(term, expected * factor / pairs, atol=1e-5, rtol=5e-5)
 
 
 def loss_of(*, num_local=0, level_weights=(1.0,), seed=0):

@@ -18,9 +18,8 @@ def as_projected(logits):
     return logits.requires_grad_(), torch.eye(logits.shape[1])
 
 
-@pytest.mark.parametrize("case", LEVELS)
-@pytest.mark.parametrize("max_logits", [10**6, 1])
-def test_values_and_gradients_equal_the_released_code(case, max_logits):
+def stored_loss(case, **options):
+    """The loss of what is stored, the student's logits, and how many rows count."""
     masks = torch.from_numpy(ORACLE[f"in/ibot/{case}/masks"])
     weights = torch.from_numpy(ORACLE[f"out/ibot/{case}/masks_weight"])
     count = int(masks.sum())  # 'padded' has rows after these, which the reference cuts off
@@ -35,8 +34,17 @@ def test_values_and_gradients_equal_the_released_code(case, max_logits):
         targets=teacher,
         token_weights=weights,
         num_crops=len(masks),
-        level_weights=[1.0] * len(levels),
-        max_logits=max_logits,
+        **options,
+    )
+    return loss, student, count
+
+
+@pytest.mark.parametrize("case", LEVELS)
+@pytest.mark.parametrize("max_logits", [10**6, 1])
+def test_values_and_gradients_equal_the_released_code(case, max_logits):
+    levels = range(LEVELS[case])
+    loss, student, count = stored_loss(
+        case, level_weights=[1.0] * len(levels), max_logits=max_logits
     )
     expected = torch.from_numpy(ORACLE[f"out/ibot/{case}/scaled"])
     assert_close(loss, expected, atol=1e-5, rtol=5e-5)
@@ -45,6 +53,13 @@ def test_values_and_gradients_equal_the_released_code(case, max_logits):
         expected = torch.from_numpy(ORACLE[f"out/ibot/{case}/grad_student_{level}"])
         assert not expected[count:].any()
         assert_close(logits.grad, expected[:count], atol=1e-5, rtol=5e-5)
+
+
+@pytest.mark.parametrize("case", [case for case in LEVELS if case != "padded"])
+def test_the_finest_level_alone_has_the_value_of_dinov2(case):
+    loss, _, _ = stored_loss(case, level_weights=[0.0] * (LEVELS[case] - 1) + [1.0])
+    expected = torch.from_numpy(ORACLE[f"out/ibot/{case}/dinov2_last_raw"])
+    assert_close(loss, expected, atol=1e-5, rtol=5e-5)
 
 
 def test_each_masked_crop_counts_once_whatever_its_number_of_masked_patches():

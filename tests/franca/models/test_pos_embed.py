@@ -25,6 +25,14 @@ def test_equals_the_released_model(case, interpolation, image):
     assert_close(resized, expected, atol=2e-5, rtol=2e-5)
 
 
+@pytest.mark.parametrize(("image", "grid"), [("native", (4, 4)), ("rect", (5, 3))])
+def test_equals_the_released_model_with_registers(image, grid):
+    learnt = torch.from_numpy(ORACLE["in/reg/sd/backbone.pos_embed"])
+    resized = resize_pos_embed(learnt, grid=grid, interpolation="franca")
+    expected = torch.from_numpy(ORACLE[f"out/reg/{image}/pos_embed"])
+    assert_close(resized, expected, atol=2e-5, rtol=2e-5)
+
+
 @pytest.mark.parametrize("interpolation", ["franca", "antialias"])
 def test_constant_positions_stay_constant_and_cls_is_untouched(interpolation):
     pos_embed = torch.cat([torch.full((1, 1, 3), 7.0), torch.full((1, 16, 3), -2.0)], dim=1)

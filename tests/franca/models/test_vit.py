@@ -1,5 +1,8 @@
 """The vision transformer: against the released model, and the properties of its forward passes."""
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -264,3 +267,49 @@ def test_images_that_do_not_divide_into_patches_are_refused():
 def test_blocks_that_do_not_exist_are_refused(blocks):
     with pytest.raises(ValueError, match="blocks 0 to 2"):
         build_vit("vit_tiny").forward_intermediate(torch.zeros(1, 3, 64, 64), blocks)
+
+
+COMPILED = """
+import torch
+from torch.testing import assert_close
+from franca.models.archs import Arch
+from franca.models.vit import VisionTransformer
+from franca.randomness import generator
+from tests.franca.depth import depth_source
+
+arch = Arch("compiled", width=16, depth=1, heads=2, patch_size=8, image_size=16)
+results = []
+for compiled in (False, True):
+    model = VisionTransformer(
+        arch=arch, drop_path=0.5, layer_scale=1.0, generator=generator(0, "weights")
+    )
+    if compiled:
+        model.compile_blocks()
+    draw = generator(0, "crops")
+    features = model.forward_multicrop(
+        [torch.rand(4, 3, 16, 16, generator=draw), torch.rand(4, 3, 8, 8, generator=draw)],
+        patches=torch.tensor([1, 4, 6]),
+        depth=depth_source(4),
+    )
+    found = [*features.cls, features.patches]
+    sum(rows.square().sum() for rows in found).backward()
+    results.append(found + [p.grad for p in model.parameters() if p.grad is not None])
+graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+assert graphs > 0, "nothing was compiled"
+for plain, fused in zip(*results, strict=True):
+    assert_close(fused, plain, atol=1e-4, rtol=1e-3)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("c++") is None, reason="compiling for a CPU needs a C++ compiler")
+def test_compiled_blocks_have_the_features_and_gradients_of_the_plain_ones():
+    """In a process of its own, whose functions do not check the shapes of their arguments."""
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILED],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

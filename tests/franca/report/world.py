@@ -28,9 +28,10 @@ NEEDS = {
     "pack_shards": (
         "deduplicate", "filter_images", "download_images", "filter_metadata", "fetch_metadata",
     ),
+    "pack_highres": ("deduplicate", "scenes"),
     "pretrain": ("pack_shards",),
-    "finetune_highres": ("pretrain", "pack_shards"),
-    "rasa": ("finetune_highres", "pack_shards"),
+    "finetune_highres": ("pretrain", "pack_shards", "pack_highres"),
+    "rasa": ("finetune_highres", "pack_shards", "pack_highres"),
     "evaluate": ("pretrain", "finetune_highres", "rasa", "scenes"),
 }  # fmt: skip
 PER_VARIANT = ("pretrain", "finetune_highres", "rasa", "evaluate")

@@ -8,7 +8,7 @@ import torch
 
 from franca.config.evaluate import Evaluate
 from franca.config.evaluation_sets import EvaluationSet
-from franca.data.scenes.layouts import write_pairs
+from franca.data.scenes.layouts import write_pairs, write_views
 from franca.eval.registry import BENCHMARKS
 from franca.eval.truth import TRUTHS
 from franca.models.vit import build_vit
@@ -18,7 +18,14 @@ from franca.rasa.linear_map import LinearMap, save_map
 from franca.stages.evaluate import gather, load_checkpoint, run
 from tests.franca.config.test_evaluate import EVALUATE
 from tests.franca.config.test_evaluation_sets import SEGMENTATION
-from tests.franca.eval.worlds import CLASSES, rendered_pair, write_parquet, write_videos, write_voc
+from tests.franca.eval.worlds import (
+    CLASSES,
+    rendered_pair,
+    seen_wall,
+    write_parquet,
+    write_videos,
+    write_voc,
+)
 
 CPU = torch.device("cpu")
 LABELS = SEGMENTATION | {"num_classes": None, "ignore_index": None, "format": "parquet"}
@@ -31,7 +38,7 @@ SETS = {
     "sketches": EvaluationSet(
         **(LABELS | {"kind": "shifted", "root": "{scenes}/sketches", "known_set": "objects"})
     ),
-    "views": EvaluationSet(
+    "retrieval_pairs": EvaluationSet(
         **(LABELS | {"kind": "retrieval", "format": "pairs", "root": "{scenes}/pairs"})
     ),
     **{
@@ -47,13 +54,16 @@ SETS = {
     "pairs": EvaluationSet(
         **(LABELS | {"kind": "pairs", "format": "pairs", "root": "{scenes}/pairs"})
     ),
+    "views": EvaluationSet(
+        **(LABELS | {"kind": "views", "format": "views", "root": "{scenes}/views"})
+    ),
 }
 SET_OF_KIND = {
     "classification": "objects",
     "fine_grained": "objects",
     "probe": "objects",
     "shifted": "sketches",
-    "retrieval": "views",
+    "retrieval": "retrieval_pairs",
     "segmentation": "segmentation",
     "novelty": "objects",
     "pictures": "segmentation",
@@ -61,6 +71,9 @@ SET_OF_KIND = {
     "raw_pairs": "pairs",
     "discovery": "segmentation",
     "video": "videos",
+    "geometry": "segmentation",
+    "view_pairs": "views",
+    "scenes": "views",
 }
 TASKS = [
     {"benchmark": name, "evaluation_set": SET_OF_KIND[benchmark.kind]}
@@ -81,6 +94,7 @@ def inputs(tmp_path_factory):
     write_voc(root / "scenes/segmentation", {"train": 8, "val": 4})
     write_videos(root / "scenes/videos", {"first": 4, "second": 3})
     write_pairs(root / "scenes/pairs", [rendered_pair(seed) for seed in range(6)])
+    write_views(root / "scenes/views", {f"scene{i}": seen_wall(seed=i) for i in range(2)})
     stages = {name: root / name for name in ("scenes", "pretrain", "finetune_highres", "rasa")}
     for name in ("pretrain", "finetune_highres"):
         (stages[name] / "checkpoints").mkdir(parents=True)

@@ -10,7 +10,7 @@ from franca.config.finetune_highres import FinetuneHighres
 from franca.config.pretrain import Pretrain
 from franca.models.weights import load_backbone
 from franca.stages import finetune_highres, pretrain
-from tests.franca.data.conftest import jpeg, pack
+from tests.franca.data.conftest import empty_highres, jpeg, name_sets, pack
 from tests.franca.train.recipes import RECIPE
 
 VALUES = {
@@ -39,7 +39,8 @@ def inputs(tmp_path_factory):
     pretrain.run(
         cfg, seed=0, inputs={"pack_shards": shards}, output=output, work=work, logs=work / "logs"
     )
-    return {"pack_shards": shards, "pretrain": output}
+    highres = empty_highres(root / "pack_highres")
+    return {"pack_shards": shards, "pack_highres": highres, "pretrain": output}
 
 
 def run(inputs, root, **changes):
@@ -70,6 +71,13 @@ def test_the_backbone_has_the_grid_of_the_last_sub_stage(published):
     assert model.pos_embed.shape[1] == 1 + 8 * 8
     assert metadata["step"] == 3
     assert (summary["samples"], summary["images"]) == (12, 8)
+
+
+def test_packed_sets_take_the_place_of_the_pretraining_images(inputs, tmp_path):
+    sets = pack(tmp_path / "sets", {f"{index:04d}": jpeg(seed=50 + index) for index in range(5)})
+    name_sets(sets, ["voc"] * 3 + ["kitti"] * 2)
+    _, summary = run({**inputs, "pack_highres": sets}, tmp_path / "run")
+    assert summary["images"] == 5
 
 
 def test_a_momentum_of_1_passes_the_backbone_through(inputs, tmp_path):

@@ -13,7 +13,7 @@ from franca.rasa import fit
 from franca.rasa.linear_map import load_map
 from franca.stages import rasa
 from franca.stages.rasa import split_images
-from tests.franca.data.conftest import jpeg, pack
+from tests.franca.data.conftest import empty_highres, jpeg, name_sets, pack
 
 VIEWS = {
     "min_scale": 0.25,
@@ -42,6 +42,7 @@ SECTION = {
     "method": "rasa",
     "target": "linear",
     "fourier_order": None,
+    "image_set": None,
     "max_images": 24,
     "cache_gigabytes": 0.1,
     "preset": "paper",
@@ -67,7 +68,11 @@ def inputs(tmp_path_factory):
     folder = root / "finetune_highres" / "checkpoints"
     folder.mkdir(parents=True)
     save_backbone(model, folder / "highres.safetensors", metadata={})
-    return {"pack_shards": shards, "finetune_highres": root / "finetune_highres"}
+    return {
+        "pack_shards": shards,
+        "pack_highres": empty_highres(root / "pack_highres"),
+        "finetune_highres": root / "finetune_highres",
+    }
 
 
 def run(inputs, folder, *, work="work", **changes):
@@ -109,6 +114,17 @@ def test_closed_forms_bring_held_out_position_to_chance(inputs, tmp_path, method
     assert summary["linear_r2_before"] > 0.5
     assert summary["linear_r2_after"] < 0.1
     assert 0 < summary["energy_removed"] < 1
+
+
+def test_one_of_the_packed_sets_may_be_named(inputs, tmp_path):
+    sets = pack(tmp_path / "sets", {f"{i:04d}": jpeg(seed=90 + i) for i in range(32)})
+    name_sets(sets, ["coco"] * 4 + ["voc"] * 28)
+    inputs = {**inputs, "pack_highres": sets}
+    output, _ = run(inputs, tmp_path / "run", method="sal", image_set="voc", max_images=None)
+    counts = json.loads((output / "diagnostics.json").read_text())["images"]
+    assert counts == {"fit": 12, "probe": 8}
+    with pytest.raises(ValueError, match="no images of the set 'ade'; it holds coco, voc"):
+        run(inputs, tmp_path / "wrong", method="sal", image_set="ade")
 
 
 def test_chance_is_the_closed_expression_of_the_grid(inputs, tmp_path):

@@ -28,6 +28,8 @@ NOTHING = Scenes(
     num_videos=0,
     num_frames=2,
     num_pairs=0,
+    num_scenes=0,
+    num_views=3,
 )
 SMALL = NOTHING.model_copy(
     update={
@@ -39,6 +41,7 @@ SMALL = NOTHING.model_copy(
         "num_segmentation_val": 1,
         "num_videos": 1,
         "num_pairs": 1,
+        "num_scenes": 1,
     }
 )
 
@@ -204,3 +207,21 @@ def test_sketches_are_lines_of_the_validation_images_without_the_first_class(wor
         edges = np.hypot(down, right)
         dark, light = (lines.mean(-1)[edges > cut].mean() for cut in (np.quantile(edges, 0.9), -1))
         assert dark < light - 50
+
+
+def test_views_are_of_one_scene_in_one_light(world):
+    folder = world[0] / "views" / "scene-000"
+    cameras = json.loads((folder / "cameras.json").read_text())
+    assert sorted(cameras) == ["000", "001", "002"]
+    positions = []
+    for name, camera in cameras.items():
+        depth = np.load(folder / "depth" / f"{name}.npy")
+        assert depth.shape == _pixels(folder / "images" / f"{name}.png").shape[:2]
+        assert (depth > 0).all()
+        rotation = np.array(camera["rotation"])
+        positions.append(-rotation.T @ camera["translation"])
+    heights = [position[1] for position in positions]
+    assert heights == pytest.approx([heights[0]] * 3)  # around the vertical axis
+    spans = [np.arctan2(position[0], position[2]) for position in positions]
+    turns = np.degrees(np.diff(np.unwrap(spans)))
+    assert np.abs(turns) == pytest.approx([60.0, 60.0])

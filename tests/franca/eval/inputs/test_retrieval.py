@@ -1,5 +1,6 @@
 """Retrieval sets on disk: revisited Oxford and Paris, and views among the rendered pairs."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from franca.data.scenes.layouts import write_pairs
-from franca.eval.inputs.retrieval import open_retrieval
+from franca.eval.inputs.retrieval import descriptors, open_retrieval
 from tests.franca.eval.worlds import picture, rendered_pair
 
 NAMES = ["tower_1", "tower_2", "bridge_1"]
@@ -80,11 +81,9 @@ def test_rendered_pairs_are_views(tmp_path):
 
 def test_descriptors_average_the_sizes(store, oxford):
     images = opened(oxford).database
-    both = store.descriptors(images)
-    import dataclasses
-
+    both = descriptors(store, images)
     each = [
-        dataclasses.replace(store, retrieval_sides=(side,)).descriptors(images)
+        descriptors(dataclasses.replace(store, retrieval_sides=(side,)), images)
         for side in store.retrieval_sides
     ]
     torch.testing.assert_close(each[0].norm(dim=1), torch.ones(3))

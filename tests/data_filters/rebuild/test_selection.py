@@ -1,0 +1,59 @@
+"""What is refused before anything is fetched."""
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from data_filters.rebuild.selection import check_selection, is_embedded, rows_to_fetch
+from data_filters.records import MANIFEST, METADATA
+
+ROW = {
+    "key": "k", "row_id": "r", "url": "https://a.org/1.jpg", "caption": None, "sha256": "s",
+    "original_md5": "m", "shard": 0, "width": 3, "height": 2,
+}  # fmt: skip
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    def write(*rows, without=()):
+        table = pa.Table.from_pylist([{**ROW, **row} for row in rows], schema=MANIFEST)
+        pq.write_table(table.drop_columns(list(without)), tmp_path / "m.parquet")
+        return tmp_path / "m.parquet"
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("rows", "without", "message"),
+    [
+        ((), (), "holds no rows"),
+        (({"url": "cats/1.jpg"}, {"row_id": "q"}), (), "1 of 2 rows have a path instead of a URL"),
+        (({}, {}), (), "1 row ids are there twice and 0 rows lack"),
+        (({"original_md5": None},), (), "0 row ids are there twice and 1 rows lack"),
+        (({},), ("sha256", "original_md5"), "has no column sha256, original_md5; give the"),
+    ],
+)
+def test_what_cannot_be_rebuilt_is_refused(manifest, rows, without, message):
+    with duckdb.connect() as connection, pytest.raises(ValueError, match=message):
+        check_selection(connection, manifest(*rows, without=without))
+
+
+def test_another_file_is_refused(tmp_path):
+    (tmp_path / "m.parquet").write_text("row_id,url")
+    with duckdb.connect() as connection, pytest.raises(ValueError, match="not a parquet file"):
+        check_selection(connection, tmp_path / "m.parquet")
+
+
+def test_rows_become_metadata_in_their_order(manifest):
+    file = manifest({}, {"row_id": "q", "url": "http://{origin}/2.jpg", "original_md5": "n"})
+    with duckdb.connect() as connection:
+        check_selection(connection, file)
+        assert is_embedded(connection, file)
+        (batch,) = rows_to_fetch(connection, file)
+    one, two = pa.Table.from_batches([batch]).select(METADATA.names).cast(METADATA).to_pylist()
+    assert [(row["row"], row["row_id"], row["md5"]) for row in (one, two)] == [
+        (0, "r", "m"),
+        (1, "q", "n"),
+    ]
+    assert (one["url"], one["width"], one["punsafe"]) == ("https://a.org/1.jpg", 3, None)

@@ -1,0 +1,110 @@
+"""Processes started by torchrun: their exit status, and a signal that ends them with a state."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+from torch.testing import assert_close
+
+from franca.train.interruption import REQUEUE_EXIT_CODE
+from franca.train.launch import launch
+from tests.franca.data.conftest import jpeg, pack
+from tests.franca.train.processes import CONTEXT
+from workflow import receipts
+
+ROOT = Path(__file__).parents[3]
+STAGE = ["pretrain", "--scale", "micro", "--set", "pretrain.run.checkpoint_every=100"]
+STEPS = 16
+PUBLISHED = Path("artifacts/micro/franca/pretrain")
+
+
+def launch_bash(script):
+    sys.exit(launch("bash", ["--nproc-per-node", "2", script]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("script", "status"),
+    [
+        ("exit 0", 0),
+        ("if [ $RANK = 1 ]; then exit 3; fi; sleep 60", 3),
+        ("kill -KILL $$", 128 + signal.SIGKILL),
+    ],
+)
+def test_the_status_is_that_of_the_first_process_to_fail(tmp_path, script, status):
+    file = tmp_path / "script.sh"
+    file.write_text(script)
+    process = CONTEXT.Process(target=launch_bash, args=(str(file),))
+    process.start()
+    process.join()
+    assert process.exitcode == status
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A folder with parameters and shards, where `franca pretrain` can start."""
+    root = tmp_path_factory.mktemp("project")
+    shutil.copy(ROOT / "params.yaml", root)
+    shards = pack(root / "staging", {f"{index:04d}": jpeg(seed=index) for index in range(24)})
+    receipt = receipts.make(shards, stage="pack_shards", parameters={}, inputs={}, summary={})
+    receipts.publish(shards, root / "artifacts/micro/pack_shards", receipt)
+    return root
+
+
+def start(project, *command):
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    return subprocess.Popen(
+        ["franca", *command, *STAGE],
+        cwd=project,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def ends_with(process, status):
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == status, errors
+
+
+def logged(root):
+    files = list(root.rglob("metrics.jsonl"))
+    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+
+
+@pytest.mark.slow
+def test_a_signal_to_torchrun_saves_and_asks_for_a_requeue(project, tmp_path):
+    """Stopped once and started again, it ends where one undisturbed process ends."""
+    ends_with(start(project), 0)
+    expected = (project / PUBLISHED).rename(tmp_path / "undisturbed")
+
+    torchrun = start(project, "torchrun", "--nproc-per-node", "2")
+    while len(logged(project / "work")) < 3:
+        assert torchrun.poll() is None, torchrun.stderr.read()
+        time.sleep(0.01)
+    torchrun.send_signal(signal.SIGUSR1)
+    ends_with(torchrun, REQUEUE_EXIT_CODE)
+    (state,) = project.rglob("work/**/state.json")  # written because of the signal alone
+    saved = json.loads(state.read_text())
+    assert 3 <= saved["step"] < STEPS
+    assert len(saved["sha256"]) == 2
+    assert not (project / PUBLISHED).exists()
+
+    ends_with(start(project, "torchrun", "--nproc-per-node", "2"), 0)
+    rows, undisturbed = logged(project / PUBLISHED), logged(expected)
+    assert [row["step"] for row in rows] == list(range(STEPS))
+    for row, other in zip(rows, undisturbed, strict=True):
+        assert row == pytest.approx(other, rel=1e-5, abs=1e-5)
+    ours, theirs = (
+        load_file(folder / f"checkpoints/step-{STEPS:07d}.safetensors")
+        for folder in (project / PUBLISHED, expected)
+    )
+    for name, tensor in theirs.items():
+        assert_close(ours[name], tensor, atol=1e-4, rtol=1e-3)
