@@ -190,6 +190,7 @@ LAYOUTS: Final[Mapping[str, Layout]] = MappingProxyType(
         "voc_detection": Layout(_voc_detection, "JPEGImages/ and ImageSets/Main/<split>.txt"),
         "davis": Layout(_davis, "JPEGImages/<resolution>/<sequence>/ and ImageSets/2017/"),
         "pairs": Layout(_pairs, "pairs.json and the images it names"),
+        "spair": Layout(_voc_detection, "JPEGImages/<class>/"),
         "revisited": Layout(_everything, "gnd_<set>.json and jpg/<image>.jpg"),
         "cifar10": Layout(partial(_cifar, label_bytes=1), "the .bin files of the binary version"),
         "cifar100": Layout(partial(_cifar, label_bytes=2), "the .bin files of the binary version"),

@@ -119,9 +119,9 @@ def linseg_neco100(
         validate_every: steps between scores.
 
     Raises:
-        ValueError: training masks that are void throughout or hold an unknown class.
+        ValueError: masks of a split that are void throughout, or that hold an unknown class.
     """
-    check_masks(inputs.train, num_classes=inputs.num_classes, ignore_index=inputs.ignore_index)
+    check_masks(inputs)
     per_epoch = max(1, len(inputs.train) // batch_size)
     orders = [
         draw_batches(
