@@ -166,6 +166,7 @@ LAYOUTS: Final[Mapping[str, Layout]] = MappingProxyType(
         "voc_detection": Layout(_voc_detection, "JPEGImages/ and ImageSets/Main/<split>.txt"),
         "davis": Layout(_davis, "JPEGImages/<resolution>/<sequence>/ and ImageSets/2017/"),
         "pairs": Layout(_pairs, "pairs.json and the images it names"),
+        "spair": Layout(_voc_detection, "JPEGImages/<class>/"),
         "views": Layout(_views, "<scene>/images/"),
         "navi": Layout(_views, "<object>/<collection>/images/"),
         "scannet": Layout(_views, "<scene>/color/"),

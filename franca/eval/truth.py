@@ -47,6 +47,7 @@ from franca.eval.targets import patch_depth as mean_depth
 from franca.eval.targets import patch_normals as mean_normals
 from franca.eval.video_segmentation import grid_labels
 
+_LEVELS = 16
 Split = DenseFeatures | StreamedFeatures
 
 
@@ -182,11 +183,17 @@ def object_patches(inputs: VideoInputs) -> VideoInputs:
 
 
 def layer_depth(inputs: GeometryInputs) -> GeometryInputs:
-    """Return the same images, each patch of each layer with its depth and its logarithm."""
+    """Return the same images, each patch of each layer with its depth between two of 16 levels.
+
+    As levels, because heads choose between depths; as large as tokens are, because they are trained
+    for a number of steps that suits tokens.
+    """
+    farthest = max(float(geometry.depth.max()) for geometry in inputs.train.geometry)
 
     def told(geometry: Geometry, grid: tuple[int, int]) -> Tensor:
-        depth = torch.from_numpy(mean_depth(geometry.depth.numpy(), grid=grid)).nan_to_num(1.0)
-        return torch.stack([depth, depth.log()], dim=1)
+        depth = torch.from_numpy(mean_depth(geometry.depth.numpy(), grid=grid)).nan_to_num(0.0)
+        level = depth[:, None] * (_LEVELS - 1) / farthest
+        return _LEVELS * (1 - (level - torch.arange(_LEVELS)).abs()).clamp_min(0)
 
     return _with_layers(inputs, told)
 
@@ -247,16 +254,17 @@ def _waves(places: Float[Tensor, "patches 3"]) -> Float[Tensor, "patches waves"]
 
 
 def depth_and_color(inputs: SceneInputs) -> SceneInputs:
-    """Return the same scenes, each patch with its mean colour and the logarithm of its depth."""
+    """Return the same scenes, each patch with colour and log-depth of each of its 16 parts."""
 
     def tell(scene: Sequence[PosedView]) -> list[PosedView]:
         return [dataclasses.replace(view, tokens=told(view)) for view in scene]
 
-    def told(view: PosedView) -> Float[Tensor, "patches 4"]:
-        depth = torch.from_numpy(mean_depth(view.points[2].numpy(), grid=view.grid))
-        logs = depth.log().nan_to_num()[:, None]
-        colors = nn.functional.adaptive_avg_pool2d(view.pixels, view.grid).flatten(1).T
-        return torch.cat([logs, colors], dim=1)
+    def told(view: PosedView) -> Float[Tensor, "patches 64"]:
+        finer = (4 * view.grid[0], 4 * view.grid[1])
+        depth = torch.from_numpy(mean_depth(view.points[2].numpy(), grid=finer))
+        logs = depth.log().nan_to_num().view(1, *finer)
+        colors = nn.functional.adaptive_avg_pool2d(view.pixels, finer)
+        return nn.functional.pixel_unshuffle(torch.cat([logs, colors]), 4).flatten(1).T
 
     return dataclasses.replace(inputs, scenes=lazily(tell, inputs.scenes))
 
