@@ -70,6 +70,14 @@ def published_models() -> list[str]:
     return list(dict.fromkeys(row.model for row in published_numbers()))
 
 
+@cache
+def reported_metrics() -> Mapping[tuple[str, str], str]:
+    """Return the metric, without its variant, that the paper reports by (benchmark, data set)."""
+    return {
+        (row.benchmark, row.dataset): row.metric.partition("@")[0] for row in published_numbers()
+    }
+
+
 def compare_with_paper(
     metric: Metric, address: Mapping[str, Any], *, model: str, same_weights: bool
 ) -> Comparison | None:
