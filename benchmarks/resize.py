@@ -1,6 +1,6 @@
 """Images shrunk as they arrive: img2dataset's resizer as the worker calls it, against the codec.
 
-    python benchmarks/resize.py [--images FOLDER] [--number 200] [--size 128] [--minimum 0.8]
+    python benchmarks/resize.py [--images FOLDER] [--number 200] [--size 256] [--minimum 0.8]
 
 The limit is what the codec alone takes with the same library (OpenCV): decoding every image, and
 encoding the shrunk one, with no resizing in between. One thread, process CPU time, rounds
@@ -24,12 +24,20 @@ QUALITY = 95  # of the base in params.yaml
 ROUNDS = 7
 
 
-def read(folder: Path, number: int) -> list[bytes]:
-    """Read encoded photographs."""
+def read(folder: Path, number: int, size: int) -> list[bytes]:
+    """Read photographs, twice as large as they shall become."""
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in {".jpeg", ".jpg"})
     if not files:
         raise FileNotFoundError(f"--images: no JPEG in {folder}; give a folder of images")
-    return [path.read_bytes() for path in files[:number]]
+    return [enlarged(path.read_bytes(), 2 * size) for path in files[:number]]
+
+
+def enlarged(data: bytes, side: int) -> bytes:
+    """Encode an image with a shorter side of so many pixels, as originals on the web have."""
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    scale = side / min(pixels.shape[:2])
+    large = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    return bytes(cv2.imencode(".jpg", large, [cv2.IMWRITE_JPEG_QUALITY, 90])[1])
 
 
 def shrink(images: list[bytes], size: int) -> list[bytes]:
@@ -65,11 +73,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=Path, default=FOLDER, help="folder of JPEG images")
     parser.add_argument("--number", type=int, default=200, help="how many of them")
-    parser.add_argument("--size", type=int, default=128, help="pixels of the shorter side")
+    parser.add_argument("--size", type=int, default=256, help="pixels of the shorter side")
     parser.add_argument("--minimum", type=float, default=0.8, help="share of the limit")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    images = read(arguments.images, arguments.number)
+    images = read(arguments.images, arguments.number, arguments.size)
     small = [
         cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
         for data in shrink(images, arguments.size)
