@@ -189,6 +189,8 @@ def _module(stage: Stage) -> ModuleType:
     # order have other last bits. Set before anything that reads it is imported.
     for library in ("OMP", "MKL", "OPENBLAS"):
         os.environ[f"{library}_NUM_THREADS"] = "1"
+    # torch asks Linux for large pages for its large tensors on a CPU; read at its first tensor.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     return importlib.import_module(f"{stage.package}.stages.{stage.name}")
 
 

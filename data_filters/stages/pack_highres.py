@@ -61,8 +61,7 @@ _DESCRIBED: Final = pa.schema(
     [
         *IMAGE_VERDICT,
         ("path", pa.string()),
-        *[PACKED.field(name) for name in ("caption", "extension", "tar", "offset", "size")],
-        PACKED.field("original_md5"),
+        *map(PACKED.field, ("caption", "original_md5", "extension", "tar", "offset", "size")),
         *list(SIGNATURE)[1:],
     ]
 )
@@ -204,9 +203,8 @@ def _without_leaks(
         cfg: Its section.
     """
     known = None if cfg.semantic is None else np.load(index / "evaluation_index.npy")
-    evaluation = Evaluation.of(
-        pq.read_table(index / "evaluation_index.parquet"), known, mirrored=cfg.evaluation_mirrored
-    )
+    indexed = pq.read_table(index / "evaluation_index.parquet")
+    evaluation = Evaluation.of(indexed, known, mirrored=cfg.evaluation_mirrored)
     readable = np.flatnonzero(table["kept"].to_numpy())
     leaks = find_leaks(
         Signatures.of(table.take(readable), embeddings),
@@ -216,12 +214,11 @@ def _without_leaks(
         min_cosine=None if cfg.semantic is None else cfg.semantic.evaluation_min_cosine,
     )
     leaked = readable[leaks.images]
-    places = evaluation.places.take(pa.array(leaks.matches)).to_pylist()
     verdicts = {
         "kept": (False, leaked),
         "filter": (LEAK, leaked),
         "reason": ([REASONS[number] for number in leaks.reasons], leaked),
-        "detail": (places, leaked),
+        "detail": (evaluation.places.take(pa.array(leaks.matches)).to_pylist(), leaked),
     }
     for column, (values, rows) in verdicts.items():
         changed = np.asarray(table[column].to_pylist(), np.object_)

@@ -36,7 +36,7 @@ INDEX_SCHEMA = pa.schema(
 )
 _BLOCK = 512  # tar pads members to blocks and ends with two empty ones
 _MAX_OPEN_FILES = 64
-_REMEDY = "run the stage that packs it again, or `franca pull`"
+_REMEDY = "run `franca pack_shards` (or pack_highres) again, or `franca pull`"
 
 
 class DamagedShardError(ValueError):

@@ -74,7 +74,7 @@ BENCHMARK = Benchmark(
     "ones too",
     source="valeoai/LOST@fcedbec",
     kind="discovery",
-    quick=True,
+    quick=False,
     metrics=(CORLOC,),
     run=lost,
 )

@@ -136,7 +136,7 @@ BENCHMARK = Benchmark(
     "object, difficult ones too",
     source="YangtaoWANG95/TokenCut@fed52cd, by Lanczos; Franca, Table 3b",
     kind="discovery",
-    quick=True,
+    quick=False,
     metrics=(CORLOC,),
     run=tokencut,
 )

@@ -61,7 +61,7 @@ class HeadStack:
         Logits are not: the loss makes them a few rows at a time, see `franca.losses.cross_entropy`.
 
         Args:
-            precision: of the MLPs; embeddings are fp32.
+            precision: of the MLPs; embeddings are normalised in fp32.
         """
         size = _BF16 if precision == "bf16" else _FP32
         hidden = 2 * self.hidden_dim * (self.num_layers - 1)

@@ -95,7 +95,7 @@ class MatryoshkaHead(nn.Module):
         *,
         prototypes: Sequence[Float[Tensor, "_ bottleneck"]] | None = None,
     ) -> list[Projection]:
-        """Project the features of every level, coarsest first; embeddings are fp32.
+        """Project the features of every level, coarsest first.
 
         Args:
             features: tokens after the final norm of the backbone.

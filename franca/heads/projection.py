@@ -6,9 +6,10 @@ from typing import Literal, NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import linear, normalize
+from torch.nn.functional import normalize
 
 from franca.heads.batch_norm import BatchNorm
+from franca.models.products import multiply
 
 Normalization = Literal["dinov2", "franca_release"]
 
@@ -23,9 +24,9 @@ class Projection(NamedTuple):
     prototypes: Float[Tensor, "prototypes bottleneck"]
 
     def logits(self) -> Float[Tensor, "rows prototypes"]:
-        """Return the product, in fp32."""
+        """Return the product, in fp32, of factors that are as precise as the embeddings."""
         with torch.autocast(self.embeddings.device.type, enabled=False):
-            return linear(self.embeddings, self.prototypes)
+            return multiply(self.embeddings, self.prototypes.to(self.embeddings.dtype).T)
 
 
 class Prototypes(nn.Module):
@@ -51,7 +52,8 @@ class Prototypes(nn.Module):
 class ProjectionHead(nn.Module):
     """DINOv2's head: MLP, bottleneck, prototypes.
 
-    The MLP follows autocast, as in DINOv2 and Franca; embeddings, prototypes and logits are fp32.
+    MLP and embeddings follow autocast, as in DINOv2 and Franca; prototypes are fp32 until they are
+    multiplied, and logits are fp32.
 
     Args:
         in_dim: width of the feature.
@@ -120,7 +122,6 @@ class ProjectionHead(nn.Module):
         """
         embeddings = self.mlp(features)
         with torch.autocast(features.device.type, enabled=False):
-            embeddings = embeddings.float()
             if self.normalization == "dinov2":
-                embeddings = normalize(embeddings, dim=1)
+                embeddings = normalize(embeddings.float(), dim=1).to(embeddings.dtype)
             return Projection(embeddings, self.last_layer() if prototypes is None else prototypes)

@@ -1,8 +1,8 @@
 """Cross-entropy of a linear layer against soft targets, never holding too many logits at once.
 
-With 10^5 prototypes the logits of a batch are the largest tensor of the whole step. When they
-exceed a limit, they are made, used for the loss *and* its gradients, and dropped, a few rows at a
-time: the same products as autograd would do, in a fraction of the memory.
+With 10^5 prototypes the logits of a batch are the largest tensor of the whole step. They are made,
+used for the loss *and* its gradients, and dropped, a few rows at a time: the same products as
+autograd would do, in a fraction of the memory.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,13 +12,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import cross_entropy, linear
+
+from franca.models.products import add_product, multiply
 
 Projected = tuple[Tensor, Tensor]
 """(embeddings [rows, dim], prototypes [prototypes, dim]): logits are embeddings @ prototypes.T."""
 
-MAX_LOGITS = 1 << 22
-"""Logits held at once, by default: 16 MiB, about a CPU's cache; a GPU wants 2^26 or more."""
+MAX_LOGITS = {"cpu": 1 << 22, "cuda": 1 << 26}
+"""Logits held at once, by default: 16 MiB, about a CPU's cache, and 256 MiB, to fill a GPU."""
 
 
 def level_weights(
@@ -53,9 +54,12 @@ def soft_cross_entropy(
     *,
     row_weights: Float[Tensor, " rows"],
     temperature: float,
-    max_logits: int = MAX_LOGITS,
+    max_logits: int | None = None,
 ) -> Float[Tensor, ""]:
-    """Return Σ_rows weight · CE(target, softmax(logits / temperature)), in fp32.
+    """Return Σ_rows weight · CE(target, softmax(logits / temperature)).
+
+    The products have the precision of the embeddings, all else is fp32. The gradients are made
+    together with the loss and handed over once.
 
     Its loop form:
 
@@ -66,29 +70,24 @@ def soft_cross_entropy(
                 loss -= row_weights[i] * target * log_softmax(logits)[k]
 
     Args:
-        projected: embeddings and prototypes of the student; both get gradients.
+        projected: embeddings and prototypes, which are fp32, of the student; both get gradients.
         targets: rows may sum to any mass, such as 2 for the sum of two teacher views. The same
             targets serve every `target_rows` embeddings in turn.
         row_weights: constants.
         temperature: of the student.
-        max_logits: rows are worked off in chunks when there are more logits than this.
+        max_logits: rows are worked off in chunks of at most that many logits; None means as many as
+            `MAX_LOGITS` has for the device.
     """
     embeddings, prototypes = projected
-    target_rows, num_prototypes = targets.shape
+    at_once = max_logits or MAX_LOGITS[embeddings.device.type]
+    chunk = max(1, at_once // len(prototypes))
+    streamed = cast("Callable[..., Tensor]", _Streamed.apply)
     with torch.autocast(embeddings.device.type, enabled=False):
-        scaled = embeddings.float() / temperature
-        if len(scaled) * num_prototypes <= max_logits:
-            logits = linear(scaled, prototypes.float())
-            repeats = len(scaled) // max(target_rows, 1)
-            losses = cross_entropy(logits, targets.repeat(repeats, 1), reduction="none")
-            return row_weights @ losses
-        chunk = max(1, max_logits // num_prototypes)
-        streamed = cast("Callable[..., Tensor]", _Streamed.apply)
-        return streamed(scaled, prototypes.float(), targets, row_weights, chunk)
+        return streamed(embeddings, prototypes, targets, row_weights, temperature, chunk)
 
 
 class _Streamed(torch.autograd.Function):
-    """The same with at most `chunk` rows of logits at a time; gradients are made on the way."""
+    """At most `chunk` rows of logits at a time; gradients are made on the way."""
 
     @staticmethod
     def forward(
@@ -97,37 +96,41 @@ class _Streamed(torch.autograd.Function):
         prototypes: Tensor,
         targets: Tensor,
         row_weights: Tensor,
+        temperature: float,
         chunk: int,
     ) -> Tensor:
-        loss = embeddings.new_zeros(())
+        loss = prototypes.new_zeros(())
         embedding_grad = torch.empty_like(embeddings)
         prototype_grad = torch.zeros_like(prototypes)
-        buffer = embeddings.new_empty(min(chunk, len(targets)), len(prototypes))
-        for first in range(0, len(embeddings), len(targets)):
+        factors = prototypes.to(embeddings.dtype)  # of products
+        buffer = targets.new_empty(min(chunk, len(targets)), len(prototypes))
+        for first in range(0, len(embeddings), max(1, len(targets))):
             for start in range(0, len(targets), chunk):
                 target = targets[start : start + chunk]
                 rows = slice(first + start, first + start + len(target))
                 weights, mass = row_weights[rows], target.sum(dim=1)
                 # One matrix, rewritten: logits, exponentials, gradient.
-                matrix = buffer[: len(target)]
-                torch.mm(embeddings[rows], prototypes.T, out=matrix)
+                matrix = multiply(embeddings[rows], factors.T, out=buffer[: len(target)])
                 hits = torch.bmm(target[:, None], matrix[:, :, None]).flatten()
                 top = matrix.amax(dim=1)
-                total = matrix.sub_(top[:, None]).exp_().sum(dim=1)
-                loss += weights @ (mass * (top + total.log()) - hits)
+                matrix.sub_(top[:, None]).mul_(1 / temperature).exp_()
+                total = matrix.sum(dim=1)
+                loss += weights @ (mass * (top / temperature + total.log()) - hits / temperature)
                 # d CE / d logits = mass * softmax - target
+                weights = weights / temperature
                 matrix.mul_((weights * mass / total)[:, None])
                 matrix.addcmul_(target, weights[:, None], value=-1)
-                torch.mm(matrix, prototypes, out=embedding_grad[rows])
-                prototype_grad.addmm_(matrix.T, embeddings[rows])
+                gradient = matrix.to(embeddings.dtype)
+                torch.mm(gradient, factors, out=embedding_grad[rows])
+                add_product(prototype_grad, gradient.T, embeddings[rows])
         ctx.gradients = embedding_grad, prototype_grad
         return loss
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
         if ctx.gradients is None:
             raise RuntimeError("the streamed cross-entropy hands its gradients over once only")
         embedding_grad, prototype_grad = ctx.gradients
         ctx.gradients = None  # scaled in place: prototypes may be the largest matrix of all
-        return embedding_grad.mul_(grad), prototype_grad.mul_(grad), None, None, None
+        return embedding_grad.mul_(grad), prototype_grad.mul_(grad), None, None, None, None

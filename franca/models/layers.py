@@ -295,7 +295,8 @@ class _GatedSilu(torch.autograd.Function):
         hidden_grad = torch.empty_like(hidden)
         gate_grad, value_grad = hidden_grad.chunk(2, dim=-1)
         torch.mul(grad, silu(gate), out=value_grad)
-        torch.ops.aten.silu_backward.grad_input(grad * value, gate, grad_input=gate_grad)
+        torch.mul(grad, value, out=gate_grad)
+        torch.ops.aten.silu_backward.grad_input(gate_grad, gate, grad_input=gate_grad)
         return hidden_grad
 
 

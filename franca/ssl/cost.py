@@ -35,7 +35,7 @@ class Step:
         arch: its position grid is that of the global crops.
         registers: register tokens.
         drop_path: share of the sequences that a residual branch of the student leaves out.
-        precision: of the backbones and the heads' MLPs; embeddings and logits are fp32.
+        precision: of the products in backbones and heads; logits are fp32.
         dino_head: of the CLS tokens.
         ibot_head: of the masked patches.
         global_size: pixels a side, as the next.

@@ -28,7 +28,7 @@ from franca.ssl.student_teacher import (
 from franca.train.cost import step_cost
 from franca.train.distributed import World, shard
 from franca.train.loop import Training
-from franca.train.machine import images_at_once, read_machine
+from franca.train.machine import images_at_once, keep_freed_memory, read_machine
 from franca.train.optim import build_optimizer
 from franca.train.precision import training_device
 from franca.train.quarantine import RecordingBatches, quarantine_file
@@ -121,6 +121,8 @@ def build_training(
             "it, or let the filters keep more"
         )
     torch.set_num_threads(cfg.run.cpu_threads)
+    if world.device.type == "cpu":
+        keep_freed_memory()
     batches = build_batches(
         images,
         augment=cfg.augment,

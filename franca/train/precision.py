@@ -1,6 +1,7 @@
-"""Arithmetic of the forward pass: fp32 throughout, or bf16 autocast of backbones and heads' MLPs.
+"""Arithmetic of the forward pass: fp32 throughout, or bf16 autocast of backbones and heads.
 
-Embeddings, prototypes, logits, Sinkhorn-Knopp and losses are fp32 in both modes (they switch
+In bf16, products with prototypes have bf16 factors too. Their results, the logits, are fp32 in both
+modes, and so are prototypes before they are multiplied, Sinkhorn-Knopp and losses (they switch
 autocast off); parameters, gradients and the optimiser are always fp32.
 """
 

@@ -3,7 +3,16 @@
 from typing import Any
 
 from franca.models.gpus import Gpu
-from workflow.plan.data import DataPlan, Range, core_hours, data_plan, known_source, rates, times
+from workflow.plan.data import (
+    DataPlan,
+    Range,
+    core_hours,
+    data_plan,
+    highres_images,
+    known_source,
+    rates,
+    times,
+)
 from workflow.plan.published import (
     ANSWERING,
     FETCHED_PER_SECOND,
@@ -90,7 +99,7 @@ def _training(parts: list[Phase], *, gpu: Gpu, num_gpus: int, utilisation: float
         *table(rows),
         *note(
             f"On {num_gpus} x {gpu.name} at {utilisation:.0%} of {gpu.peak / 1e12:.0f} TFLOP/s "
-            "(bf16; logits, in fp32, at the same rate), with nothing lost to reading or waiting. "
+            "(bf16), with nothing lost to reading or waiting. "
             "Counted: matrix products and convolutions, without what stochastic depth skips, of "
             "the teacher forward and the student forward and backward; "
             f"{step.num_local} local crops; heads on CLS tokens and masked patches "
@@ -160,10 +169,14 @@ def _data(parameters: Any) -> list[str]:
         ["pass the metadata filters", between(*plan.attempted, "")],
         ["arrive", between(*plan.arrived, "")],
         ["images of the paper", count(plan.wanted)],
-        ["attempts for as many", between(*plan.needed, "")],
     ]
+    if plan.fetched is not None:
+        rows.append(["attempts for as many", between(*plan.needed, "")])
+    highres = highres_images(parameters)
+    if highres is not None:
+        rows.append(["images in pack_highres", count(highres)])
     if plan.fetched is None:
-        return [*table(rows[:-1]), "A local source: nothing is fetched, and every image arrives."]
+        return [*table(rows), "A local source: nothing is fetched, and every image arrives."]
     return [*table(rows), *_network(plan, plan.fetched, image_bytes=source.image_bytes)]
 
 

@@ -90,7 +90,7 @@ class LargestTensor(TorchDispatchMode):
         return result
 
 
-@pytest.mark.parametrize(("max_logits", "largest"), [(64 * 500, 64 * 500), (8 * 500, 8 * 500)])
+@pytest.mark.parametrize(("max_logits", "largest"), [(10**6, 32 * 500), (8 * 500, 8 * 500)])
 def test_streaming_never_makes_more_logits_than_allowed(max_logits, largest):
     x, w, targets, row_weights = problem(rows=64, target_rows=32, prototypes=500)
     with LargestTensor() as mode:
@@ -108,12 +108,29 @@ def test_no_rows_cost_nothing_and_keep_the_graph():
     assert not w.grad.any()
 
 
-def test_half_precision_is_computed_in_single_under_autocast():
+@pytest.mark.parametrize("max_logits", [10**6, 5 * 40])
+def test_half_precision_rounds_factors_of_products_and_nothing_else(max_logits):
+    x, w, targets, row_weights = problem(target_rows=6)
+    half = x.detach().bfloat16().requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = soft_cross_entropy(
+            (half, w), targets, row_weights=row_weights, temperature=1.0, max_logits=max_logits
+        )
+    loss.backward()
+    wanted, x_grad, w_grad = in_double(half, w.bfloat16(), targets, row_weights, 1.0)
+    assert loss.dtype == w.grad.dtype == torch.float32
+    assert half.grad.dtype == torch.bfloat16
+    # A logit on a CPU is rounded to 8 bits, and so are the factors of the gradients.
+    assert_close(loss.double(), wanted, atol=0, rtol=2**-9)
+    for mine, exact in [(half.grad, x_grad), (w.grad, w_grad)]:
+        assert (mine.double() - exact).norm() < 2**-7 * exact.norm()
+
+
+def test_single_precision_stays_single_under_autocast():
     x, w, targets, row_weights = problem()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         loss = soft_cross_entropy((x, w), targets, row_weights=row_weights, temperature=0.1)
     expected = soft_cross_entropy((x, w), targets, row_weights=row_weights, temperature=0.1)
-    assert loss.dtype == torch.float32
     assert torch.equal(loss, expected)
 
 

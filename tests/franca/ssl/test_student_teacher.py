@@ -105,11 +105,13 @@ def test_one_level_is_the_last_level_alone(cfg, views):
     torch.testing.assert_close(losses_of(single, views).total, losses_of(last_only, views).total)
 
 
-def test_embeddings_and_losses_are_fp32_under_autocast(method, views):
+def test_features_prototypes_and_losses_are_fp32_under_autocast(method, views):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         outputs = method.student_outputs(views, depth=None)
         total = losses_of(method, views).total
-    assert outputs.masked_patches[0].embeddings.dtype == torch.float32
+    embeddings, prototypes = outputs.masked_patches[0]
+    assert embeddings.dtype == torch.bfloat16
+    assert prototypes.dtype == torch.float32
     assert outputs.global_cls.dtype == total.dtype == torch.float32
     exact = losses_of(method, views).total
     assert total.item() == pytest.approx(exact.item(), rel=0.05)

@@ -117,12 +117,12 @@ def test_closed_forms_bring_held_out_position_to_chance(inputs, tmp_path, method
 
 
 def test_one_of_the_packed_sets_may_be_named(inputs, tmp_path):
-    sets = pack(tmp_path / "sets", {f"{i:04d}": jpeg(seed=90 + i) for i in range(24)})
-    name_sets(sets, ["coco"] * 4 + ["voc"] * 20)
+    sets = pack(tmp_path / "sets", {f"{i:04d}": jpeg(seed=90 + i) for i in range(32)})
+    name_sets(sets, ["coco"] * 4 + ["voc"] * 28)
     inputs = {**inputs, "pack_highres": sets}
     output, _ = run(inputs, tmp_path / "run", method="sal", image_set="voc", max_images=None)
     counts = json.loads((output / "diagnostics.json").read_text())["images"]
-    assert counts == {"fit": 4, "probe": 8}
+    assert counts == {"fit": 12, "probe": 8}
     with pytest.raises(ValueError, match="no images of the set 'ade'; it holds coco, voc"):
         run(inputs, tmp_path / "wrong", method="sal", image_set="ade")
 

@@ -1,0 +1,208 @@
+"""Claim: an update costs less than its plain form, and less than one of lightly's building blocks.
+
+    python benchmarks/step.py [--rounds 9] [--precision fp32 bf16] [--peer plain lightly]
+    python benchmarks/step.py --device cuda [--arch vit_b14 vit_l14] [--images 32]
+
+On a CPU: vit_ti14 at 2 x 112 + 4 x 56 px, 16 images, 4,096 prototypes, stochastic depth .1, against
+
+    plain      five levels, released heads, the update as one would first write it, which is also
+               checked: both have the same loss. Sinkhorn-Knopp
+    lightly    one level, `pip install --no-deps lightly==1.6.0 pytorch-lightning hydra-core aenum`;
+               ours then has one level and centring as well
+
+One thread and one process for each form, steps interleaved, process CPU time, median of paired
+ratios. Exits with 1 when ours is not `--minimum` times as fast, or its loss differs.
+
+On a GPU, in bf16: images a second of our update, their share of what the GPU can multiply
+(`franca.ssl.cost`), and the most memory in use; global crops of 224 px and 8 local ones of 98, five
+levels of up to 131,072 prototypes.
+"""
+
+import argparse
+import math
+import multiprocessing
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+import torch
+from step_forms import Form, Ours, Plain, build_recipe, draw_views
+from step_lightly import Lightly
+
+from franca.config.pretrain import Recipe
+from franca.models.gpus import peak_of
+from franca.train.cost import step_cost
+
+SMALL = (
+    "model.arch=vit_ti14",
+    "augment.global_crops.size=112",
+    "augment.local_crops={size: 56, count: 4}",
+    "masking.ratio=[0.1, 0.5]",
+    "global_batch_size=16",
+    "images_per_group=null",
+    *(
+        f"{head}.{setting}"
+        for head in ("dino_head", "ibot_head")
+        for setting in ("num_prototypes=4096", "bottleneck_dim=256")
+    ),
+)
+RELEASED = tuple(
+    f"{head}.{setting}"
+    for head in ("dino_head", "ibot_head")
+    for setting in ("mode=project", "normalization=franca_release")
+)
+ONE_LEVEL = (
+    "dino_head.levels=[1.0]",
+    "ibot_head.levels=[1.0]",
+    "objective.targets=centering",
+)
+PEERS = {"plain": RELEASED, "lightly": ONE_LEVEL}
+FORMS: dict[str, Callable[[Recipe], Form]] = {"ours": Ours, "plain": Plain, "lightly": Lightly}
+BATCHES = 4
+WARM_UP = 2
+
+
+def work(form: str, settings: tuple[str, ...], channel: "Connection[Any, Any]") -> None:
+    """Answer with the first loss, then with the CPU seconds of every step that is asked for."""
+    if form == "ours":
+        os.environ["THP_MEM_ALLOC_ENABLE"] = "1"  # as `workflow.execute`, before the first tensor
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    recipe = build_recipe(*settings)
+    batches = [draw_views(recipe, number) for number in range(BATCHES)]
+    made = FORMS[form](recipe)
+    channel.send(made.loss(batches[0]).item())
+    number = 0
+    while channel.recv():
+        start = time.process_time()
+        made.step(batches[number % BATCHES], number)
+        channel.send(time.process_time() - start)
+        number += 1
+
+
+class Worker:
+    """A form in a process of its own, so that neither meets the memory that the other left."""
+
+    def __init__(self, form: str, settings: tuple[str, ...]) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        self.channel, theirs = spawn.Pipe()
+        self.process = spawn.Process(target=work, args=(form, settings, theirs), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.first_loss: float = self.channel.recv()
+
+    def step(self) -> float:
+        """Return the CPU seconds of one update."""
+        self.channel.send(True)
+        seconds: float = self.channel.recv()
+        return seconds
+
+    def stop(self) -> None:
+        """End the process."""
+        self.channel.send(False)
+        self.process.join()
+
+
+def compare(peer: str, precision: str, *, rounds: int, minimum: float) -> bool:
+    """Print the speeds of both forms; return whether ours is fast enough and right."""
+    settings = (*SMALL, *PEERS[peer], f"run.precision={precision}")
+    workers = [Worker("ours", settings), Worker(peer, settings)]
+    seconds: list[list[float]] = [[], []]
+    for number in range(WARM_UP + rounds):
+        for worker, taken in zip(workers, seconds, strict=True):
+            spent = worker.step()
+            if number >= WARM_UP:
+                taken.append(spent)
+    for worker in workers:
+        worker.stop()
+    ours, theirs = seconds
+    ratio = statistics.median(b / a for a, b in zip(ours, theirs, strict=True))
+    images = [16 / statistics.median(taken) for taken in seconds]
+    print(
+        f"{precision}  ours {images[0]:6.2f}  {peer:8} {images[1]:6.2f} images/s  "
+        f"ratio {ratio:.2f} (at least {minimum})",
+        end="",
+    )
+    same = True
+    if peer == "plain":
+        mine, other = (worker.first_loss for worker in workers)
+        tolerance = 1e-5 if precision == "fp32" else 1e-2
+        same = math.isclose(mine, other, rel_tol=tolerance)
+        print(f"  losses {mine:.5f}, {other:.5f} (within {tolerance:g})", end="")
+    passed = ratio >= minimum and same
+    print("  pass" if passed else "  FAIL", flush=True)
+    return passed
+
+
+def measure_gpu(arch: str, *, images: int, rounds: int) -> None:
+    """Print images a second, utilisation and memory of our update on this GPU."""
+    name = torch.cuda.get_device_name()
+    recipe = build_recipe(
+        f"model.arch={arch}",
+        f"model.drop_path={0.4 if arch == 'vit_l14' else 0.1}",
+        *RELEASED,
+        f"global_batch_size={images}",
+        "images_per_group=null",
+        "run.precision=bf16",
+    )
+    torch.cuda.reset_peak_memory_stats()
+    ours = Ours(recipe)
+    batches = [draw_views(recipe, number) for number in range(BATCHES)]
+    seconds = [
+        _seconds(lambda number=number: ours.step(batches[number % BATCHES], number))
+        for number in range(2 * WARM_UP + rounds)
+    ][2 * WARM_UP :]
+    speed = images / statistics.median(seconds)
+    flops = sum(step_cost(recipe).flops.values())
+    peak = peak_of(name)
+    share = f"{speed * flops / peak:.1%} of {peak / 1e12:.0f}" if peak else "unknown share of its"
+    print(
+        f"{arch} {name}: {speed:.1f} images/s, {speed * flops / 1e12:.0f} TFLOP/s, {share} TFLOP/s "
+        f"peak, {torch.cuda.max_memory_allocated() / 1e9:.1f} GB with {images} images",
+        flush=True,
+    )
+
+
+def _seconds(run: Callable[[], None]) -> float:
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    run()
+    torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def main() -> int:
+    """Measure what was asked for; return the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--rounds", type=int, default=9, help="measured updates of each form")
+    parser.add_argument(
+        "--precision", nargs="+", choices=("fp32", "bf16"), default=["fp32", "bf16"]
+    )
+    parser.add_argument("--peer", nargs="+", choices=list(PEERS), default=["plain"])
+    parser.add_argument("--minimum", type=float, default=1.3, help="ratio that must be reached")
+    parser.add_argument("--arch", nargs="+", default=["vit_b14", "vit_l14"], help="on a GPU")
+    parser.add_argument("--images", type=int, default=32, help="of a batch on a GPU")
+    arguments = parser.parse_args()
+    if arguments.device == "cuda":
+        if not torch.cuda.is_available():
+            parser.error("--device cuda: this torch sees no GPU")
+        for arch in arguments.arch:
+            measure_gpu(arch, images=arguments.images, rounds=arguments.rounds)
+        return 0
+    results = [
+        compare(peer, precision, rounds=arguments.rounds, minimum=arguments.minimum)
+        for peer in arguments.peer
+        for precision in arguments.precision
+    ]
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
