@@ -75,17 +75,19 @@ def _shard(signatures: Path, *, raw: Path, verdicts: Path) -> pa.Table:
 
 def _empty(groups: dict[str, int]) -> Images:
     number = sum(groups.values())
-    digests = [np.empty(number, f"S{WIDTH}") for _ in range(3)]
-    hashes = [np.empty(number, np.uint64) for _ in range(2)]
-    signatures = Signatures(*digests[1:], *hashes, np.empty(number, np.float32), None)
+    row_ids, sha256, pixels = (np.empty(number, f"S{WIDTH}") for _ in range(3))
+    perceptual, mirrored = (np.empty(number, np.uint64) for _ in range(2))
+    contrast = np.empty(number, np.float32)
+    signatures = Signatures(sha256, pixels, perceptual, mirrored, contrast, None)
     area, size = (np.empty(number, np.int64) for _ in range(2))
-    return Images(digests[0], signatures, area, size, groups)
+    return Images(row_ids, signatures, area, size, groups)
 
 
 def _fill(images: Images, place: slice, rows: pa.Table) -> None:
-    columns = Signatures.of(rows, None)
-    for array, values in zip(images.signatures[:-1], columns[:-1], strict=True):
-        array[place] = values
+    ours, theirs = images.signatures, Signatures.of(rows, None)
+    ours.sha256[place], ours.pixels[place] = theirs.sha256, theirs.pixels
+    ours.perceptual[place], ours.mirrored[place] = theirs.perceptual, theirs.mirrored
+    ours.contrast[place] = theirs.contrast
     images.row_ids[place] = to_digests(rows["row_id"])
     images.area[place] = rows["width"].to_numpy().astype(np.int64) * rows["height"].to_numpy()
     images.size[place] = rows["size"].to_numpy()

@@ -121,5 +121,5 @@ def _write(connection: duckdb.DuckDBPyConnection, *, work: Path, output: Path) -
 def _stretches(packed: Path) -> list[range]:
     """Return the rows of each shard; there are none of those that are lost whole."""
     shards = pq.read_table(packed, columns=["shard"])["shard"].to_numpy()
-    ends = np.cumsum(np.bincount(shards)) if len(shards) else []
+    ends = np.cumsum(np.bincount(shards)).tolist()
     return [range(start, stop) for start, stop in pairwise((0, *ends))]

@@ -28,7 +28,7 @@ from data_filters.config import Catalogue, Deduplicate, ImageSource, PackHighres
 from data_filters.config_models import Semantic
 from data_filters.dedup.decision import LEAK
 from data_filters.dedup.describe import Embeddings, build_describer, stacked
-from data_filters.dedup.leakage import REASONS, Signatures, find_leaks
+from data_filters.dedup.leakage import REASONS, Evaluation, Signatures, find_leaks
 from data_filters.download.copy import copy_shards
 from data_filters.download.plan import ShardPlan, plan_shards
 from data_filters.download.raw_shard import FILTER
@@ -61,7 +61,7 @@ _DESCRIBED: Final = pa.schema(
     [
         *IMAGE_VERDICT,
         ("path", pa.string()),
-        *[PACKED.field(name) for name in ("caption", "extension", "tar", "offset", "size")],
+        *map(PACKED.field, ("caption", "original_md5", "extension", "tar", "offset", "size")),
         *list(SIGNATURE)[1:],
     ]
 )
@@ -202,24 +202,23 @@ def _without_leaks(
         index: The published folder of `deduplicate`.
         cfg: Its section.
     """
-    evaluation = pq.read_table(index / "evaluation_index.parquet")
     known = None if cfg.semantic is None else np.load(index / "evaluation_index.npy")
+    indexed = pq.read_table(index / "evaluation_index.parquet")
+    evaluation = Evaluation.of(indexed, known, mirrored=cfg.evaluation_mirrored)
     readable = np.flatnonzero(table["kept"].to_numpy())
     leaks = find_leaks(
         Signatures.of(table.take(readable), embeddings),
-        Signatures.of(evaluation, known),
+        evaluation,
         radius=cfg.evaluation_radius,
         min_contrast=cfg.min_contrast,
-        mirrored=cfg.mirrored,
         min_cosine=None if cfg.semantic is None else cfg.semantic.evaluation_min_cosine,
     )
     leaked = readable[leaks.images]
-    matches = evaluation.take(leaks.matches).to_pylist()
     verdicts = {
         "kept": (False, leaked),
         "filter": (LEAK, leaked),
         "reason": ([REASONS[number] for number in leaks.reasons], leaked),
-        "detail": ([f"{match['set']}: {match['place']}" for match in matches], leaked),
+        "detail": (evaluation.places.take(pa.array(leaks.matches)).to_pylist(), leaked),
     }
     for column, (values, rows) in verdicts.items():
         changed = np.asarray(table[column].to_pylist(), np.object_)

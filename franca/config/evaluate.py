@@ -8,8 +8,11 @@ from franca.config.base import Section
 
 BenchmarkName = Literal[
     "knn",
+    "linear",
     "linear_cached",
     "logreg",
+    "robustness",
+    "retrieval",
     "in_context",
     "linear_segmentation",
     "linseg_mmseg518",
@@ -25,6 +28,12 @@ BenchmarkName = Literal[
     "tokencut",
     "lost",
     "video_segmentation",
+    "probe3d_depth",
+    "probe3d_normals",
+    "correspondence",
+    "navi",
+    "scannet",
+    "feat2gs_lite",
 ]
 
 
@@ -43,6 +52,9 @@ class Knn(Section):
     temperature: float = Field(gt=0, description="of the softmax-weighted vote")
     halvings: int = Field(ge=0, description="also use the first d/2 … d/2^halvings dimensions")
     pca_dims: tuple[int, ...] = Field(description="also use so many principal components")
+    shots: tuple[int, ...] = Field(description="also learn from so few images of each class")
+    attempts: int = Field(ge=1, description="draws of the few images, averaged")
+    leave_one_out: bool = Field(description="also classify each training image by the others")
     block: int = Field(ge=1, description="rows compared at a time; changes no result")
 
     @model_validator(mode="after")
@@ -64,6 +76,30 @@ class LinearCached(Section):
     steps: int = Field(ge=1, description="of SGD")
     batch_size: int = Field(ge=1, description="images per step")
     momentum: float = Field(ge=0, lt=1, description="of SGD")
+    held_out: float = Field(
+        ge=0,
+        le=0.5,
+        description="share of train on which the head is chosen; 0 chooses on the scored images, "
+        "as the official code does",
+    )
+
+
+class Linear(LinearCached):
+    """Linear heads on features of random crops, also those of `robustness`."""
+
+    crop_scale: tuple[float, float] | None = Field(
+        description="least and greatest share of the image in a crop; null: the centre crop"
+    )
+    flip: float = Field(ge=0, le=1, description="probability to mirror a crop")
+
+
+class Retrieval(Section):
+    """Image retrieval by the CLS token."""
+
+    precisions: tuple[int, ...] = Field(
+        min_length=1, description="numbers of best images looked at"
+    )
+    block: int = Field(ge=1, description="rows compared at a time; changes no result")
 
 
 class Logreg(Section):
@@ -163,6 +199,65 @@ class Ridge(Section):
     )
 
 
+class ProbeRecipe(Section):
+    """How a probe of geometry is trained, and with which heads."""
+
+    steps: int = Field(ge=1, description="of AdamW")
+    batch_size: int = Field(ge=1, description="images per step")
+    learning_rate: float = Field(gt=0, description="at its peak; a hundredth of it at both ends")
+    weight_decay: float = Field(ge=0, description="of AdamW")
+    warmup: float = Field(ge=0, lt=1, description="share of the steps in which the rate rises")
+    width: int = Field(ge=1, description="channels within the DPT head")
+
+
+class GeometryProbe(Section):
+    """Trained heads on the tokens of four blocks."""
+
+    heads: tuple[Literal["dpt", "linear"], ...] = Field(
+        min_length=1, description="which to train; the first is the headline"
+    )
+    recipe: ProbeRecipe
+
+
+class DepthProbe(GeometryProbe):
+    """Trained heads that choose between depths."""
+
+    bins: int = Field(ge=2, description="depths between which a head chooses")
+    farthest: float = Field(gt=0, description="metres of the last one; beyond it is unknown")
+
+
+class Correspondence(Section):
+    """Dense matches between views."""
+
+    scale: float = Field(gt=0, le=1, description="of the grid of points against the image")
+    matches: int = Field(ge=1, description="kept of each pair, the surest")
+    metres: tuple[float, ...] = Field(description="distances in space within which one is right")
+    pixels: tuple[float, ...] = Field(description="distances in the second image")
+    pixels_of_grid: bool = Field(description="those are in pixels of the grid, not of the image")
+    bins: tuple[float, ...] = Field(description="degrees between views, ascending")
+    bin_unit: Literal["m", "px"] = Field(description="which distance counts in the bins")
+    bin_threshold: float = Field(gt=0, description="within which a match is right there")
+
+    @model_validator(mode="after")
+    def _bins_are_of_a_reported_threshold(self) -> "Correspondence":
+        reported = self.metres if self.bin_unit == "m" else self.pixels
+        if self.bin_threshold not in reported:
+            raise ValueError(
+                f"bin_threshold {self.bin_threshold} is not among the thresholds in "
+                f"{self.bin_unit}, {reported}: add it"
+            )
+        return self
+
+
+class Feat2Gs(Section):
+    """Views from new sides, read off the features of others."""
+
+    dims: int = Field(ge=1, description="principal components of a scene's features kept")
+    penalty: float = Field(gt=0, description="of the ridge read-out, relative to the variance")
+    radius: float = Field(gt=0, description="standard deviation of a splat, pixels it was read at")
+    margin: float = Field(gt=0, description="metres of depth within which splats of a pixel blend")
+
+
 class Position(Section):
     """The least-squares probe of position has nothing to set."""
 
@@ -229,6 +324,9 @@ class Evaluate(Section):
         ge=1, description="short side of video frames; null keeps the frames' own"
     )
     pair_size: int = Field(ge=1, description="side that images of pairs are resized to")
+    retrieval_sizes: tuple[int, ...] = Field(
+        min_length=1, description="sides of the squares whose CLS tokens retrieval averages"
+    )
     patch_dtype: Literal["float16", "float32"] = Field(description="how patch tokens are stored")
     max_feature_gigabytes: float | None = Field(
         gt=0,
@@ -239,8 +337,10 @@ class Evaluate(Section):
     num_samples: int = Field(ge=0, description="images whose patch tokens the report gets")
     tasks: tuple[Task, ...] = Field(description="what to run, in order")
     knn: Knn
+    linear: Linear
     linear_cached: LinearCached
     logreg: Logreg
+    retrieval: Retrieval
     in_context: InContext
     linear_segmentation: LinearSegmentation
     linseg_mmseg518: LinsegMmseg518
@@ -256,6 +356,12 @@ class Evaluate(Section):
     tokencut: TokenCut
     lost: Lost
     video_segmentation: VideoSegmentation
+    probe3d_depth: DepthProbe
+    probe3d_normals: GeometryProbe
+    correspondence: Correspondence
+    navi: Correspondence
+    scannet: Correspondence
+    feat2gs_lite: Feat2Gs
 
     @model_validator(mode="after")
     def _consistent(self) -> "Evaluate":

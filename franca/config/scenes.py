@@ -31,6 +31,9 @@ class Scenes(Section):
     num_frames: int = Field(ge=2, description="Frames of each video.")
     num_pairs: int = Field(ge=0, description="Pairs of images with corresponding points, per kind.")
 
+    num_scenes: int = Field(ge=0, description="Scenes seen from several sides.")
+    num_views: int = Field(ge=3, description="Views of each, over an arc of 120 degrees.")
+
     @model_validator(mode="after")
     def _splits_come_together(self) -> "Scenes":
         for name in ("objects", "segmentation"):

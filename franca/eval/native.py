@@ -148,7 +148,28 @@ class WhiteSquare:
         return nn.functional.pad(_scaled(resized, IMAGENET_STD), (before, after, before, after))
 
 
-NativeTransform = PadToPatches | SnapToPatches | WhiteSquare
+@dataclass(frozen=True)
+class CentrePad:
+    """Keep the pixels; zeros on all sides up to whole patches, as Probe3D does.
+
+    What surrounds the image shifts its patches a little, which nothing undoes.
+    """
+
+    patch_size: int
+
+    def input_size(self, size: Size) -> Size:
+        """Return height and width of the model's input."""
+        return PadToPatches(self.patch_size).input_size(size)
+
+    def __call__(self, image: Image.Image) -> Float[Tensor, "3 height width"]:
+        """Return the normalised image."""
+        height, width = self.input_size((image.height, image.width))
+        left, top = (width - image.width) // 2, (height - image.height) // 2
+        padding = (left, width - image.width - left, top, height - image.height - top)
+        return nn.functional.pad(_scaled(image, IMAGENET_STD), padding)
+
+
+NativeTransform = PadToPatches | SnapToPatches | WhiteSquare | CentrePad
 
 
 @dataclass(frozen=True)
@@ -207,7 +228,7 @@ def extract_native(
     if kind == "raw" and not isinstance(model, RawModel):
         raise ValueError(
             f"{type(model).__name__} does not show tokens before its final norm: "
-            "remove spair from evaluate.tasks"
+            "remove spair, navi, scannet and correspondence from evaluate.tasks"
         )
     if kind == "keys" and not isinstance(model, KeyModel):
         raise ValueError(

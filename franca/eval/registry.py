@@ -1,7 +1,10 @@
 """All benchmarks by name: one row each."""
 
 from franca.eval import (
+    correspondence,
     depth,
+    feat2gs,
+    geometry_probes,
     in_context,
     keypoints,
     knn,
@@ -15,6 +18,8 @@ from franca.eval import (
     ood,
     overclustering,
     position,
+    retrieval,
+    robustness,
     spatial_entropy,
     tokencut,
     video_segmentation,
@@ -27,6 +32,8 @@ BENCHMARKS: dict[str, Benchmark] = {
         knn,
         linear,
         logreg,
+        robustness,
+        retrieval,
         in_context,
         linear_segmentation,
         linseg_mmseg518,
@@ -42,4 +49,16 @@ BENCHMARKS: dict[str, Benchmark] = {
         lost,
         video_segmentation,
     )
-} | {keypoints.SPAIR.name: keypoints.SPAIR}
+} | {
+    benchmark.name: benchmark
+    for benchmark in (
+        linear.LINEAR,
+        keypoints.SPAIR,
+        geometry_probes.DEPTH,
+        geometry_probes.NORMALS,
+        correspondence.RENDERED,
+        correspondence.NAVI,
+        correspondence.SCANNET,
+        feat2gs.BENCHMARK,
+    )
+}

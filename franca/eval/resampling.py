@@ -6,7 +6,7 @@ is the honest unit (pixels of one image are not independent); the same counts fo
 give a paired comparison.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,32 @@ def mean(evidence: Evidence, weights: Weights) -> NDArray[np.float64]:
     valid = ~np.isnan(evidence)
     total = weights @ np.where(valid, evidence, 0.0)
     return np.asarray(total / np.maximum(weights @ valid, 1e-12), dtype=np.float64)
+
+
+def mean_of_groups(evidence: Evidence, weights: Weights) -> NDArray[np.float64]:
+    """Average values that come in groups, every value counting alike; whole groups are resampled.
+
+    Images of one scene are not independent, scenes are: drawing them is a cluster bootstrap.
+
+    Args:
+        evidence: [groups, 2] sum of the values of each group, and their number; see `by_group`.
+        weights: [resamples, groups] how often each group counts.
+    """
+    total, count = (weights @ evidence).T
+    return np.asarray(total / np.maximum(count, 1e-12), dtype=np.float64)
+
+
+def by_group(values: NDArray[np.float64], groups: Sequence[str]) -> NDArray[np.float64]:
+    """Return sum and number of the values of each group, groups in order of name.
+
+    Args:
+        values: [values]; NaN does not count.
+        groups: the group of each value.
+    """
+    names = sorted(set(groups))
+    members = np.array([[name == group for group in groups] for name in names], dtype=np.float64)
+    known = ~np.isnan(values)
+    return np.stack([members @ np.where(known, values, 0.0), members @ known], axis=1)
 
 
 def mean_per_class(evidence: Evidence, weights: Weights) -> NDArray[np.float64]:

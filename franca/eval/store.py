@@ -36,11 +36,24 @@ from franca.eval.features import (
     StreamedPatches,
     extract,
 )
+from franca.eval.geometry import (
+    GeometryInputs,
+    LayerFeatures,
+    PosedView,
+    SceneInputs,
+    ViewPair,
+    ViewPairInputs,
+)
 from franca.eval.inputs.boxes import BoxedImages
+from franca.eval.inputs.geometry import GeometryImages
 from franca.eval.inputs.pairs import PairImages
+from franca.eval.inputs.rendered_views import RenderedViews
 from franca.eval.inputs.videos import VideoFrames
+from franca.eval.inputs.views import Views
+from franca.eval.layers import NUM_LAYERS, extract_layers
 from franca.eval.lazy import Lazy
 from franca.eval.native import (
+    CentrePad,
     NativeTokens,
     NativeTransform,
     PadToPatches,
@@ -67,6 +80,7 @@ class FeatureStore:
         square: transform of dense sets.
         frame_side: short side of video frames in pixels; None keeps their own.
         pair_side: pixels of a side that images of pairs are resized to.
+        retrieval_sides: pixels of a side of the squares that images to be retrieved are seen at.
         blocks: CLS tokens of so many last blocks are kept.
         patch_dtype: how patch tokens are stored.
         max_bytes: a split to learn from whose dense features take more is not stored; None: all is.
@@ -82,6 +96,7 @@ class FeatureStore:
     square: Square
     frame_side: int | None
     pair_side: int
+    retrieval_sides: tuple[int, ...]
     blocks: int
     patch_dtype: PatchDtype
     max_bytes: float | None
@@ -89,6 +104,11 @@ class FeatureStore:
     batch_size: int
     num_workers: int
     device: torch.device
+
+    @property
+    def whole_crop(self) -> CentreCrop:
+        """The crop of fine-grained sets: the same size, but the short side in full."""
+        return CentreCrop(resize=self.crop.crop, crop=self.crop.crop)
 
     def image_bytes(self, images: int) -> int:
         """Return what the features of so many images take on disk, in bytes, without patches."""
@@ -113,6 +133,11 @@ class FeatureStore:
     def padded(self) -> PadToPatches:
         """How images of object discovery enter the model."""
         return PadToPatches(self.model.patch_size)
+
+    @property
+    def centred(self) -> CentrePad:
+        """How images with geometry enter the model."""
+        return CentrePad(self.model.patch_size)
 
     @property
     def frame(self) -> SnapToPatches:
@@ -145,34 +170,49 @@ class FeatureStore:
             device=self.device,
         )
 
-    def _image_features(self, images: LabelledImages) -> ImageFeatures:
-        found = self._extract(images, self.crop, store_patches=False)
+    def image_features(
+        self, images: LabelledImages, *, crop: CentreCrop | None = None
+    ) -> ImageFeatures:
+        """Return the features of one split, of its centre crops or of another crop."""
+        found = self._extract(images, crop or self.crop, store_patches=False)
         return ImageFeatures(
             cls_blocks=found.cls_blocks,
             mean_patch=found.mean_patch,
             labels=torch.from_numpy(images.labels),
         )
 
-    def classification(self, train: LabelledImages, test: LabelledImages) -> ClassificationInputs:
-        """Return the features of both splits.
+    def classification(
+        self,
+        train: LabelledImages,
+        test: LabelledImages,
+        *,
+        validation: LabelledImages | None = None,
+        crop: CentreCrop | None = None,
+    ) -> ClassificationInputs:
+        """Return the features of all splits, of centre crops or of another crop.
 
         Raises:
             ValueError: the splits name different classes.
         """
-        if train.names != test.names:
-            raise ValueError(
-                f"train has {len(train.names)} classes and test {len(test.names)}, or their names "
-                "differ: both splits must list the same classes"
-            )
+        for other in (test, validation):
+            if other is not None and train.names != other.names:
+                raise ValueError(
+                    f"train has {len(train.names)} classes and another split {len(other.names)}, "
+                    "or their names differ: all splits must list the same classes"
+                )
         return ClassificationInputs(
-            train=self._image_features(train),
-            test=self._image_features(test),
+            train=self.image_features(train, crop=crop),
+            test=self.image_features(test, crop=crop),
             num_classes=len(train.names),
+            validation=None if validation is None else self.image_features(validation, crop=crop),
         )
 
-    def cls_tokens(self, images: ImageSet) -> Float[Tensor, "images dim"]:
+    def cls_tokens(
+        self, images: ImageSet, *, transform: Transform | None = None
+    ) -> Float[Tensor, "images dim"]:
         """Return the CLS tokens of images whose labels play no part."""
-        return self._extract(images, self.crop, store_patches=False).cls_blocks[:, -1]
+        found = self._extract(images, transform or self.crop, store_patches=False)
+        return found.cls_blocks[:, -1]
 
     def _learning_features(
         self, images: SegmentationImages, *, ignore_index: int
@@ -315,6 +355,65 @@ class FeatureStore:
             batch_size=self.batch_size,
             device=self.device,
         )
+
+    def _layers(self, images: GeometryImages) -> LayerFeatures:
+        tokens = extract_layers(
+            self.model,
+            images,
+            weights_digest=self.weights_digest,
+            dtype=self.patch_dtype,
+            folder=self.folder,
+            batch_size=self.batch_size,
+            device=self.device,
+        )
+        return LayerFeatures(
+            cls=tokens.cls,
+            patches=tokens.patches,
+            grid=tokens.grid,
+            geometry=Lazy(len(images), images.geometry),
+            groups=images.groups,
+        )
+
+    def geometry(self, train: GeometryImages, test: GeometryImages) -> GeometryInputs:
+        """Return the features of four blocks and the geometry of both splits."""
+        return GeometryInputs(train=self._layers(train), test=self._layers(test))
+
+    def _posed(self, views: Views, *, kind: TokenKind) -> Lazy[PosedView]:
+        tokens = self._native(views, self.centred, kind=kind)
+
+        def posed(index: int) -> PosedView:
+            shot = views.shot(index)
+            pixels = torch.from_numpy(to_pixels(views.image(index)))
+            return PosedView(
+                tokens=tokens.rows(index, index + 1),
+                grid=tokens.grids[index],
+                pixels=pixels.permute(2, 0, 1).float() / 255,
+                points=shot.points,
+                intrinsics=shot.intrinsics,
+                pose=shot.pose,
+            )
+
+        return Lazy(len(views), posed)
+
+    def view_pairs(self, views: Views) -> ViewPairInputs:
+        """Return pairs of views with tokens before the final norm."""
+        posed = self._posed(views, kind="raw")
+
+        def pair(index: int) -> ViewPair:
+            first, second = views.pairs[index]
+            return ViewPair(posed[first], posed[second], group=views.groups[first])
+
+        return ViewPairInputs(Lazy(len(views.pairs), pair))
+
+    def scenes(self, views: RenderedViews) -> SceneInputs:
+        """Return all views of each scene with tokens after the final norm."""
+        posed = self._posed(views, kind="patches")
+        scenes = views.scenes
+        return SceneInputs(Lazy(len(scenes), lambda i: [posed[index] for index in scenes[i]]))
+
+    def layer_bytes(self, images: int, patches: int) -> int:
+        """Return what four layers of images of so many patches take on disk, in bytes."""
+        return self.patch_bytes(NUM_LAYERS * images * (patches + 1))
 
     @torch.no_grad()
     def encode(

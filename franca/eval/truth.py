@@ -6,7 +6,7 @@ those of a random network measures nothing.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -31,11 +31,25 @@ from franca.eval.benchmark import (
 )
 from franca.eval.crops import pad_to_patches
 from franca.eval.davis import VOID
+from franca.eval.geometry import (
+    Geometry,
+    GeometryInputs,
+    LayerFeatures,
+    PosedView,
+    SceneInputs,
+    ViewPair,
+    ViewPairInputs,
+)
 from franca.eval.in_context import patch_labels
+from franca.eval.inputs.contracts import ProbeInputs, RetrievalInputs
 from franca.eval.lazy import lazily
 from franca.eval.position import positions
+from franca.eval.targets import patch_depth as mean_depth
+from franca.eval.targets import patch_normals as mean_normals
+from franca.eval.transforms import RandomCrop
 from franca.eval.video_segmentation import grid_labels
 
+_LEVELS = 16
 Split = DenseFeatures | StreamedFeatures
 
 
@@ -57,7 +71,51 @@ def image_classes(inputs: ClassificationInputs, *, spare: int = 0) -> Classifica
     """Return the same images, each with its class as a one-hot feature of `spare` more entries."""
     width = inputs.num_classes + spare
     train, test = (_labelled(split, width=width) for split in (inputs.train, inputs.test))
-    return dataclasses.replace(inputs, train=train, test=test)
+    chosen_on = inputs.validation and _labelled(inputs.validation, width=width)
+    return dataclasses.replace(inputs, train=train, test=test, validation=chosen_on)
+
+
+def probe_classes(inputs: ProbeInputs) -> ProbeInputs:
+    """Return the same images, each with its known class as a one-hot feature.
+
+    Of several right classes it has the first; heads are trained anew and not kept.
+    """
+
+    def known(split: ImageFeatures) -> ImageFeatures:
+        return _labelled(split, width=inputs.num_classes)
+
+    def stream(
+        batches: Sequence[Int[Tensor, " _"]], augment: RandomCrop | None
+    ) -> Iterator[ImageFeatures]:
+        del augment  # a class has no crop
+        for rows in batches:
+            blank = torch.zeros(len(rows), 1, 1)
+            for_shape = ImageFeatures(
+                blank.expand(-1, blocks, -1), blank[:, 0], inputs.labels[rows]
+            )
+            yield known(for_shape)
+
+    blocks = inputs.validation.cls_blocks.shape[1]
+    right = inputs.columns[inputs.test.labels]
+    if inputs.accepted is not None:
+        right = inputs.accepted.int().argmax(1)
+    test = known(dataclasses.replace(inputs.test, labels=right))
+    return dataclasses.replace(
+        inputs,
+        stream=stream,
+        keep=lambda _, make: make(),
+        validation=known(inputs.validation),
+        test=dataclasses.replace(test, labels=inputs.test.labels),
+    )
+
+
+def retrieved_queries(inputs: RetrievalInputs) -> RetrievalInputs:
+    """Return the same images, each saying which of the queries it is right for."""
+    queries = torch.eye(len(inputs.queries))
+    database = torch.zeros(len(inputs.database), len(inputs.queries))
+    for query, relevant in enumerate(inputs.relevant):
+        database[[*relevant.easy, *relevant.hard], query] = 1.0
+    return dataclasses.replace(inputs, queries=queries, database=database)
 
 
 def novelty(inputs: NoveltyInputs) -> NoveltyInputs:
@@ -170,6 +228,93 @@ def object_patches(inputs: VideoInputs) -> VideoInputs:
     return dataclasses.replace(inputs, videos=lazily(tracked, inputs.videos))
 
 
+def layer_depth(inputs: GeometryInputs) -> GeometryInputs:
+    """Return the same images, each patch of each layer with its depth between two of 16 levels.
+
+    As levels, because heads choose between depths; as large as tokens are, because they are trained
+    for a number of steps that suits tokens.
+    """
+    farthest = max(float(geometry.depth.max()) for geometry in inputs.train.geometry)
+
+    def told(geometry: Geometry, grid: tuple[int, int]) -> Tensor:
+        depth = torch.from_numpy(mean_depth(geometry.depth.numpy(), grid=grid)).nan_to_num(0.0)
+        level = depth[:, None] * (_LEVELS - 1) / farthest
+        return _LEVELS * (1 - (level - torch.arange(_LEVELS)).abs()).clamp_min(0)
+
+    return _with_layers(inputs, told)
+
+
+def layer_normals(inputs: GeometryInputs) -> GeometryInputs:
+    """Return the same images, each patch of each layer with its surface normal."""
+
+    def told(geometry: Geometry, grid: tuple[int, int]) -> Tensor:
+        assert geometry.normals is not None
+        normals = geometry.normals.permute(1, 2, 0).numpy()
+        return torch.from_numpy(mean_normals(normals, grid=grid)).nan_to_num()
+
+    return _with_layers(inputs, told)
+
+
+def _with_layers(
+    inputs: GeometryInputs, told: Callable[[Geometry, tuple[int, int]], Tensor]
+) -> GeometryInputs:
+    def change(split: LayerFeatures) -> LayerFeatures:
+        patches = torch.stack([told(geometry, split.grid) for geometry in split.geometry])
+        layers = split.patches.shape[1]
+        return dataclasses.replace(
+            split,
+            cls=torch.zeros(len(patches), layers, 1),
+            patches=patches.float()[:, None].expand(-1, layers, -1, -1),
+        )
+
+    return dataclasses.replace(inputs, train=change(inputs.train), test=change(inputs.test))
+
+
+def world_places(inputs: ViewPairInputs) -> ViewPairInputs:
+    """Return the same pairs, each patch with waves of the place in the world that it shows."""
+
+    def place(pair: ViewPair) -> ViewPair:
+        first, second = (
+            dataclasses.replace(view, tokens=_waves(_shown(view)))
+            for view in (pair.first, pair.second)
+        )
+        return dataclasses.replace(pair, first=first, second=second)
+
+    return dataclasses.replace(inputs, pairs=lazily(place, inputs.pairs))
+
+
+def _shown(view: PosedView) -> Float[Tensor, "patches 3"]:
+    """Return the mean place in the world that each patch shows; 0 where it has no depth."""
+    known = (view.points[2] > 0).float()
+    rotation, shift = view.pose[:, :3], view.pose[:, 3:]
+    world = (rotation.T @ (view.points.flatten(1) - shift)).view_as(view.points) * known
+    shares = nn.functional.adaptive_avg_pool2d(known[None], view.grid)
+    means = nn.functional.adaptive_avg_pool2d(world, view.grid) / shares.clamp_min(1e-6)
+    return means.flatten(1).T
+
+
+def _waves(places: Float[Tensor, "patches 3"]) -> Float[Tensor, "patches waves"]:
+    """Make the cosine between features fall with the distance between places, metres."""
+    phases = torch.cat([places * scale for scale in (0.5, 1.0, 2.0)], dim=1)
+    return torch.cat([phases.sin(), phases.cos()], dim=1)
+
+
+def depth_and_color(inputs: SceneInputs) -> SceneInputs:
+    """Return the same scenes, each patch with colour and log-depth of each of its 16 parts."""
+
+    def tell(scene: Sequence[PosedView]) -> list[PosedView]:
+        return [dataclasses.replace(view, tokens=told(view)) for view in scene]
+
+    def told(view: PosedView) -> Float[Tensor, "patches 64"]:
+        finer = (4 * view.grid[0], 4 * view.grid[1])
+        depth = torch.from_numpy(mean_depth(view.points[2].numpy(), grid=finer))
+        logs = depth.log().nan_to_num().view(1, *finer)
+        colors = nn.functional.adaptive_avg_pool2d(view.pixels, finer)
+        return nn.functional.pixel_unshuffle(torch.cat([logs, colors]), 4).flatten(1).T
+
+    return dataclasses.replace(inputs, scenes=lazily(tell, inputs.scenes))
+
+
 def point_places(inputs: PairInputs) -> PairInputs:
     """Return the same pairs, each patch saying which of the pair's points it holds, if any."""
 
@@ -191,7 +336,10 @@ def point_places(inputs: PairInputs) -> PairInputs:
 
 TRUTHS: dict[str, Callable[[Any], Any]] = {
     "knn": image_classes,
+    "linear": probe_classes,
     "linear_cached": image_classes,
+    "robustness": probe_classes,
+    "retrieval": retrieved_queries,
     "logreg": image_classes,
     "ood": novelty,
     "in_context": patch_classes,
@@ -207,5 +355,11 @@ TRUTHS: dict[str, Callable[[Any], Any]] = {
     "tokencut": object_keys,
     "lost": object_keys,
     "video_segmentation": object_patches,
+    "probe3d_depth": layer_depth,
+    "probe3d_normals": layer_normals,
+    "correspondence": world_places,
+    "navi": world_places,
+    "scannet": world_places,
+    "feat2gs_lite": depth_and_color,
 }
 """Perfect features by benchmark; `spatial_entropy` has none, for no entropy is right."""

@@ -120,6 +120,11 @@ class VisionTransformer(nn.Module):
             nn.init.normal_(self.register_tokens, std=1e-6, generator=generator)
 
     @property
+    def depth(self) -> int:
+        """Number of blocks."""
+        return len(self.blocks)
+
+    @property
     def settings(self) -> dict[str, Any]:
         """Everything that `build_vit` needs to build this model again, ready for JSON."""
         arch = dataclasses.asdict(self.arch)

@@ -2,10 +2,12 @@
 
     origin/        what a web server on the loopback serves, its table of URLs, planted faults
     objects/       classification, Hugging Face parquet
+    sketches/      its validation images as lines, all classes but the first, the same layout
     novel/         the same, with classes seen nowhere else: splits near and far
     segmentation/  masks, instances, depth and normals, PASCAL VOC layout
     videos/        tracked masks, DAVIS-2017 layout
     pairs/         images with corresponding points
+    views/         scenes from several sides, with depth and cameras
 
 Every sample is a function of the seed and its own number: neither the number of processes nor the
 number of samples changes any of them.
@@ -28,15 +30,18 @@ from franca.data.scenes.compose import CLASSES, FAR_CLASSES, NEAR_CLASSES
 from franca.data.scenes.faults import Origin, Original, num_fresh, plant_all
 from franca.data.scenes.layouts import (
     EncodedPair,
+    EncodedView,
     LabelledImage,
     encode,
     encode_array,
     encode_mask,
+    sketch,
     void_borders,
     write_classification,
     write_pairs,
     write_segmentation,
     write_videos,
+    write_views,
 )
 from franca.data.scenes.metadata import caption, write_metadata
 from franca.data.scenes.render import Rendering
@@ -47,6 +52,7 @@ from franca.data.scenes.samples import (
     semantic_pair,
     single_image,
     video,
+    views,
 )
 from franca.randomness import numpy_generator
 
@@ -68,6 +74,7 @@ def run(
     ]
     _write_videos(cfg, seed=seed, output=output)
     _write_pairs(cfg, seed=seed, output=output)
+    _write_views(cfg, seed=seed, output=output)
     origin = _write_origin(cfg, seed=seed, output=output, evaluation=leaks)
     logger.info("rendered %d training images", cfg.num_train)
     return {
@@ -79,6 +86,7 @@ def run(
         "segmentation": [cfg.num_segmentation_train, cfg.num_segmentation_val],
         "videos": cfg.num_videos,
         "pairs": 2 * cfg.num_pairs,
+        "views": cfg.num_scenes * cfg.num_views,
     }
 
 
@@ -128,10 +136,24 @@ def _write_objects(cfg: Scenes, *, seed: int, output: Path) -> list[Original]:
         write_classification(path, images, labels, names)
         if (folder, split) == ("objects", "val"):
             validation = images
+            _write_sketches(cfg, images, labels, output=output)
     return [
         Original(f"objects/val:{index}", image, CLASSES[index % len(CLASSES)])
         for index, image in enumerate(validation)
     ]
+
+
+def _write_sketches(
+    cfg: Scenes, images: Sequence[bytes], labels: Sequence[int], *, output: Path
+) -> None:
+    """Write sketches/: images unlike those of objects/, of all their classes but the first."""
+    kept = [(image, label - 1) for image, label in zip(images, labels, strict=True) if label]
+    write_classification(
+        output / "sketches" / "val-00000-of-00001.parquet",
+        [sketch(image, quality=cfg.jpeg_quality) for image, _ in kept],
+        [label for _, label in kept],
+        CLASSES[1:],
+    )
 
 
 def _labelled(cfg: Scenes, seed: int, purpose: str, index: int) -> LabelledImage:
@@ -216,6 +238,32 @@ def _write_pairs(cfg: Scenes, *, seed: int, output: Path) -> None:
     ]
     if pairs:
         write_pairs(output / "pairs", pairs)
+
+
+def _views(cfg: Scenes, seed: int, index: int) -> list[EncodedView]:
+    canvas = _square(cfg)
+    return [
+        EncodedView(
+            image=encode(shot.image, encoder="PNG", quality=cfg.jpeg_quality),
+            depth=encode_array(shot.depth.astype(np.float32)),
+            camera={
+                "focal": camera.focal * cfg.image_size,
+                # Depth is that of the first ray of a pixel, which is not in its middle.
+                "center": (cfg.image_size / 2 + 0.5 - shot.positions[0, 0].astype(float)).tolist(),
+                "rotation": camera.rotation.tolist(),
+                "translation": (-camera.rotation @ camera.position).tolist(),
+            },
+        )
+        for shot, camera in views(
+            seed, "scenes/views", index, num_views=cfg.num_views, canvas=canvas
+        )
+    ]
+
+
+def _write_views(cfg: Scenes, *, seed: int, output: Path) -> None:
+    rendered = _render_all("views", partial(_views, cfg, seed), cfg.num_scenes)
+    if rendered:
+        write_views(output / "views", {f"scene-{i:03d}": one for i, one in enumerate(rendered)})
 
 
 def _web_image(cfg: Scenes, seed: int, purpose: str, index: int) -> Original:

@@ -50,6 +50,17 @@ class DataPlan:
     stored: dict[str, Range]
 
 
+def highres_images(parameters: Any) -> int | None:
+    """Count the images to fine-tune on, evaluation images included; None without any to count."""
+    total = 0
+    for source in parameters.pack_highres.sets.values():
+        counts = getattr(source, "expected", None)
+        if counts is None or counts.rows is None:
+            return None
+        total += counts.rows
+    return total or None
+
+
 def known_source(parameters: Any) -> Source | None:
     """Return what is known of the source's data set; None for one that only its owner knows.
 

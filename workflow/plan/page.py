@@ -3,7 +3,16 @@
 from typing import Any
 
 from franca.models.gpus import Gpu
-from workflow.plan.data import DataPlan, Range, core_hours, data_plan, known_source, rates, times
+from workflow.plan.data import (
+    DataPlan,
+    Range,
+    core_hours,
+    data_plan,
+    highres_images,
+    known_source,
+    rates,
+    times,
+)
 from workflow.plan.published import (
     ANSWERING,
     FETCHED_PER_SECOND,
@@ -160,10 +169,14 @@ def _data(parameters: Any) -> list[str]:
         ["pass the metadata filters", between(*plan.attempted, "")],
         ["arrive", between(*plan.arrived, "")],
         ["images of the paper", count(plan.wanted)],
-        ["attempts for as many", between(*plan.needed, "")],
     ]
+    if plan.fetched is not None:
+        rows.append(["attempts for as many", between(*plan.needed, "")])
+    highres = highres_images(parameters)
+    if highres is not None:
+        rows.append(["images in pack_highres", count(highres)])
     if plan.fetched is None:
-        return [*table(rows[:-1]), "A local source: nothing is fetched, and every image arrives."]
+        return [*table(rows), "A local source: nothing is fetched, and every image arrives."]
     return [*table(rows), *_network(plan, plan.fetched, image_bytes=source.image_bytes)]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +28,17 @@ def encode(
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, format=encoder, quality=quality)
     return buffer.getvalue()
+
+
+def sketch(image: bytes, *, quality: int) -> bytes:
+    """Redraw an encoded image as dark lines on white, where its brightness changes."""
+    with Image.open(io.BytesIO(image)) as decoded:
+        grey = np.asarray(decoded.convert("L"), dtype=np.float32)
+    down, right = np.gradient(grey)
+    lines = np.hypot(down, right)
+    strength = lines / max(float(np.quantile(lines, 0.98)), 1.0)
+    shade = (255 * (1 - strength.clip(0, 1))).astype(np.uint8)
+    return encode(np.repeat(shade[..., None], 3, axis=-1), quality=quality)
 
 
 def encode_array(array: Shaped[np.ndarray, "..."]) -> bytes:
@@ -180,3 +192,32 @@ def write_pairs(root: Path, pairs: Sequence[EncodedPair]) -> None:
         np.savez(root / row["points"], allow_pickle=False, **pair.points)
         index.append(row)
     (root / "pairs.json").write_text(json.dumps(index, indent=1) + "\n")
+
+
+@dataclass(frozen=True)
+class EncodedView:
+    """Encoded files of one view of a scene, and its camera as plain numbers."""
+
+    image: bytes
+    depth: bytes
+    camera: dict[str, Any]
+
+
+def write_views(root: Path, scenes: Mapping[str, Sequence[EncodedView]]) -> None:
+    """Write views of scenes with depth and cameras.
+
+        <scene>/images/<view>.png  <scene>/depth/<view>.npy  <scene>/cameras.json
+
+    Depth is metres along the optical axis. cameras.json lists for each view `focal` (pixels),
+    `center` (x, y in pixels, the middle of the top left pixel at 0.5, 0.5), and `rotation` and
+    `translation` from world to camera (x right, y down, z forward, metres).
+    """
+    for name, views in scenes.items():
+        folder = root / name
+        (folder / "images").mkdir(parents=True)
+        (folder / "depth").mkdir()
+        for number, view in enumerate(views):
+            (folder / "images" / f"{number:03d}.png").write_bytes(view.image)
+            (folder / "depth" / f"{number:03d}.npy").write_bytes(view.depth)
+        cameras = {f"{number:03d}": view.camera for number, view in enumerate(views)}
+        (folder / "cameras.json").write_text(json.dumps(cameras, indent=1) + "\n")

@@ -26,6 +26,7 @@ from franca.randomness import numpy_generator
 MIN_FOREGROUND = 0.30
 MIN_SEMANTIC_POINTS, MIN_GEOMETRIC_POINTS = 5, 32
 MAX_GEOMETRIC_POINTS = 64
+VIEW_ARC = 2 * np.pi / 3  # from the first camera to the last
 
 
 @dataclass(frozen=True)
@@ -181,6 +182,32 @@ def geometric_pair(seed: int, purpose: str, index: int, *, canvas: Canvas) -> Pa
             starts = source.positions.reshape(-1, 2)[chosen]
             return Pair(source, target, starts, positions[chosen])
     raise AssertionError(f"no attempt shows common points of {purpose} {index}")
+
+
+def views(
+    seed: int, purpose: str, index: int, *, num_views: int, canvas: Canvas
+) -> list[tuple[Rendering, Camera]]:
+    """Render one scene from cameras spread evenly over an arc around it, in one light.
+
+    Nothing moves and the sensor stays as it is: what differs between views follows from the
+    cameras alone.
+    """
+    rng = numpy_generator(seed, purpose, index)
+    scene = _group_scene(rng, int(rng.integers(2, 5)))
+    exposure = Exposure(gain=rng.uniform(0.85, 1.15), hue=0.0, noise=0.005)
+    shots = []
+    for angle in np.linspace(-0.5, 0.5, num_views) * VIEW_ARC:
+        camera = _swung(scene.camera, angle)
+        shot = render(
+            replace(scene, camera=camera),
+            height=canvas.height,
+            width=canvas.width,
+            supersample=canvas.supersample,
+            exposure=exposure,
+            noise=rng,
+        )
+        shots.append((shot, camera))
+    return shots
 
 
 def semantic_pair(seed: int, purpose: str, index: int, *, label: int, canvas: Canvas) -> Pair:

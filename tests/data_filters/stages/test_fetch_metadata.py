@@ -1,8 +1,13 @@
 """Every kind of source becomes the same columns."""
 
+from collections import Counter
+
+import pyarrow.parquet as pq
 import pytest
 
+from data_filters.config import Thresholds
 from data_filters.io.tar import write_tar
+from data_filters.metadata.presets import PRESETS
 from data_filters.records import content_id
 
 
@@ -73,3 +78,37 @@ def test_ten_thousand_real_rows(world, stages, tmp_path, shared_data):
     assert reasons["address"] == {"domain_denied": 196, "scheme_not_allowed": 1}
     assert reasons["repeated_url"] == {"url_seen_before": 1}
     assert run.summaries["filter_metadata"]["kept"] == 10_000 - 198
+    domains = run.tables("filter_metadata", "group-*/domains.parquet")
+    assert sum(row["rows"] for row in domains) == 10_000
+    assert sum(row["rows"] for row in domains if row["domain"].endswith("pinimg.com")) == 196
+
+
+@pytest.mark.shared
+def test_captions_of_real_rows_are_judged_as_python_would(world, stages, tmp_path, shared_data):
+    root = shared_data / "laion_sample"
+    texts = pq.read_table(root / "metadata.parquet", columns=["TEXT"])["TEXT"].to_pylist()
+    thresholds = {
+        **Thresholds.model_validate(PRESETS["franca_paper"]).model_dump(),
+        "min_caption_characters": 5,
+        "min_caption_words": 3,
+        "missing": "drop",
+    }
+    run = stages(
+        world,
+        tmp_path,
+        names=["fetch_metadata", "filter_metadata"],
+        fetch_metadata={"source": {"kind": "url_table", "root": str(root), "files": "*.parquet"}},
+        filter_metadata={"thresholds": thresholds, "drop_repeated_urls": False},
+    )
+    expected = Counter(
+        "caption_missing"
+        if text is None
+        else "caption_too_short"
+        if len(text.strip()) < 5
+        else "caption_too_few_words"
+        for text in texts
+        if text is None or len(text.strip()) < 5 or len(text.split()) < 3
+    )
+    reasons = run.funnel("filter_metadata")["caption"]
+    assert sum(expected.values()) > 100
+    assert reasons == pytest.approx(expected, abs=1)  # the row whose scheme goes first

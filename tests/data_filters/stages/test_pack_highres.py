@@ -40,10 +40,10 @@ def place(tmp_path, jpeg):
 def index_evaluation_images(place, jpeg, *, semantic):
     describer = build_describer(semantic, key="deduplicate.semantic")
     images = {"images": jpeg(60), "videos": jpeg(61, width=96, height=72)}
-    rows = [
-        {"set": name, "place": "val/1.jpg", **describer.add(data)._asdict()}
-        for name, data in images.items()
-    ]
+    rows = []
+    for name, data in images.items():
+        row = {"set": name, "place": "val/1.jpg", **describer.add(data)._asdict()}
+        rows.append({**row, "cropped": describer.crops((0.02,))})
     write_rows(place / "deduplicate/evaluation_index.parquet", EVALUATION_SIGNATURE, rows)
     if semantic is not None:
         write_array(place / "deduplicate/evaluation_index.npy", describer.embeddings())

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from franca.config.evaluate import Evaluate, Knn
+from franca.config.evaluate import Correspondence, Evaluate, Knn
 
 KNN = {
     "neighbours": [10, 20],
@@ -11,9 +11,38 @@ KNN = {
     "temperature": 0.07,
     "halvings": 2,
     "pca_dims": [],
+    "shots": [2],
+    "attempts": 2,
+    "leave_one_out": True,
     "block": 64,
 }
+RECIPE = {
+    "steps": 4,
+    "batch_size": 4,
+    "learning_rate": 1e-3,
+    "weight_decay": 0.01,
+    "warmup": 0.25,
+    "width": 4,
+}
+MATCHES = {
+    "scale": 0.5,
+    "matches": 20,
+    "metres": [0.1],
+    "pixels": [2.0],
+    "pixels_of_grid": False,
+    "bins": [0.0, 60.0, 180.0],
+    "bin_unit": "m",
+    "bin_threshold": 0.1,
+}
 KMEANS = {"iterations": 5, "restarts": 1, "points_per_cluster": 8}
+LINEAR = {
+    "blocks": [1],
+    "learning_rates": [0.1],
+    "steps": 5,
+    "batch_size": 8,
+    "momentum": 0.9,
+    "held_out": 0.1,
+}
 EVALUATE = {
     "device": "cpu",
     "batch_size": 8,
@@ -23,19 +52,16 @@ EVALUATE = {
     "dense_size": 16,
     "frame_side": 16,
     "pair_size": 16,
+    "retrieval_sizes": [16],
     "patch_dtype": "float32",
     "max_feature_gigabytes": None,
     "resamples": 20,
     "num_samples": 2,
     "tasks": [{"benchmark": "knn", "evaluation_set": "objects"}],
     "knn": KNN,
-    "linear_cached": {
-        "blocks": [1],
-        "learning_rates": [0.1],
-        "steps": 5,
-        "batch_size": 8,
-        "momentum": 0.9,
-    },
+    "linear": LINEAR | {"crop_scale": [0.5, 1.0], "flip": 0.5},
+    "linear_cached": LINEAR,
+    "retrieval": {"precisions": [1, 5], "block": 64},
     "logreg": {
         "inverse_penalties": [1.0],
         "max_iterations": 50,
@@ -97,6 +123,17 @@ EVALUATE = {
     "tokencut": {"threshold": 0.2},
     "lost": {"similar": 4},
     "video_segmentation": {"context": 2, "radius": 2, "neighbours": 3, "temperature": 0.1},
+    "probe3d_depth": {
+        "heads": ["dpt", "linear"],
+        "recipe": RECIPE,
+        "bins": 8,
+        "farthest": 10.0,
+    },
+    "probe3d_normals": {"heads": ["dpt"], "recipe": RECIPE},
+    "correspondence": MATCHES,
+    "navi": MATCHES,
+    "scannet": MATCHES,
+    "feat2gs_lite": {"dims": 8, "penalty": 1e-3, "radius": 0.5, "margin": 0.05},
     "keypoints": {"thresholds": [0.1, 0.2]},
     "spair": {"thresholds": [0.1]},
 }
@@ -127,3 +164,10 @@ def test_impossible_values_are_refused(change, message):
 def test_headline_must_be_reported():
     with pytest.raises(ValidationError, match="headline 5 is not among neighbours"):
         Knn(**(KNN | {"headline": 5}))
+
+
+def test_bins_are_of_a_reported_threshold():
+    with pytest.raises(
+        ValidationError, match=r"bin_threshold 0.3 is not among the thresholds in m"
+    ):
+        Correspondence(**(MATCHES | {"bin_threshold": 0.3}))

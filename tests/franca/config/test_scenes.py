@@ -12,6 +12,8 @@ COUNTS = {
     "num_segmentation_val": 0,
     "num_videos": 0,
     "num_pairs": 0,
+    "num_scenes": 0,
+    "num_views": 3,
 }
 OTHERS = {
     "image_size": 48,

@@ -8,8 +8,10 @@ from franca.eval.miou import miou_statistic
 from franca.eval.resampling import (
     Z95,
     bootstrap,
+    by_group,
     mcnemar,
     mean,
+    mean_of_groups,
     mean_per_class,
     normal_interval,
     paired_difference,
@@ -41,6 +43,30 @@ def test_mean_per_class_is_the_macro_recall():
     evidence = np.array([[0, 1], [0, 1], [0, 0], [2, 0]])
     assert point_estimate(mean_per_class, evidence) == pytest.approx((2 / 3 + 0) / 2)
     np.testing.assert_allclose(mean_per_class(evidence, np.array([[1.0, 1.0, 2.0, 0.0]])), [0.5])
+
+
+def test_values_count_alike_and_groups_are_drawn_whole():
+    values = np.array([1.0, 2.0, np.nan, 6.0])
+    groups = ("kitchen", "bath", "bath", "kitchen")
+    evidence = by_group(values, groups)
+    assert evidence.tolist() == [[2.0, 1.0], [7.0, 2.0]]  # bath, kitchen
+    assert point_estimate(mean_of_groups, evidence) == 3.0 == np.nanmean(values)
+    assert mean_of_groups(evidence, np.array([[2.0, 0.0], [0.0, 2.0]])).tolist() == [2.0, 3.5]
+
+
+def test_equal_images_of_a_scene_do_not_narrow_the_interval():
+    scenes = np.random.default_rng(0).normal(size=40)
+    repeated, groups = scenes.repeat(25), [str(scene) for scene in range(40) for _ in range(25)]
+    draws = [
+        bootstrap(
+            mean_of_groups,
+            by_group(values, names),
+            resamples=2000,
+            generator=np.random.default_rng(1),
+        )
+        for values, names in ((scenes, [str(i) for i in range(40)]), (repeated, groups))
+    ]
+    assert draws[1].std() == pytest.approx(draws[0].std(), rel=1e-6)
 
 
 def test_bootstrap_error_is_the_textbook_one():

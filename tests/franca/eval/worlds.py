@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
-from franca.data.scenes.layouts import EncodedPair, encode
+from franca.data.scenes.layouts import EncodedPair, EncodedView, encode, encode_array
 
 CLASSES = ("disc", "square", "stripes")
 
@@ -151,3 +151,23 @@ def rendered_pair(seed):
         target=images[1],
         points=points | boxes,
     )
+
+
+def seen_wall(seed, *, views=3):
+    """Views of noise on a wall two metres away, the camera moving a little to the right."""
+    rng = np.random.default_rng(seed)
+    return [
+        EncodedView(
+            image=encode(
+                rng.integers(0, 256, (16, 16, 3), dtype=np.uint8), encoder="PNG", quality=90
+            ),
+            depth=encode_array(np.full((16, 16), 2, np.float32)),
+            camera={
+                "focal": 16.0,
+                "center": [8.0, 8.0],
+                "rotation": np.eye(3).tolist(),
+                "translation": [-0.1 * number, 0.0, 0.0],
+            },
+        )
+        for number in range(views)
+    ]

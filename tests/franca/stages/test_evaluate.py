@@ -8,7 +8,7 @@ import torch
 
 from franca.config.evaluate import Evaluate
 from franca.config.evaluation_sets import EvaluationSet
-from franca.data.scenes.layouts import write_pairs
+from franca.data.scenes.layouts import write_pairs, write_views
 from franca.eval.registry import BENCHMARKS
 from franca.eval.truth import TRUTHS
 from franca.models.vit import build_vit
@@ -18,7 +18,14 @@ from franca.rasa.linear_map import LinearMap, save_map
 from franca.stages.evaluate import gather, load_checkpoint, run
 from tests.franca.config.test_evaluate import EVALUATE
 from tests.franca.config.test_evaluation_sets import SEGMENTATION
-from tests.franca.eval.worlds import rendered_pair, write_parquet, write_videos, write_voc
+from tests.franca.eval.worlds import (
+    CLASSES,
+    rendered_pair,
+    seen_wall,
+    write_parquet,
+    write_videos,
+    write_voc,
+)
 
 CPU = torch.device("cpu")
 LABELS = SEGMENTATION | {"num_classes": None, "ignore_index": None, "format": "parquet"}
@@ -27,6 +34,12 @@ SETS = {
     "segmentation": EvaluationSet(**(SEGMENTATION | {"num_classes": 3})),
     "videos": EvaluationSet(
         **(LABELS | {"kind": "video", "format": "davis", "root": "{scenes}/videos"})
+    ),
+    "sketches": EvaluationSet(
+        **(LABELS | {"kind": "shifted", "root": "{scenes}/sketches", "known_set": "objects"})
+    ),
+    "retrieval_pairs": EvaluationSet(
+        **(LABELS | {"kind": "retrieval", "format": "pairs", "root": "{scenes}/pairs"})
     ),
     **{
         f"novel_{group}": EvaluationSet(
@@ -41,9 +54,16 @@ SETS = {
     "pairs": EvaluationSet(
         **(LABELS | {"kind": "pairs", "format": "pairs", "root": "{scenes}/pairs"})
     ),
+    "views": EvaluationSet(
+        **(LABELS | {"kind": "views", "format": "views", "root": "{scenes}/views"})
+    ),
 }
 SET_OF_KIND = {
     "classification": "objects",
+    "fine_grained": "objects",
+    "probe": "objects",
+    "shifted": "sketches",
+    "retrieval": "retrieval_pairs",
     "segmentation": "segmentation",
     "novelty": "objects",
     "pictures": "segmentation",
@@ -51,6 +71,9 @@ SET_OF_KIND = {
     "raw_pairs": "pairs",
     "discovery": "segmentation",
     "video": "videos",
+    "geometry": "segmentation",
+    "view_pairs": "views",
+    "scenes": "views",
 }
 TASKS = [
     {"benchmark": name, "evaluation_set": SET_OF_KIND[benchmark.kind]}
@@ -65,11 +88,13 @@ def inputs(tmp_path_factory):
     root = tmp_path_factory.mktemp("artifacts")
     write_parquet(root / "scenes/objects", "train", list(range(3)) * 10, seed=1)
     write_parquet(root / "scenes/objects", "val", list(range(3)) * 4, seed=2)
+    write_parquet(root / "scenes/sketches", "val", [0, 1] * 3, names=CLASSES[1:], seed=4)
     for seed, group in enumerate(("near", "far"), start=3):
         write_parquet(root / "scenes/novel", group, [0] * 5, names=("other", "else"), seed=seed)
     write_voc(root / "scenes/segmentation", {"train": 8, "val": 4})
     write_videos(root / "scenes/videos", {"first": 4, "second": 3})
     write_pairs(root / "scenes/pairs", [rendered_pair(seed) for seed in range(6)])
+    write_views(root / "scenes/views", {f"scene{i}": seen_wall(seed=i) for i in range(2)})
     stages = {name: root / name for name in ("scenes", "pretrain", "finetune_highres", "rasa")}
     for name in ("pretrain", "finetune_highres"):
         (stages[name] / "checkpoints").mkdir(parents=True)
@@ -122,7 +147,7 @@ def test_every_benchmark_reports_every_metric(published):
     for row in rows:
         low, high = row["ci95"]
         assert low <= high
-        assert row["n"] in (2, 3, 4, 6, 12, 17)
+        assert row["n"] in (2, 3, 4, 6, 12, 17, 30)
 
 
 def test_outputs_are_complete_and_repeat_byte_for_byte(inputs, published, tmp_path):

@@ -28,6 +28,8 @@ NOTHING = Scenes(
     num_videos=0,
     num_frames=2,
     num_pairs=0,
+    num_scenes=0,
+    num_views=3,
 )
 SMALL = NOTHING.model_copy(
     update={
@@ -39,6 +41,7 @@ SMALL = NOTHING.model_copy(
         "num_segmentation_val": 1,
         "num_videos": 1,
         "num_pairs": 1,
+        "num_scenes": 1,
     }
 )
 
@@ -183,3 +186,42 @@ def test_pair_boxes_hold_the_points_of_their_object(world):
         low, high = points["target_box"][:2] - 1, points["target_box"][2:] + 1
         inside = (points["target"] >= low) & (points["target"] <= high)
         assert inside.all()
+
+
+def test_sketches_are_lines_of_the_validation_images_without_the_first_class(world):
+    folder = world[0]
+    sketches, val = (
+        pq.read_table(folder / name / "val-00000-of-00001.parquet").to_pylist()
+        for name in ("sketches", "objects")
+    )
+    kept = [row for row in val if row["label"]]
+    assert [row["label"] for row in sketches] == [row["label"] - 1 for row in kept]
+    for drawn, row in zip(sketches, kept, strict=True):
+        lines, colours = (
+            np.asarray(Image.open(io.BytesIO(each["image"]["bytes"])), dtype=float)
+            for each in (drawn, row)
+        )
+        assert lines.shape == colours.shape
+        assert np.ptp(lines, axis=-1).max() < 12  # no colour, but for JPEG
+        down, right = np.gradient(colours.mean(-1))
+        edges = np.hypot(down, right)
+        dark, light = (lines.mean(-1)[edges > cut].mean() for cut in (np.quantile(edges, 0.9), -1))
+        assert dark < light - 50
+
+
+def test_views_are_of_one_scene_in_one_light(world):
+    folder = world[0] / "views" / "scene-000"
+    cameras = json.loads((folder / "cameras.json").read_text())
+    assert sorted(cameras) == ["000", "001", "002"]
+    positions = []
+    for name, camera in cameras.items():
+        depth = np.load(folder / "depth" / f"{name}.npy")
+        assert depth.shape == _pixels(folder / "images" / f"{name}.png").shape[:2]
+        assert (depth > 0).all()
+        rotation = np.array(camera["rotation"])
+        positions.append(-rotation.T @ camera["translation"])
+    heights = [position[1] for position in positions]
+    assert heights == pytest.approx([heights[0]] * 3)  # around the vertical axis
+    spans = [np.arctan2(position[0], position[2]) for position in positions]
+    turns = np.degrees(np.diff(np.unwrap(spans)))
+    assert np.abs(turns) == pytest.approx([60.0, 60.0])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from workflow import params
-from workflow.plan.data import core_hours, data_plan, known_source
+from workflow.plan.data import core_hours, data_plan, highres_images, known_source
 from workflow.plan.published import SOURCES
 from workflow.plan.rates import RATES
 
@@ -50,6 +50,15 @@ def test_numbers_instead_of_a_preset_count_as_if_all_passed():
     }
     parameters = params.resolve(tree, scale="vit_l_laion600m", variant="franca")
     assert data_plan(parameters, known_source(parameters)).passing == (1.0, 1.0)
+
+
+def test_images_to_fine_tune_on_are_those_of_whole_copies():
+    assert highres_images(resolve("vit_l_laion600m")) == 1_444_270
+    assert highres_images(resolve("vit_g_laion600m")) == 17_125
+    part = "pack_highres.sets.kitti.partial=true"
+    assert highres_images(resolve("vit_l_laion600m", part)) is None
+    assert highres_images(resolve("micro")) is None  # nobody counted them yet
+    assert highres_images(resolve("tiny")) is None
 
 
 def test_a_local_source_is_copied_whole():
