@@ -1,9 +1,10 @@
 """The paper's numbers, and whether one of ours may be held against them.
 
 `published.csv` lists them as printed, in percent (errors of depth in centimetres), each with its
-table in Franca (arXiv 2507.14137, version 4) and the conditions that its protocol fixes: entries of
-a task's address (see `franca.eval.suite`) or `n`, the number of scored images. Where one is not met,
-or was not recorded, the two numbers are not comparable, however close.
+table in Franca (arXiv 2507.14137, version 4) and the conditions that its protocol fixes: entries
+of a task's address (see `franca.eval.suite`) or `n`, the number of scored images (of videos:
+sequences). Where one is not met, or was not recorded, the two numbers are not comparable, however
+close.
 """
 
 import csv
