@@ -2,8 +2,8 @@
 
 `published.csv` lists them as printed, in percent (errors of depth in centimetres), each with its
 table in Franca (arXiv 2507.14137, version 4) and the conditions that its protocol fixes: entries of
-a task's address (see `franca.eval.suite`) or `n`, the number of scored images. Where one is not met,
-or was not recorded, the two numbers are not comparable, however close.
+a task's address (see `franca.eval.suite`) or `n`, the number of scored images. Where one is not
+met, or was not recorded, the two numbers are not comparable, however close.
 """
 
 import csv
