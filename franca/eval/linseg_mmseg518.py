@@ -28,7 +28,7 @@ from franca.eval.crops import (
     resize,
     view,
 )
-from franca.eval.linear import draw_batches
+from franca.eval.heads import draw_batches
 from franca.eval.miou import (
     confusion_per_image,
     mean_class_accuracy,

@@ -17,7 +17,7 @@ from torch.nn.functional import interpolate
 
 from franca.eval.benchmark import Benchmark, MetricSpec, Outcome, PictureInputs
 from franca.eval.crops import Picture, View, random_flip, random_resized_crop, resize, view
-from franca.eval.linear import draw_batches
+from franca.eval.heads import draw_batches
 from franca.eval.miou import confusion_per_image, miou_statistic, pixel_accuracy
 from franca.eval.online import (
     batches_of_views,

@@ -6,7 +6,7 @@ those of a random network measures nothing.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -41,10 +41,12 @@ from franca.eval.geometry import (
     ViewPairInputs,
 )
 from franca.eval.in_context import patch_labels
+from franca.eval.inputs.contracts import ProbeInputs, RetrievalInputs
 from franca.eval.lazy import lazily
 from franca.eval.position import positions
 from franca.eval.targets import patch_depth as mean_depth
 from franca.eval.targets import patch_normals as mean_normals
+from franca.eval.transforms import RandomCrop
 from franca.eval.video_segmentation import grid_labels
 
 _LEVELS = 16
@@ -69,7 +71,51 @@ def image_classes(inputs: ClassificationInputs, *, spare: int = 0) -> Classifica
     """Return the same images, each with its class as a one-hot feature of `spare` more entries."""
     width = inputs.num_classes + spare
     train, test = (_labelled(split, width=width) for split in (inputs.train, inputs.test))
-    return dataclasses.replace(inputs, train=train, test=test)
+    chosen_on = inputs.validation and _labelled(inputs.validation, width=width)
+    return dataclasses.replace(inputs, train=train, test=test, validation=chosen_on)
+
+
+def probe_classes(inputs: ProbeInputs) -> ProbeInputs:
+    """Return the same images, each with its known class as a one-hot feature.
+
+    Of several right classes it has the first; heads are trained anew and not kept.
+    """
+
+    def known(split: ImageFeatures) -> ImageFeatures:
+        return _labelled(split, width=inputs.num_classes)
+
+    def stream(
+        batches: Sequence[Int[Tensor, " _"]], augment: RandomCrop | None
+    ) -> Iterator[ImageFeatures]:
+        del augment  # a class has no crop
+        for rows in batches:
+            blank = torch.zeros(len(rows), 1, 1)
+            for_shape = ImageFeatures(
+                blank.expand(-1, blocks, -1), blank[:, 0], inputs.labels[rows]
+            )
+            yield known(for_shape)
+
+    blocks = inputs.validation.cls_blocks.shape[1]
+    right = inputs.columns[inputs.test.labels]
+    if inputs.accepted is not None:
+        right = inputs.accepted.int().argmax(1)
+    test = known(dataclasses.replace(inputs.test, labels=right))
+    return dataclasses.replace(
+        inputs,
+        stream=stream,
+        keep=lambda _, make: make(),
+        validation=known(inputs.validation),
+        test=dataclasses.replace(test, labels=inputs.test.labels),
+    )
+
+
+def retrieved_queries(inputs: RetrievalInputs) -> RetrievalInputs:
+    """Return the same images, each saying which of the queries it is right for."""
+    queries = torch.eye(len(inputs.queries))
+    database = torch.zeros(len(inputs.database), len(inputs.queries))
+    for query, relevant in enumerate(inputs.relevant):
+        database[[*relevant.easy, *relevant.hard], query] = 1.0
+    return dataclasses.replace(inputs, queries=queries, database=database)
 
 
 def novelty(inputs: NoveltyInputs) -> NoveltyInputs:
@@ -290,7 +336,10 @@ def point_places(inputs: PairInputs) -> PairInputs:
 
 TRUTHS: dict[str, Callable[[Any], Any]] = {
     "knn": image_classes,
+    "linear": probe_classes,
     "linear_cached": image_classes,
+    "robustness": probe_classes,
+    "retrieval": retrieved_queries,
     "logreg": image_classes,
     "ood": novelty,
     "in_context": patch_classes,

@@ -51,12 +51,14 @@ class DataPlan:
 
 
 def highres_images(parameters: Any) -> int | None:
-    """Count the images to fine-tune on, evaluation images included; None where nobody knows."""
-    sources = parameters.pack_highres.sets.values()
-    expected = [getattr(source, "expected", None) for source in sources]
-    rows = [None if counts is None else counts.rows for counts in expected]
-    known = [number for number in rows if number is not None]
-    return sum(known) if known and len(known) == len(rows) else None
+    """Count the images to fine-tune on, evaluation images included; None without any to count."""
+    total = 0
+    for source in parameters.pack_highres.sets.values():
+        counts = getattr(source, "expected", None)
+        if counts is None or counts.rows is None:
+            return None
+        total += counts.rows
+    return total or None
 
 
 def known_source(parameters: Any) -> Source | None:

@@ -85,7 +85,7 @@ def test_void_pixels_play_no_part_and_fewer_images_than_a_batch_are_one(world):
     assert outcome.details["steps"] == 5
 
 
-def test_an_absent_class_counts_nothing_towards_the_mean_over_all(world):
+def test_an_absent_class_counts_nothing_towards_the_mean_over_all():
     pair = [blocks(24, seed=0, classes=2), blocks(7, seed=1, classes=2)]
     two = scores(run(picture_inputs(*pair, num_classes=2)))
     three = scores(run(picture_inputs(*pair, num_classes=3)))

@@ -71,11 +71,14 @@ LAYOUTS = {
     "parquet": r"expected {root}/val-\*\.parquet with columns image",
     "folder": r"expected images as {root}/val/<class>/<image>; found none",
     "openood": r"OpenOOD; {root}/benchmark_imglist/imagenet/test_val\.txt does not exist",
-    "voc": r"PASCAL VOC layout; {root}/ImageSets/Segmentation/val\.txt does not exist",
+    "voc": r"expected .*; {root}/ImageSets/Segmentation/val\.txt does not exist",
     "voc_detection": r"PASCAL VOC layout; {root}/ImageSets/Main/val\.txt does not exist",
     "davis": r"DAVIS.*{root}/ImageSets/2017/val\.txt does not exist",
     "pairs": r"rendered pairs; {root}/pairs\.json does not exist",
     "spair": r"SPair-71k; {root}/Layout/large/val\.txt does not exist",
+    "views": r"expected views as {root}/<scene>/cameras\.json; found none",
+    "navi": r"expected NAVI as {root}/<object>/val/annotations\.json; found none",
+    "scannet": r"ScanNet's test pairs; {root}/val\.npz does not exist",
 }
 FORMATS = {
     "classification": ("parquet", "folder"),
@@ -84,6 +87,8 @@ FORMATS = {
     "detection": ("voc_detection",),
     "video": ("davis",),
     "pairs": ("pairs", "spair"),
+    "geometry": ("voc",),
+    "views": ("views", "navi", "scannet"),
 }
 
 
