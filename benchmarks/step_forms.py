@@ -1,6 +1,5 @@
 """What `step.py` measures: our update, and the same as one would first write it."""
 
-import contextlib
 import functools
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +12,11 @@ from torch.nn import functional as F
 from franca.config.pretrain import Recipe
 from franca.data.collate import MultiCropBatch
 from franca.heads.matryoshka import MatryoshkaHead
+from franca.masking.batch import count_bounds
 from franca.models.layers import Block, DepthSource, attend
 from franca.models.vit import VisionTransformer
 from franca.randomness import generator
-from franca.ssl.student_teacher import StudentTeacher, Views, make_views
+from franca.ssl.student_teacher import Networks, StudentTeacher, Views, make_views
 from franca.train.build import (
     build_backbone,
     build_masks,
@@ -31,7 +31,6 @@ from workflow.params import read, resolve
 
 PARAMETERS = Path(__file__).resolve().parent.parent / "params.yaml"
 SEED = 0
-Precision = Callable[[], contextlib.AbstractContextManager[None]]
 
 
 class Form(Protocol):
@@ -116,12 +115,12 @@ class Ours:
 class Plain:
     """The same update as one would first write it.
 
-    One forward pass per crop size, all tokens through all layers; all logits at once, under
-    autocast too; weight norm of torch's kind; Sinkhorn-Knopp on a matrix of exponentials that is
-    rewritten; a log-softmax per pair of views; AdamW, clipping and moving average as torch's
-    defaults or in a loop. Of the published tricks it has those of DINOv2's code: stochastic depth
-    that leaves out sequences, and heads on masked patches alone. Attention is that of our models,
-    because torch's own in bf16 is several times slower on a CPU.
+    One forward pass per crop size, all tokens through all layers; stochastic depth as timm's, which
+    computes every branch and multiplies some by 0; heads on the masked patches, padded to the most
+    there can be, as DINOv2; all logits at once, under autocast too; weight norm of torch's kind;
+    Sinkhorn-Knopp on a matrix of exponentials that is rewritten; a log-softmax per pair of views;
+    AdamW and clipping with torch's defaults; the moving average parameter by parameter. Attention
+    is that of our models, because torch's own in bf16 is several times slower on a CPU.
     """
 
     def __init__(self, recipe: Recipe) -> None:
@@ -167,7 +166,7 @@ class Plain:
                 cls_targets,
                 temperature=objective.student_temperature,
             )
-            masked = _logits(self.student.ibot_head, tokens[:, 1:].flatten(0, 1)[views.masked])
+            masked = self._masked_logits(self.student, tokens, views)
             ibot = sum(
                 -(target * F.log_softmax(logits / objective.student_temperature, dim=1))
                 .sum(dim=1)
@@ -192,9 +191,21 @@ class Plain:
             iterations=self.recipe.objective.sinkhorn_iterations,
         )
         cls = [balance(logits) for logits in _logits(self.teacher.dino_head, tokens[:, 0])]
-        patches = tokens[:, 1:].flatten(0, 1)[views.masked]
-        masked = [balance(logits) for logits in _logits(self.teacher.ibot_head, patches)]
+        masked = [balance(logits) for logits in self._masked_logits(self.teacher, tokens, views)]
         return [[*views] for views in zip(*(level.chunk(2) for level in cls), strict=True)], masked
+
+    def _masked_logits(self, networks: Networks, tokens: Tensor, views: Views) -> list[Tensor]:
+        """Return the logits of the masked patches of every level."""
+        masking = self.recipe.masking
+        bounds = count_bounds(
+            num_crops=len(views.masks),
+            num_patches=views.masks.shape[1],
+            probability=masking.probability,
+            ratio=masking.ratio,
+        )
+        patches = tokens[:, 1:].flatten(0, 1)[views.masked]
+        padded = F.pad(patches, (0, 0, 0, int(bounds[:, 1].sum()) - len(patches)))
+        return [logits[: len(patches)] for logits in _logits(networks.ibot_head, padded)]
 
 
 def _tokens(
@@ -215,11 +226,11 @@ def _tokens(
 
 
 def _residual(x: Tensor, branch: Callable[[Tensor], Tensor], drop_path: float) -> Tensor:
-    """Add a branch for a random part of the sequences, as DINOv2."""
+    """Add a branch to a random part of the sequences."""
     if not drop_path:
         return x + branch(x)
-    kept = torch.randperm(len(x), device=x.device)[: max(int(len(x) * (1 - drop_path)), 1)]
-    return torch.index_add(x, 0, kept, branch(x[kept]).to(x.dtype), alpha=len(x) / len(kept))
+    kept = torch.rand(len(x), 1, 1, device=x.device) >= drop_path
+    return x + branch(x) * (kept / (1 - drop_path))
 
 
 def _attention(block: Block, x: Tensor) -> Tensor:

@@ -98,7 +98,7 @@ def show(
     if benchmark not in BENCHMARKS:
         raise ParameterError(f"no benchmark '{benchmark}'; known: {', '.join(BENCHMARKS)}")
     found = BENCHMARKS[benchmark]
-    section = getattr(_parameters(params, scale, None, None).evaluate, benchmark)
+    section = getattr(_parameters(params, scale, None, None).evaluate, found.parameters_section)
     fields = type(section).model_fields
     settings = [[f"  {k}", str(v), fields[k].description or ""] for k, v in section]
     metrics = [
@@ -161,6 +161,20 @@ def compare(folder: Folder, baseline: Baseline) -> None:
     from workflow import evaluations
 
     typer.echo("\n".join(evaluations.compared(folder, baseline)))
+
+
+@app.command()
+def convert(
+    file: Annotated[Path, typer.Argument(help="gnd_roxford5k.pkl or gnd_rparis6k.pkl.")],
+) -> None:
+    """Write the ground truth of revisited Oxford or Paris as JSON, running nothing of its pickle.
+
+    Only lists, dictionaries, numbers, strings and NumPy arrays are built; a pickle that names
+    anything else is refused.
+    """
+    from franca.eval.inputs.revisited import convert as convert_file
+
+    typer.echo(convert_file(file))
 
 
 @app.command("table")

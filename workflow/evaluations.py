@@ -140,6 +140,11 @@ def _cost(suite: Suite, missing: Sequence[Pair]) -> str:
         each.images * suite.sets.store.seconds_per_image(each.input_size)
         for each in needed.values()
     )
+    for task in missing:
+        streamed = BENCHMARKS[task.benchmark].streamed(suite.parameters[task.benchmark])
+        if streamed:
+            size_of_input = suite.prepared(task).input_size
+            seconds += streamed * suite.sets.store.seconds_per_image(size_of_input)
     size = scaled(sum(each.bytes for each in needed.values()), "B")
     return f"{len(missing)} to run; features: {seconds / 60:.1f} min of the model, {size}"
 

@@ -1,18 +1,23 @@
 """Every image of every evaluation set, whatever its layout, so that none is trained on."""
 
+import io
 import json
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
+import numpy as np
 import pyarrow.parquet as pq
+from PIL import Image
 
 from data_filters.config import EvaluationSet
 
 Splits = Literal["held_out", "all"]
 _SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 _TRAINING: Final = "train"
+_CIFAR_SIDE: Final = 32
 
 
 class EvaluationImage(NamedTuple):
@@ -144,6 +149,25 @@ def _pairs(root: Path, splits: Splits) -> Iterator[EvaluationImage]:
     yield from _read(root, [root / name for name in names])
 
 
+def _everything(root: Path, splits: Splits) -> Iterator[EvaluationImage]:
+    """Yield every image below the root, where lists and not folders tell the splits apart."""
+    del splits
+    yield from _read(root, _files(root))
+
+
+def _cifar(root: Path, splits: Splits, *, label_bytes: int) -> Iterator[EvaluationImage]:
+    row = label_bytes + 3 * _CIFAR_SIDE**2
+    for path in sorted(root.glob("*.bin")):
+        if not _wanted(path.name.replace("data_batch", _TRAINING), splits):
+            continue
+        every = np.fromfile(path, dtype=np.uint8).reshape(-1, row)[:, label_bytes:]
+        planes = every.reshape(-1, 3, _CIFAR_SIDE, _CIFAR_SIDE).transpose(0, 2, 3, 1)
+        for number, pixels in enumerate(planes):
+            buffer = io.BytesIO()
+            Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format="PNG")
+            yield EvaluationImage(f"{path.name}#{number}", buffer.getvalue())
+
+
 def _views(root: Path, splits: Splits) -> Iterator[EvaluationImage]:
     del splits  # what is seen from one side is scored from another
     files = _files(root)  # beside them lie pictures of depth
@@ -166,8 +190,19 @@ LAYOUTS: Final[Mapping[str, Layout]] = MappingProxyType(
         "voc_detection": Layout(_voc_detection, "JPEGImages/ and ImageSets/Main/<split>.txt"),
         "davis": Layout(_davis, "JPEGImages/<resolution>/<sequence>/ and ImageSets/2017/"),
         "pairs": Layout(_pairs, "pairs.json and the images it names"),
+        "spair": Layout(_voc_detection, "JPEGImages/<class>/"),
+        "revisited": Layout(_everything, "gnd_<set>.json and jpg/<image>.jpg"),
+        "cifar10": Layout(partial(_cifar, label_bytes=1), "the .bin files of the binary version"),
+        "cifar100": Layout(partial(_cifar, label_bytes=2), "the .bin files of the binary version"),
+        **{
+            name: Layout(_everything, "the images in the folders of its authors")
+            for name in (
+                "food101", "sun397", "cars", "aircraft", "dtd", "pets", "caltech101", "flowers102",
+                "cub200",
+            )
+        },
         "views": Layout(_views, "<scene>/images/"),
         "navi": Layout(_views, "<object>/<collection>/images/"),
         "scannet": Layout(_views, "<scene>/color/"),
     }
-)
+)  # fmt: skip

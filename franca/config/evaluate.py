@@ -8,8 +8,11 @@ from franca.config.base import Section
 
 BenchmarkName = Literal[
     "knn",
+    "linear",
     "linear_cached",
     "logreg",
+    "robustness",
+    "retrieval",
     "in_context",
     "linear_segmentation",
     "linseg_mmseg518",
@@ -49,6 +52,9 @@ class Knn(Section):
     temperature: float = Field(gt=0, description="of the softmax-weighted vote")
     halvings: int = Field(ge=0, description="also use the first d/2 … d/2^halvings dimensions")
     pca_dims: tuple[int, ...] = Field(description="also use so many principal components")
+    shots: tuple[int, ...] = Field(description="also learn from so few images of each class")
+    attempts: int = Field(ge=1, description="draws of the few images, averaged")
+    leave_one_out: bool = Field(description="also classify each training image by the others")
     block: int = Field(ge=1, description="rows compared at a time; changes no result")
 
     @model_validator(mode="after")
@@ -70,6 +76,30 @@ class LinearCached(Section):
     steps: int = Field(ge=1, description="of SGD")
     batch_size: int = Field(ge=1, description="images per step")
     momentum: float = Field(ge=0, lt=1, description="of SGD")
+    held_out: float = Field(
+        ge=0,
+        le=0.5,
+        description="share of train on which the head is chosen; 0 chooses on the scored images, "
+        "as the official code does",
+    )
+
+
+class Linear(LinearCached):
+    """Linear heads on features of random crops, also those of `robustness`."""
+
+    crop_scale: tuple[float, float] | None = Field(
+        description="least and greatest share of the image in a crop; null: the centre crop"
+    )
+    flip: float = Field(ge=0, le=1, description="probability to mirror a crop")
+
+
+class Retrieval(Section):
+    """Image retrieval by the CLS token."""
+
+    precisions: tuple[int, ...] = Field(
+        min_length=1, description="numbers of best images looked at"
+    )
+    block: int = Field(ge=1, description="rows compared at a time; changes no result")
 
 
 class Logreg(Section):
@@ -294,6 +324,9 @@ class Evaluate(Section):
         ge=1, description="short side of video frames; null keeps the frames' own"
     )
     pair_size: int = Field(ge=1, description="side that images of pairs are resized to")
+    retrieval_sizes: tuple[int, ...] = Field(
+        min_length=1, description="sides of the squares whose CLS tokens retrieval averages"
+    )
     patch_dtype: Literal["float16", "float32"] = Field(description="how patch tokens are stored")
     max_feature_gigabytes: float | None = Field(
         gt=0,
@@ -304,8 +337,10 @@ class Evaluate(Section):
     num_samples: int = Field(ge=0, description="images whose patch tokens the report gets")
     tasks: tuple[Task, ...] = Field(description="what to run, in order")
     knn: Knn
+    linear: Linear
     linear_cached: LinearCached
     logreg: Logreg
+    retrieval: Retrieval
     in_context: InContext
     linear_segmentation: LinearSegmentation
     linseg_mmseg518: LinsegMmseg518

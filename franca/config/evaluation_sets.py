@@ -1,10 +1,15 @@
 """Data sets to evaluate on, wherever they lie; all of them are removed from the training data."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, model_validator
 
 from franca.config.base import Section
+
+FineGrained = Literal[
+    "food101", "cifar10", "cifar100", "sun397", "cars", "aircraft", "dtd", "pets", "caltech101",
+    "flowers102", "cub200",
+]  # fmt: skip
 
 
 class EvaluationSet(Section):
@@ -14,28 +19,38 @@ class EvaluationSet(Section):
         "classification",
         "segmentation",
         "novel",
+        "shifted",
         "detection",
         "video",
         "pairs",
+        "retrieval",
         "geometry",
         "views",
-    ] = Field(description="what it is labelled with; novel: images of none of the known classes")
-    format: Literal[
-        "parquet",
-        "folder",
-        "openood",
-        "voc",
-        "voc_detection",
-        "davis",
-        "pairs",
-        "spair",
-        "views",
-        "navi",
-        "scannet",
     ] = Field(
-        description="layout: Hugging Face parquet, <split>/<class>/<image> folders, OpenOOD's "
-        "lists, PASCAL VOC with masks, geometry or boxes, DAVIS 2017, the rendered pairs, "
-        "SPair-71k, the rendered views, NAVI, or ScanNet's test pairs"
+        description="what it is labelled with; novel: images of none of the known classes; "
+        "shifted: unlike images of known classes"
+    )
+    format: (
+        FineGrained
+        | Literal[
+            "parquet",
+            "folder",
+            "openood",
+            "voc",
+            "voc_detection",
+            "davis",
+            "pairs",
+            "spair",
+            "views",
+            "navi",
+            "scannet",
+            "revisited",
+        ]
+    ) = Field(
+        description="layout: Hugging Face parquet, <split>/<class>/<image> folders, that of the "
+        "set's authors, OpenOOD's lists, PASCAL VOC with masks, geometry or boxes, DAVIS "
+        "2017, the rendered pairs, SPair-71k, the rendered views, NAVI, ScanNet's test pairs, or "
+        "revisited Oxford and Paris"
     )
     root: str = Field(
         min_length=1,
@@ -44,7 +59,17 @@ class EvaluationSet(Section):
     train_split: str | None = Field(
         default=None, description="name of the split to learn from; null if none"
     )
+    val_split: str | None = Field(
+        default=None,
+        description="name of the split that penalties are chosen on; null: a tenth of train",
+    )
     test_split: str = Field(description="name of the split that is scored")
+    num_train: int | None = Field(
+        default=None, ge=1, description="images that the whole training split must have; null: any"
+    )
+    num_test: int | None = Field(
+        default=None, ge=1, description="images that the whole scored split must have; null: any"
+    )
     max_train: int | None = Field(
         default=None,
         ge=1,
@@ -67,7 +92,12 @@ class EvaluationSet(Section):
     )
     known_set: str | None = Field(
         default=None,
-        description="for a novel set: the classification set whose classes are known; else null",
+        description="for a novel or shifted set: the classification set whose classes are known",
+    )
+    accepted_labels: str | None = Field(
+        default=None,
+        description="for a shifted set with several right classes an image: JSON file with a "
+        "list of them for each, in the order of the files' names (ImageNet-ReaL)",
     )
     group: Literal["near", "far"] | None = Field(
         default=None,
@@ -78,8 +108,10 @@ class EvaluationSet(Section):
     @model_validator(mode="after")
     def _fields_fit_the_kind(self) -> "EvaluationSet":
         formats = {
-            "classification": {"parquet", "folder"},
+            "classification": {"parquet", "folder", *get_args(FineGrained)},
             "novel": {"parquet", "folder", "openood"},
+            "shifted": {"parquet", "folder"},
+            "retrieval": {"revisited", "pairs"},
             "segmentation": {"voc"},
             "detection": {"voc_detection"},
             "video": {"davis"},
@@ -95,9 +127,12 @@ class EvaluationSet(Section):
             "classification": ("train_split",),
             "segmentation": ("train_split", "num_classes", "ignore_index"),
             "novel": ("known_set", "group"),
+            "shifted": ("known_set",),
             "geometry": ("train_split",),
         }.get(self.kind, ())
         for name in needed:
             if getattr(self, name) is None:
                 raise ValueError(f"a {self.kind} set needs {name}: set it")
+        if self.accepted_labels is not None and (self.kind, self.format) != ("shifted", "folder"):
+            raise ValueError("accepted_labels go with a shifted set in folders: remove them")
         return self

@@ -23,6 +23,10 @@ from franca.randomness import numpy_generator
 
 Kind = Literal[
     "classification",
+    "fine_grained",
+    "probe",
+    "shifted",
+    "retrieval",
     "segmentation",
     "novelty",
     "pictures",
@@ -63,11 +67,19 @@ class ImageFeatures:
 
 @dataclass(frozen=True)
 class ClassificationInputs:
-    """What classification benchmarks see."""
+    """What classification benchmarks see.
+
+    Attributes:
+        train: what is learnt from.
+        test: what is scored.
+        num_classes: labels are below it.
+        validation: what hyper-parameters are chosen on; None where the set has no such split.
+    """
 
     train: ImageFeatures
     test: ImageFeatures
     num_classes: int
+    validation: ImageFeatures | None = None
 
 
 @dataclass(frozen=True)
@@ -295,6 +307,8 @@ class Benchmark:
         quick: cheap enough to follow training with.
         metrics: what is reported.
         run: the pure function `(inputs, *, seed, device, **parameters) -> Outcome`.
+        section: whose parameters it takes; by default those of its own name.
+        streamed: from its parameters, how many images run through the model and are not kept.
     """
 
     name: str
@@ -305,6 +319,13 @@ class Benchmark:
     quick: bool
     metrics: tuple[MetricSpec, ...]
     run: Callable[..., Outcome]
+    section: str = ""
+    streamed: Callable[[Mapping[str, Any]], int] = lambda _: 0
+
+    @property
+    def parameters_section(self) -> str:
+        """Name of the section of its parameters."""
+        return self.section or self.name
 
     def spec(self, metric: str) -> MetricSpec:
         """Return the specification of a metric, whatever its variant."""

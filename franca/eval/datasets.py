@@ -176,11 +176,17 @@ class FolderImages:
         self.names: tuple[str, ...] = tuple(path.name for path in classes)
         self._chosen = choose(len(files), limit)
         self._paths = [files[index][0] for index in self._chosen]
+        self.every_file = [path.name for path, _ in files]
         self.labels: Int[np.ndarray, " images"] = np.array([files[i][1] for i in self._chosen])
 
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self._paths)
+
+    @property
+    def files(self) -> list[str]:
+        """The names of the images' files; `every_file` has those of the whole split."""
+        return [path.name for path in self._paths]
 
     @cached_property
     def digest(self) -> str:
@@ -354,19 +360,3 @@ class SegmentationImages:
     def _geometry(self, folder: str, index: int) -> NDArray[np.float32]:
         path = self._file(folder, f"{self.image_names[index]}.npy")
         return cast("NDArray[np.float32]", np.load(path, allow_pickle=False).astype(np.float32))
-
-
-def open_labelled(layout: str, root: Path, *, split: str, limit: int | None) -> LabelledImages:
-    """Open a split of a classification set, or novel images, by the name of their layout.
-
-    Raises:
-        ValueError: unknown layout.
-    """
-    readers: dict[str, type[ParquetImages] | type[FolderImages] | type[ListedImages]] = {
-        "parquet": ParquetImages,
-        "folder": FolderImages,
-        "openood": ListedImages,
-    }
-    if layout not in readers:
-        raise ValueError(f"layout {layout!r} is not a classification layout: use {sorted(readers)}")
-    return readers[layout](root, split=split, limit=limit)

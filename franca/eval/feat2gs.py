@@ -76,11 +76,13 @@ def read_scene(
     logs = depth.where(depth > 0, torch.nan).log()
     colors = torch.stack([view.pixels.flatten(1).T for view in views])
     known = logs[~logs.isnan()]
-    depth_of = fit_read_out(features, logs[..., None], dims=dims, penalty=penalty)
-    color_of = fit_read_out(features, colors, dims=dims, penalty=penalty)
-    told = torch.stack([depth_of(rows)[:, 0] for rows in features]).clamp(known.min(), known.max())
-    painted = torch.stack([color_of(rows) for rows in features]).clamp(0, 1)
-    return told.exp().float(), painted.float()
+    # Pixels of unknown depth are never drawn: their colour plays no part either.
+    read = fit_read_out(
+        features, torch.cat([logs[..., None], colors], dim=2), dims=dims, penalty=penalty
+    )
+    told = torch.stack([read(rows) for rows in features])
+    depths = told[..., 0].clamp(known.min(), known.max()).exp()
+    return depths.float(), told[..., 1:].clamp(0, 1).float()
 
 
 def render_view(

@@ -154,7 +154,7 @@ class StreamedPatches:
         batches = DataLoader(pixels, batch_size=images, num_workers=self.num_workers)
         few = len(batches) < 4
         for batch in tqdm(batches, desc=f"streaming {len(self)} images", disable=few, leave=False):
-            last = _tokens(self.model, normalise(batch.to(self.device)), blocks=1)[-1]
+            last = tokens_of(self.model, normalise(batch.to(self.device)), blocks=1)[-1]
             yield last.patches.to("cpu", getattr(torch, self.dtype))
 
     def __iter__(self) -> Iterator[Float[Tensor, "patches dim"]]:
@@ -235,7 +235,7 @@ def extract(
     for pixels in tqdm(
         batches, desc=f"features of {len(images)} images", disable=len(batches) < 4, leave=False
     ):
-        tokens = _tokens(model, normalise(pixels.to(device)), blocks=blocks)
+        tokens = tokens_of(model, normalise(pixels.to(device)), blocks=blocks)
         stop = done + len(pixels)
         for name, values in _rows(tokens, store_patches=store_patches).items():
             arrays[name][done:stop] = values.cpu().numpy()
@@ -273,7 +273,14 @@ def write_progress(target: Path, done: int) -> None:
 
 
 @torch.inference_mode()
-def _tokens(model: FeatureModel, images: Tensor, *, blocks: int) -> Sequence[Tokens]:
+def tokens_of(
+    model: FeatureModel, images: Float[Tensor, "batch 3 height width"], *, blocks: int
+) -> Sequence[Tokens]:
+    """Return the tokens of the last blocks, first to last.
+
+    Raises:
+        ValueError: the model shows its last block only and more are wanted.
+    """
     if blocks == 1:
         return [model.forward_features(images)]
     if not isinstance(model, BlockFeatureModel):

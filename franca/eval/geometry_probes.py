@@ -30,7 +30,7 @@ from franca.eval.dense_heads import (
 from franca.eval.depth import depth_errors, match_scale_shift
 from franca.eval.geometry import GeometryInputs, LayerFeatures
 from franca.eval.geometry_losses import depth_loss, uncertain_angular_loss
-from franca.eval.linear import draw_batches
+from franca.eval.heads import draw_batches
 from franca.eval.normals import normal_errors
 from franca.eval.resampling import by_group, mean_of_groups
 

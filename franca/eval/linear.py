@@ -1,12 +1,12 @@
-"""Linear probing on cached features: a grid of heads trained side by side, one chosen."""
+"""Linear probing: DINOv2's grid of heads, trained on-line on random crops or on cached features."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from franca.eval.benchmark import (
     Benchmark,
@@ -15,89 +15,56 @@ from franca.eval.benchmark import (
     MetricSpec,
     Outcome,
 )
+from franca.eval.heads import HeadInput, Heads, draw_batches, split_held_out, train_heads
+from franca.eval.inputs.contracts import ProbeInputs
 from franca.eval.resampling import mean
-from franca.randomness import generator
+from franca.eval.transforms import RandomCrop
 
 
-def head_input(
-    features: ImageFeatures, *, blocks: int, average_patches: bool
-) -> Float[Tensor, "images inputs"]:
-    """Concatenate the CLS tokens of the last blocks and, if asked, the mean patch token."""
-    parts = [features.cls_blocks[:, -blocks:].flatten(1)]
-    if average_patches:
-        parts.append(features.mean_patch)
-    return torch.cat(parts, dim=1).float()
+@dataclass(frozen=True)
+class ChosenHead:
+    """One head of the grid.
+
+    Attributes:
+        reads: its input.
+        rate: its learning rate, for a batch of 256.
+        weights: likewise, with the bias.
+        bias: added to the logits.
+    """
+
+    reads: HeadInput
+    rate: float
+    weights: Float[Tensor, "classes inputs"]
+    bias: Float[Tensor, " classes"]
+
+    def logits(self, features: ImageFeatures) -> Float[Tensor, "images classes"]:
+        """Return what it says of the images, on the device of its weights."""
+        return self.reads(features).to(self.weights.device) @ self.weights.T + self.bias
+
+    def __str__(self) -> str:
+        """Return how the record names it."""
+        return f"{self.reads}, rate {self.rate:g}"
 
 
-def train_heads(
-    features: Float[Tensor, "images inputs"],
-    labels: Int[Tensor, " images"],
-    *,
-    batches: Int[Tensor, "steps batch"],
-    weights: Float[Tensor, "classes inputs"],
-    learning_rates: Sequence[float],
-    momentum: float,
-) -> tuple[Float[Tensor, "heads classes inputs"], Float[Tensor, "heads classes"]]:
-    """Train one linear head per learning rate from the same weights, all at once.
-
-        for t, batch in enumerate(batches):
-            for each head:
-                loss = mean cross-entropy of (features[batch] @ W.T + b, labels[batch])
-                velocity = momentum * velocity + gradient
-                W, b -= rate * (1 + cos(pi * t / steps)) / 2 * velocity
-
-    The heads share no parameter, so training them jointly, as DINOv2 does with the sum of their
-    losses (facebookresearch/dinov2@b8931f7, dinov2/eval/linear.py), gives each what it would get
-    alone.
+def hits(
+    logits: Float[Tensor, "images classes"], inputs: ProbeInputs, *, restricted: bool
+) -> Bool[Tensor, " images"]:
+    """Say which images are classified right.
 
     Args:
-        features: inputs of the heads.
-        labels: their classes.
-        batches: rows of `features` for each step.
-        weights: initial weights of every head; biases start at 0.
-        learning_rates: of each head, already scaled by batch size / 256.
-        momentum: of SGD; there is no weight decay.
+        logits: over the classes that the head knows.
+        inputs: the scored images: the known class behind each of theirs, or the accepted ones.
+        restricted: let only classes that the scored set has compete.
     """
-    heads, (classes, inputs) = len(learning_rates), weights.shape
-    # The bias is a weight on a constant input.
-    constant = features.new_ones(len(features), 1)
-    augmented = torch.cat([features, constant], dim=1)
-    initial = torch.cat([weights, weights.new_zeros(classes, 1)], dim=1)
-    parameters = initial.repeat(heads, 1, 1)
-    velocity = torch.zeros_like(parameters)
-    rates = features.new_tensor(learning_rates)[:, None, None]
-    targets = one_hot(labels, classes).to(features)
-    for step, batch in enumerate(batches):
-        x = augmented[batch]
-        residual = (x @ parameters.mT).softmax(-1) - targets[batch]
-        gradient = residual.mT @ x / len(batch)
-        velocity = momentum * velocity + gradient
-        cosine = (1 + math.cos(math.pi * step / len(batches))) / 2
-        parameters = parameters - rates * cosine * velocity
-    return parameters[..., :inputs], parameters[..., inputs]
+    if inputs.accepted is not None:
+        return inputs.accepted.gather(1, logits.argmax(1, keepdim=True).cpu())[:, 0]
+    columns = inputs.columns.to(logits.device)
+    guesses = logits[:, columns].argmax(1).cpu() if restricted else logits.argmax(1).cpu()
+    return guesses == (inputs.test.labels if restricted else inputs.columns[inputs.test.labels])
 
 
-def draw_batches(
-    images: int, *, steps: int, batch_size: int, seed: int, purpose: str
-) -> Int[Tensor, "steps batch"]:
-    """Run through the images in a new random order again and again, `batch_size` at a time."""
-    batch = min(batch_size, images)
-    epochs = math.ceil(steps * batch / images)
-    orders = [
-        torch.randperm(images, generator=generator(seed, purpose, epoch)) for epoch in range(epochs)
-    ]
-    return torch.cat(orders)[: steps * batch].view(steps, batch)
-
-
-def split_held_out(images: int, *, seed: int, purpose: str) -> tuple[Tensor, Tensor]:
-    """Return the rows to train on and the 10 % (at least one) to choose hyper-parameters on."""
-    order = torch.randperm(images, generator=generator(seed, purpose))
-    held_out = max(1, images // 10)
-    return order[held_out:], order[:held_out]
-
-
-def linear_cached(
-    inputs: ClassificationInputs,
+def probe_heads(
+    inputs: ProbeInputs,
     *,
     seed: int,
     device: torch.device,
@@ -106,76 +73,181 @@ def linear_cached(
     steps: int,
     batch_size: int,
     momentum: float,
-) -> Outcome:
-    """Train DINOv2's grid of heads on features without augmentation.
+    held_out: float,
+    crop_scale: tuple[float, float] | None,
+    flip: float,
+) -> dict[str, ChosenHead]:
+    """Train the grid once for these inputs and settings; return the heads worth keeping.
 
-    The head is chosen on a held-out tenth of the training images. `best` is the head that the
-    official code would report, the one that is best on the very images that are scored: an upper
-    bound, not a result.
+    Returns:
+        "chosen": best on the held-out share of train, if there is one. "best": best on the
+        validation images, which is what the official code reports.
+    """
+    grid = [HeadInput(count, average) for count in blocks for average in (False, True)]
+    settings = {
+        "blocks": list(blocks), "rates": list(learning_rates), "steps": steps, "flip": flip,
+        "batch": batch_size, "momentum": momentum, "held_out": held_out, "seed": seed,
+        "scale": crop_scale and list(crop_scale),
+    }  # fmt: skip
+
+    def train() -> dict[str, Tensor]:
+        rows = torch.arange(len(inputs.labels))
+        kept, judges = rows, rows[:0]
+        if held_out:
+            kept, judges = split_held_out(
+                len(rows), seed=seed, purpose="evaluate/linear/held_out", share=held_out
+            )
+        order = kept[
+            draw_batches(
+                len(kept),
+                steps=steps,
+                batch_size=batch_size,
+                seed=seed,
+                purpose="evaluate/linear/order",
+            )
+        ]
+        augment = RandomCrop(scale=crop_scale, flip=flip, seed=seed) if crop_scale else None
+        heads = train_heads(
+            inputs.stream(list(order), augment),
+            inputs=grid,
+            num_classes=inputs.num_classes,
+            learning_rates=learning_rates,
+            momentum=momentum,
+            steps=steps,
+            seed=seed,
+            device=device,
+        )
+        choices = {"best": [inputs.validation]}
+        if held_out:
+            choices["chosen"] = list(inputs.stream(list(judges.split(batch_size)), None))
+        found: dict[str, Tensor] = {}
+        for name, images in choices.items():
+            counts = torch.stack([_right(heads[kind], kind, images) for kind in grid])
+            place = int(counts.flatten().argmax())
+            kind, rate = divmod(place, len(learning_rates))
+            found |= {
+                f"{name}/place": torch.tensor([kind, rate]),
+                f"{name}/weights": heads[grid[kind]].weights[rate].cpu().contiguous(),
+                f"{name}/bias": heads[grid[kind]].bias[rate].cpu().contiguous(),
+            }
+        return found
+
+    stored = inputs.keep(settings, train)
+    heads = {}
+    for name in ("chosen", "best") if held_out else ("best",):
+        kind, rate = stored[f"{name}/place"].tolist()
+        heads[name] = ChosenHead(
+            reads=grid[kind],
+            rate=learning_rates[rate],
+            weights=stored[f"{name}/weights"].to(device),
+            bias=stored[f"{name}/bias"].to(device),
+        )
+    return heads
+
+
+def _right(heads: Heads, kind: HeadInput, images: list[ImageFeatures]) -> Int[Tensor, " heads"]:
+    """Count the images that each head classifies right, in parts that fit the memory."""
+    device = heads.weights.device
+    total = torch.zeros(len(heads.weights), dtype=torch.int64)
+    for part in images:
+        x = kind(part)
+        for rows, labels in zip(x.split(1024), part.labels.split(1024), strict=True):
+            guesses = heads.logits(rows.to(device)).argmax(-1).cpu()
+            total += (guesses == labels).sum(1)
+    return total
+
+
+def linear(
+    inputs: ProbeInputs,
+    *,
+    seed: int,
+    device: torch.device,
+    **settings: Any,
+) -> Outcome:
+    """Train DINOv2's grid of heads on features of random crops, choose one, score it.
 
     Args:
-        inputs: features and labels.
-        seed: of initial weights, batches and the held-out tenth.
+        inputs: the training images as a stream, and the scored ones.
+        seed: of initial weights, batches, crops and the held-out share.
         device: where to train.
-        blocks: how many last blocks feed a head; each also with the mean patch token.
-        learning_rates: for a batch of 256, scaled with the batch size.
-        steps: of SGD, with the learning rate falling to 0 along a cosine.
-        batch_size: images per step.
-        momentum: of SGD.
+        settings: of `probe_heads`. With `held_out` 0 the heads see all of train and the one that is
+            best on the scored images is reported, as by the official code; otherwise the one that
+            is best on the held-out share, and `best` beside it, an upper bound and no result.
     """
-    labels = inputs.train.labels
-    fit_rows, held_out = split_held_out(len(labels), seed=seed, purpose="evaluate/linear/held_out")
-    order = draw_batches(
-        len(fit_rows),
-        steps=steps,
-        batch_size=batch_size,
-        seed=seed,
-        purpose="evaluate/linear/order",
-    )
-    batches = fit_rows[order].to(device)
-    scaled = [rate * batches.shape[1] / 256 for rate in learning_rates]
-    candidates: dict[str, tuple[float, Tensor]] = {}
-    kinds = [(count, average) for count in blocks for average in (False, True)]
-    for number, (count, average) in enumerate(kinds):
-        train, test = (
-            head_input(part, blocks=count, average_patches=average).to(device)
-            for part in (inputs.train, inputs.test)
-        )
-        source = generator(seed, "evaluate/linear/weights", number)
-        initial = 0.01 * torch.randn(inputs.num_classes, train.shape[1], generator=source)
-        weights, bias = train_heads(
-            train,
-            labels.to(device),
-            batches=batches,
-            weights=initial.to(device),
-            learning_rates=scaled,
-            momentum=momentum,
-        )
-        for rate, head, offset in zip(learning_rates, weights, bias, strict=True):
-            guesses = (train[held_out.to(device)] @ head.T + offset).argmax(1).cpu()
-            accuracy = float((guesses == labels[held_out]).float().mean())
-            hits = (test @ head.T + offset).argmax(1).cpu() == inputs.test.labels
-            candidates[f"blocks {count}, mean patch {average}, rate {rate:g}"] = (accuracy, hits)
-    chosen = max(candidates, key=lambda name: candidates[name][0])
-    best = max(candidates, key=lambda name: int(candidates[name][1].sum()))
-    evidence = {
-        "correct": candidates[chosen][1].numpy(),
-        "correct@best": candidates[best][1].numpy(),
+    heads = probe_heads(inputs, seed=seed, device=device, **settings)
+    chosen = heads.get("chosen", heads["best"])
+    evidence = {"correct": hits(chosen.logits(inputs.test), inputs, restricted=False).numpy()}
+    if "chosen" in heads:
+        best = hits(heads["best"].logits(inputs.test), inputs, restricted=False)
+        evidence["correct@best"] = best.numpy()
+    details = {
+        "chosen": str(chosen),
+        "best": str(heads["best"]),
+        "heads": 2 * len(settings["blocks"]) * len(settings["learning_rates"]),
     }
-    return Outcome(
-        evidence=evidence,
-        details={"chosen": chosen, "best": best, "heads": len(candidates)},
+    return Outcome(evidence=evidence, details=details)
+
+
+def cached_stream(inputs: ClassificationInputs) -> ProbeInputs:
+    """Return stored features as the stream that the probe reads."""
+    train = inputs.train
+
+    def stream(
+        batches: Sequence[Int[Tensor, " _"]], augment: RandomCrop | None
+    ) -> Iterator[ImageFeatures]:
+        if augment is not None:
+            raise ValueError("stored features cannot be augmented: set crop_scale to null")
+        for rows in batches:
+            yield ImageFeatures(
+                cls_blocks=train.cls_blocks[rows],
+                mean_patch=train.mean_patch[rows],
+                labels=train.labels[rows],
+            )
+
+    return ProbeInputs(
+        labels=train.labels,
+        num_classes=inputs.num_classes,
+        stream=stream,
+        keep=lambda _, make: make(),
+        validation=inputs.test,
+        test=inputs.test,
+        columns=torch.arange(inputs.num_classes),
+        accepted=None,
     )
 
+
+def linear_cached(
+    inputs: ClassificationInputs, *, seed: int, device: torch.device, **settings: Any
+) -> Outcome:
+    """Do the same on stored features of centre crops: no augmentation, one pass of the backbone."""
+    return linear(
+        cached_stream(inputs), seed=seed, device=device, crop_scale=None, flip=0.0, **settings
+    )
+
+
+_TOP1 = MetricSpec("top1", "higher", "fraction", "correct", mean, "wilson")
+
+LINEAR = Benchmark(
+    name="linear",
+    version="1.0",
+    protocol="linear heads on CLS and mean patch tokens of random crops, trained on-line; the head "
+    "chosen on a held-out share of train, or without one on the scored images",
+    source="facebookresearch/dinov2@b8931f7 eval/linear.py; Franca, Table 4",
+    kind="probe",
+    quick=False,
+    metrics=(_TOP1,),
+    run=linear,
+    streamed=lambda settings: settings["steps"] * settings["batch_size"],
+)
 
 BENCHMARK = Benchmark(
     name="linear_cached",
-    version="1.0",
+    version="1.1",
     protocol="linear heads on cached CLS and mean patch tokens, no augmentation, "
-    "head chosen on a held-out tenth of train",
+    "head chosen on a held-out share of train",
     source="facebookresearch/dinov2@b8931f7 eval/linear.py, without its augmentation",
     kind="classification",
     quick=False,
-    metrics=(MetricSpec("top1", "higher", "fraction", "correct", mean, "wilson"),),
+    metrics=(_TOP1,),
     run=linear_cached,
 )

@@ -21,8 +21,8 @@ from franca.eval.benchmark import (
     SegmentationInputs,
     StreamedFeatures,
 )
+from franca.eval.heads import draw_batches
 from franca.eval.in_context import Grid, paint, patch_labels
-from franca.eval.linear import draw_batches
 from franca.eval.miou import confusion_per_image, miou_statistic, pixel_accuracy
 from franca.randomness import generator
 

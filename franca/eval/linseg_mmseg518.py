@@ -28,7 +28,7 @@ from franca.eval.crops import (
     resize,
     view,
 )
-from franca.eval.linear import draw_batches
+from franca.eval.heads import draw_batches
 from franca.eval.miou import (
     confusion_per_image,
     mean_class_accuracy,
@@ -224,9 +224,9 @@ def linseg_mmseg518(
         flip: whether they are also seen mirrored.
 
     Raises:
-        ValueError: training masks that are void throughout or hold an unknown class.
+        ValueError: masks of a split that are void throughout, or that hold an unknown class.
     """
-    check_masks(inputs.train, num_classes=inputs.num_classes, ignore_index=inputs.ignore_index)
+    check_masks(inputs)
     total = max(1, min(steps, max_epochs * len(inputs.train) // batch_size))
     rows = draw_batches(
         len(inputs.train),

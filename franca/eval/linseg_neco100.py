@@ -17,7 +17,7 @@ from torch.nn.functional import interpolate
 
 from franca.eval.benchmark import Benchmark, MetricSpec, Outcome, PictureInputs
 from franca.eval.crops import Picture, View, random_flip, random_resized_crop, resize, view
-from franca.eval.linear import draw_batches
+from franca.eval.heads import draw_batches
 from franca.eval.miou import confusion_per_image, miou_statistic, pixel_accuracy
 from franca.eval.online import (
     batches_of_views,
@@ -119,9 +119,9 @@ def linseg_neco100(
         validate_every: steps between scores.
 
     Raises:
-        ValueError: training masks that are void throughout or hold an unknown class.
+        ValueError: masks of a split that are void throughout, or that hold an unknown class.
     """
-    check_masks(inputs.train, num_classes=inputs.num_classes, ignore_index=inputs.ignore_index)
+    check_masks(inputs)
     per_epoch = max(1, len(inputs.train) // batch_size)
     orders = [
         draw_batches(

@@ -1,4 +1,4 @@
-"""L2-regularised logistic regression on CLS tokens, the penalty chosen on a tenth of train."""
+"""L2-regularised logistic regression on CLS tokens, the penalty chosen on images held out."""
 
 import logging
 import warnings
@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
 from franca.eval.benchmark import Benchmark, ClassificationInputs, MetricSpec, Outcome
-from franca.eval.linear import split_held_out
+from franca.eval.heads import split_held_out
 from franca.eval.resampling import mean, mean_per_class
 
 _LOGGER = logging.getLogger(__name__)
@@ -130,7 +130,9 @@ def logreg(
     tolerance: float,
     standardised: bool,
 ) -> Outcome:
-    """Choose C on a held-out tenth of train (the first wins ties), refit on all, score test.
+    """Choose C on images held out (the first wins ties), refit on all, score test.
+
+    Held out is the set's own validation split, or a tenth of train where it has none.
 
     The official protocol takes the features as they are. An untrained backbone with LayerScale
     1e-5 gives nearly the same CLS token for every image, which the penalty then hides; the
@@ -148,18 +150,16 @@ def logreg(
     Raises:
         ValueError: the training images are all of one class.
     """
+    learnt = [part for part in (inputs.train, inputs.validation) if part is not None]
     split = _Split(
-        train=inputs.train.cls.numpy(),
-        labels=inputs.train.labels.numpy(),
+        train=np.concatenate([part.cls.numpy() for part in learnt]),
+        labels=np.concatenate([part.labels.numpy() for part in learnt]),
         test=inputs.test.cls.numpy(),
         truth=inputs.test.labels.numpy(),
     )
     if len(np.unique(split.labels)) < 2:
         raise ValueError("logreg needs training images of at least two classes")
-    kept, held_out = (
-        rows.numpy()
-        for rows in split_held_out(len(split.labels), seed=seed, purpose="evaluate/logreg/held_out")
-    )
+    kept, held_out = _held_out(inputs, seed=seed)
     variants = {"": split} | ({"@standardised": split.standardised()} if standardised else {})
     evidence: dict[str, NDArray[Any]] = {}
     details = {}
@@ -178,12 +178,25 @@ def logreg(
     return Outcome(evidence=evidence, details=details)
 
 
+def _held_out(
+    inputs: ClassificationInputs, *, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows of train and validation together to fit on, and those to choose C on."""
+    count = len(inputs.train.labels)
+    if inputs.validation is not None:
+        rows = np.arange(count + len(inputs.validation.labels))
+        return rows[:count], rows[count:]
+    kept, held_out = split_held_out(count, seed=seed, purpose="evaluate/logreg/held_out")
+    return kept.numpy(), held_out.numpy()
+
+
 BENCHMARK = Benchmark(
     name="logreg",
-    version="1.0",
-    protocol="L2-regularised logistic regression on the CLS token, C chosen on a tenth of train",
+    version="1.1",
+    protocol="L2-regularised logistic regression on the CLS token of centre crops whose short side "
+    "is whole, C chosen on the validation split or a tenth of train",
     source="facebookresearch/dinov2@b8931f7 eval/log_regression.py, cuML replaced by scikit-learn",
-    kind="classification",
+    kind="fine_grained",
     quick=False,
     metrics=(
         MetricSpec("top1", "higher", "fraction", "correct", mean, "wilson"),

@@ -64,3 +64,13 @@ def _merged(
     index = torch.cat([best[1], local + start], dim=1)
     similarity, order = similarity.topk(min(neighbours, similarity.shape[1]), dim=1)
     return similarity, index.gather(1, order)
+
+
+def without_self(
+    similarity: Float[Tensor, "queries neighbours"], index: Int[Tensor, "queries neighbours"]
+) -> tuple[Float[Tensor, "queries others"], Int[Tensor, "queries others"]]:
+    """Leave out row i among the neighbours of query i, or the last one where it is not there."""
+    own = index == torch.arange(len(index))[:, None]
+    own[:, -1] |= ~own.any(1)
+    shape = (len(index), -1)
+    return similarity[~own].view(shape), index[~own].view(shape)

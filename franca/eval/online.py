@@ -181,27 +181,25 @@ def pixel_loss(
     return total / max(pixels, 1)
 
 
-def check_masks(pictures: Sequence[Picture], *, num_classes: int, ignore_index: int) -> None:
-    """Refuse training masks that would teach nothing or what cannot be scored.
+def check_masks(inputs: PictureInputs) -> None:
+    """Refuse masks that teach nothing, score nothing, or hold what cannot be scored.
 
     Raises:
-        ValueError: they are void throughout, or one holds an unknown class.
+        ValueError: those of a split are void throughout, or one holds an unknown class.
     """
-    valid = False
-    for picture in pictures:
-        classes = np.unique(picture.mask)
-        known = classes[classes != ignore_index]
-        valid |= len(known) > 0
-        if len(known) and known.max() >= num_classes:
+    for name, pictures in (("training", inputs.train), ("test", inputs.test)):
+        found = {int(number) for picture in pictures for number in np.unique(picture.mask)}
+        known = found - {inputs.ignore_index}
+        if not known:
             raise ValueError(
-                f"mask holds class {known.max()} but there are {num_classes} classes "
-                f"(void: {ignore_index}): correct num_classes or ignore_index of the evaluation set"
+                f"all pixels of the {name} masks are void ({inputs.ignore_index}): correct "
+                "ignore_index or the splits of the evaluation set"
             )
-    if not valid:
-        raise ValueError(
-            f"all pixels of the training masks are void ({ignore_index}): "
-            "correct ignore_index or train_split of the evaluation set"
-        )
+        if max(known) >= inputs.num_classes:
+            raise ValueError(
+                f"mask holds class {max(known)} but there are {inputs.num_classes} classes (void: "
+                f"{inputs.ignore_index}): correct num_classes or ignore_index of the evaluation set"
+            )
 
 
 @torch.no_grad()

@@ -144,9 +144,13 @@ def virtual_logit(
 
 def fit_known(
     train: ImageFeatures, *, inverse_penalty: float, max_iterations: int, tolerance: float
-) -> KnownClasses:
-    """Fit the classifier that some detectors need: logistic regression on the CLS token."""
-    weights, bias, _ = fit_logreg(
+) -> tuple[KnownClasses, bool]:
+    """Fit the classifier that some detectors need: logistic regression on the CLS token.
+
+    Returns:
+        The known classes, and whether the fit converged.
+    """
+    weights, bias, converged = fit_logreg(
         train.cls.numpy(),
         train.labels.numpy(),
         inverse_penalty=inverse_penalty,
@@ -155,12 +159,13 @@ def fit_known(
     )
     if len(weights) == 1:  # the binary formulation has one row: the other class's logit is 0
         weights, bias = np.vstack([0 * weights, weights]), np.array([0.0, *bias])
-    return KnownClasses(
+    known = KnownClasses(
         features=train.cls.double(),
         labels=train.labels,
         weights=torch.from_numpy(weights),
         bias=torch.from_numpy(bias),
     )
+    return known, converged
 
 
 def _comparisons(inputs: NoveltyInputs) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -200,7 +205,7 @@ def ood(
         max_iterations: of the same.
         tolerance: of the same.
     """
-    known = fit_known(
+    known, converged = fit_known(
         inputs.known.train,
         inverse_penalty=inverse_penalty,
         max_iterations=max_iterations,
@@ -221,7 +226,8 @@ def ood(
     detectors |= {f"vim{d}": partial(virtual_logit, principal_dims=d) for d in usable}
     test = inputs.known.test
     parts = [test.cls.double(), *(each.cls.double() for each in inputs.novel)]
-    evidence = {"correct": (known.logits(parts[0]).argmax(1) == test.labels).numpy()}
+    guesses = known.labels.unique()[known.logits(parts[0]).argmax(1)]  # some may have no image
+    evidence = {"correct": (guesses == test.labels).numpy()}
     for detector, detect in detectors.items():
         scored = detect(known, torch.cat(parts)).split([len(part) for part in parts])
         for name, members in _comparisons(inputs):
@@ -229,7 +235,7 @@ def ood(
             numbers = [torch.full_like(part, number) for number, part in enumerate(chosen)]
             rows = torch.stack([torch.cat(numbers), torch.cat(chosen)], dim=1)
             evidence[f"detection@{detector}-{name}"] = rows.numpy()
-    return Outcome(evidence=evidence)
+    return Outcome(evidence=evidence, details={"converged": converged})
 
 
 def _spec(name: str, direction: Direction) -> MetricSpec:

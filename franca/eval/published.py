@@ -1,9 +1,9 @@
 """The paper's numbers, and whether one of ours may be held against them.
 
-`published.csv` lists them as printed, in percent, each with its table in Franca (arXiv 2507.14137,
-version 4) and the conditions that its protocol fixes: entries of a task's address (see
-`franca.eval.suite`) or `n`, the number of scored images. Where one is not met, or was not recorded,
-the two numbers are not comparable, however close.
+`published.csv` lists them as printed, in percent (errors of depth in centimetres), each with its
+table in Franca (arXiv 2507.14137, version 4) and the conditions that its protocol fixes: entries
+of a task's address (see `franca.eval.suite`) or `n`, the number of scored images. Where one is not
+met, or was not recorded, the two numbers are not comparable, however close.
 """
 
 import csv
@@ -68,6 +68,14 @@ def published_numbers() -> tuple[Published, ...]:
 def published_models() -> list[str]:
     """Return the models that the paper reports, in its order."""
     return list(dict.fromkeys(row.model for row in published_numbers()))
+
+
+@cache
+def reported_metrics() -> Mapping[tuple[str, str], str]:
+    """Return the metric, without its variant, that the paper reports by (benchmark, data set)."""
+    return {
+        (row.benchmark, row.dataset): row.metric.partition("@")[0] for row in published_numbers()
+    }
 
 
 def compare_with_paper(

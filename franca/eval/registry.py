@@ -18,6 +18,8 @@ from franca.eval import (
     ood,
     overclustering,
     position,
+    retrieval,
+    robustness,
     spatial_entropy,
     tokencut,
     video_segmentation,
@@ -30,6 +32,8 @@ BENCHMARKS: dict[str, Benchmark] = {
         knn,
         linear,
         logreg,
+        robustness,
+        retrieval,
         in_context,
         linear_segmentation,
         linseg_mmseg518,
@@ -48,6 +52,7 @@ BENCHMARKS: dict[str, Benchmark] = {
 } | {
     benchmark.name: benchmark
     for benchmark in (
+        linear.LINEAR,
         keypoints.SPAIR,
         geometry_probes.DEPTH,
         geometry_probes.NORMALS,

@@ -80,6 +80,7 @@ class FeatureStore:
         square: transform of dense sets.
         frame_side: short side of video frames in pixels; None keeps their own.
         pair_side: pixels of a side that images of pairs are resized to.
+        retrieval_sides: pixels of a side of the squares that images to be retrieved are seen at.
         blocks: CLS tokens of so many last blocks are kept.
         patch_dtype: how patch tokens are stored.
         max_bytes: a split to learn from whose dense features take more is not stored; None: all is.
@@ -95,6 +96,7 @@ class FeatureStore:
     square: Square
     frame_side: int | None
     pair_side: int
+    retrieval_sides: tuple[int, ...]
     blocks: int
     patch_dtype: PatchDtype
     max_bytes: float | None
@@ -102,6 +104,11 @@ class FeatureStore:
     batch_size: int
     num_workers: int
     device: torch.device
+
+    @property
+    def whole_crop(self) -> CentreCrop:
+        """The crop of fine-grained sets: the same size, but the short side in full."""
+        return CentreCrop(resize=self.crop.crop, crop=self.crop.crop)
 
     def image_bytes(self, images: int) -> int:
         """Return what the features of so many images take on disk, in bytes, without patches."""
@@ -163,34 +170,49 @@ class FeatureStore:
             device=self.device,
         )
 
-    def _image_features(self, images: LabelledImages) -> ImageFeatures:
-        found = self._extract(images, self.crop, store_patches=False)
+    def image_features(
+        self, images: LabelledImages, *, crop: CentreCrop | None = None
+    ) -> ImageFeatures:
+        """Return the features of one split, of its centre crops or of another crop."""
+        found = self._extract(images, crop or self.crop, store_patches=False)
         return ImageFeatures(
             cls_blocks=found.cls_blocks,
             mean_patch=found.mean_patch,
             labels=torch.from_numpy(images.labels),
         )
 
-    def classification(self, train: LabelledImages, test: LabelledImages) -> ClassificationInputs:
-        """Return the features of both splits.
+    def classification(
+        self,
+        train: LabelledImages,
+        test: LabelledImages,
+        *,
+        validation: LabelledImages | None = None,
+        crop: CentreCrop | None = None,
+    ) -> ClassificationInputs:
+        """Return the features of all splits, of centre crops or of another crop.
 
         Raises:
             ValueError: the splits name different classes.
         """
-        if train.names != test.names:
-            raise ValueError(
-                f"train has {len(train.names)} classes and test {len(test.names)}, or their names "
-                "differ: both splits must list the same classes"
-            )
+        for other in (test, validation):
+            if other is not None and train.names != other.names:
+                raise ValueError(
+                    f"train has {len(train.names)} classes and another split {len(other.names)}, "
+                    "or their names differ: all splits must list the same classes"
+                )
         return ClassificationInputs(
-            train=self._image_features(train),
-            test=self._image_features(test),
+            train=self.image_features(train, crop=crop),
+            test=self.image_features(test, crop=crop),
             num_classes=len(train.names),
+            validation=None if validation is None else self.image_features(validation, crop=crop),
         )
 
-    def cls_tokens(self, images: ImageSet) -> Float[Tensor, "images dim"]:
+    def cls_tokens(
+        self, images: ImageSet, *, transform: Transform | None = None
+    ) -> Float[Tensor, "images dim"]:
         """Return the CLS tokens of images whose labels play no part."""
-        return self._extract(images, self.crop, store_patches=False).cls_blocks[:, -1]
+        found = self._extract(images, transform or self.crop, store_patches=False)
+        return found.cls_blocks[:, -1]
 
     def _learning_features(
         self, images: SegmentationImages, *, ignore_index: int

@@ -93,6 +93,7 @@ class Suite:
             "parameters": self.parameters[task.benchmark],
             "seed": self.seed,
             "resamples": self.resamples,
+            **self.prepared(task).address,
         }
         plain: dict[str, Any] = json.loads(json.dumps(address))
         return plain

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
+
+from franca.data.augment_draws import View, draw_multicrop
+from franca.randomness import numpy_generator
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -61,6 +64,35 @@ class Square:
 
 
 Transform = CentreCrop | Square
+
+
+@dataclass(frozen=True)
+class RandomCrop:
+    """The augmentation of the linear probe: torchvision's RandomResizedCrop, mirrored at times.
+
+    Attributes:
+        scale: least and greatest share of the image's area.
+        flip: probability to mirror.
+        seed: of the draws, each a function of the seed and the image's place in the stream.
+    """
+
+    scale: tuple[float, float]
+    flip: float
+    seed: int
+
+    def __call__(self, image: Image.Image, *, size: int, place: int) -> Image.Image:
+        """Return the RGB image, size x size pixels (bicubic with antialiasing)."""
+        view = View(
+            size=size, scale=self.scale, flip=self.flip, jitter=0.0, strengths=(0.0,) * 4,
+            grayscale=0.0, blur=0.0, blur_kernel=1, blur_sigma=(1.0, 1.0), solarize=0.0,
+            solarize_threshold=128,
+        )  # fmt: skip
+        rng = numpy_generator(self.seed, "evaluate/linear/crop", place)
+        [crop] = draw_multicrop(rng, height=image.height, width=image.width, views=(view,))
+        top, left, height, width = crop.box
+        cut = image.crop((left, top, left + width, top + height))
+        resized = cut.resize((size, size), Image.Resampling.BICUBIC)
+        return ImageOps.mirror(resized) if crop.flip else resized
 
 
 def to_pixels(image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:

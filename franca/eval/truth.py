@@ -6,7 +6,7 @@ those of a random network measures nothing.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -41,12 +41,15 @@ from franca.eval.geometry import (
     ViewPairInputs,
 )
 from franca.eval.in_context import patch_labels
+from franca.eval.inputs.contracts import ProbeInputs, RetrievalInputs
 from franca.eval.lazy import lazily
 from franca.eval.position import positions
 from franca.eval.targets import patch_depth as mean_depth
 from franca.eval.targets import patch_normals as mean_normals
+from franca.eval.transforms import RandomCrop
 from franca.eval.video_segmentation import grid_labels
 
+_LEVELS = 16
 Split = DenseFeatures | StreamedFeatures
 
 
@@ -68,7 +71,51 @@ def image_classes(inputs: ClassificationInputs, *, spare: int = 0) -> Classifica
     """Return the same images, each with its class as a one-hot feature of `spare` more entries."""
     width = inputs.num_classes + spare
     train, test = (_labelled(split, width=width) for split in (inputs.train, inputs.test))
-    return dataclasses.replace(inputs, train=train, test=test)
+    chosen_on = inputs.validation and _labelled(inputs.validation, width=width)
+    return dataclasses.replace(inputs, train=train, test=test, validation=chosen_on)
+
+
+def probe_classes(inputs: ProbeInputs) -> ProbeInputs:
+    """Return the same images, each with its known class as a one-hot feature.
+
+    Of several right classes it has the first; heads are trained anew and not kept.
+    """
+
+    def known(split: ImageFeatures) -> ImageFeatures:
+        return _labelled(split, width=inputs.num_classes)
+
+    def stream(
+        batches: Sequence[Int[Tensor, " _"]], augment: RandomCrop | None
+    ) -> Iterator[ImageFeatures]:
+        del augment  # a class has no crop
+        for rows in batches:
+            blank = torch.zeros(len(rows), 1, 1)
+            for_shape = ImageFeatures(
+                blank.expand(-1, blocks, -1), blank[:, 0], inputs.labels[rows]
+            )
+            yield known(for_shape)
+
+    blocks = inputs.validation.cls_blocks.shape[1]
+    right = inputs.columns[inputs.test.labels]
+    if inputs.accepted is not None:
+        right = inputs.accepted.int().argmax(1)
+    test = known(dataclasses.replace(inputs.test, labels=right))
+    return dataclasses.replace(
+        inputs,
+        stream=stream,
+        keep=lambda _, make: make(),
+        validation=known(inputs.validation),
+        test=dataclasses.replace(test, labels=inputs.test.labels),
+    )
+
+
+def retrieved_queries(inputs: RetrievalInputs) -> RetrievalInputs:
+    """Return the same images, each saying which of the queries it is right for."""
+    queries = torch.eye(len(inputs.queries))
+    database = torch.zeros(len(inputs.database), len(inputs.queries))
+    for query, relevant in enumerate(inputs.relevant):
+        database[[*relevant.easy, *relevant.hard], query] = 1.0
+    return dataclasses.replace(inputs, queries=queries, database=database)
 
 
 def novelty(inputs: NoveltyInputs) -> NoveltyInputs:
@@ -182,11 +229,17 @@ def object_patches(inputs: VideoInputs) -> VideoInputs:
 
 
 def layer_depth(inputs: GeometryInputs) -> GeometryInputs:
-    """Return the same images, each patch of each layer with its depth and its logarithm."""
+    """Return the same images, each patch of each layer with its depth between two of 16 levels.
+
+    As levels, because heads choose between depths; as large as tokens are, because they are trained
+    for a number of steps that suits tokens.
+    """
+    farthest = max(float(geometry.depth.max()) for geometry in inputs.train.geometry)
 
     def told(geometry: Geometry, grid: tuple[int, int]) -> Tensor:
-        depth = torch.from_numpy(mean_depth(geometry.depth.numpy(), grid=grid)).nan_to_num(1.0)
-        return torch.stack([depth, depth.log()], dim=1)
+        depth = torch.from_numpy(mean_depth(geometry.depth.numpy(), grid=grid)).nan_to_num(0.0)
+        level = depth[:, None] * (_LEVELS - 1) / farthest
+        return _LEVELS * (1 - (level - torch.arange(_LEVELS)).abs()).clamp_min(0)
 
     return _with_layers(inputs, told)
 
@@ -247,16 +300,17 @@ def _waves(places: Float[Tensor, "patches 3"]) -> Float[Tensor, "patches waves"]
 
 
 def depth_and_color(inputs: SceneInputs) -> SceneInputs:
-    """Return the same scenes, each patch with its mean colour and the logarithm of its depth."""
+    """Return the same scenes, each patch with colour and log-depth of each of its 16 parts."""
 
     def tell(scene: Sequence[PosedView]) -> list[PosedView]:
         return [dataclasses.replace(view, tokens=told(view)) for view in scene]
 
-    def told(view: PosedView) -> Float[Tensor, "patches 4"]:
-        depth = torch.from_numpy(mean_depth(view.points[2].numpy(), grid=view.grid))
-        logs = depth.log().nan_to_num()[:, None]
-        colors = nn.functional.adaptive_avg_pool2d(view.pixels, view.grid).flatten(1).T
-        return torch.cat([logs, colors], dim=1)
+    def told(view: PosedView) -> Float[Tensor, "patches 64"]:
+        finer = (4 * view.grid[0], 4 * view.grid[1])
+        depth = torch.from_numpy(mean_depth(view.points[2].numpy(), grid=finer))
+        logs = depth.log().nan_to_num().view(1, *finer)
+        colors = nn.functional.adaptive_avg_pool2d(view.pixels, finer)
+        return nn.functional.pixel_unshuffle(torch.cat([logs, colors]), 4).flatten(1).T
 
     return dataclasses.replace(inputs, scenes=lazily(tell, inputs.scenes))
 
@@ -282,7 +336,10 @@ def point_places(inputs: PairInputs) -> PairInputs:
 
 TRUTHS: dict[str, Callable[[Any], Any]] = {
     "knn": image_classes,
+    "linear": probe_classes,
     "linear_cached": image_classes,
+    "robustness": probe_classes,
+    "retrieval": retrieved_queries,
     "logreg": image_classes,
     "ood": novelty,
     "in_context": patch_classes,

@@ -18,8 +18,8 @@ from franca.models.products import add_product, multiply
 Projected = tuple[Tensor, Tensor]
 """(embeddings [rows, dim], prototypes [prototypes, dim]): logits are embeddings @ prototypes.T."""
 
-MAX_LOGITS = 1 << 22
-"""Logits held at once, by default: 16 MiB, about a CPU's cache; a GPU wants 2^26 or more."""
+MAX_LOGITS = {"cpu": 1 << 22, "cuda": 1 << 26}
+"""Logits held at once, by default: 16 MiB, about a CPU's cache, and 256 MiB, to fill a GPU."""
 
 
 def level_weights(
@@ -54,7 +54,7 @@ def soft_cross_entropy(
     *,
     row_weights: Float[Tensor, " rows"],
     temperature: float,
-    max_logits: int = MAX_LOGITS,
+    max_logits: int | None = None,
 ) -> Float[Tensor, ""]:
     """Return Σ_rows weight · CE(target, softmax(logits / temperature)).
 
@@ -75,10 +75,12 @@ def soft_cross_entropy(
             targets serve every `target_rows` embeddings in turn.
         row_weights: constants.
         temperature: of the student.
-        max_logits: rows are worked off in chunks of at most that many logits.
+        max_logits: rows are worked off in chunks of at most that many logits; None means as many as
+            `MAX_LOGITS` has for the device.
     """
     embeddings, prototypes = projected
-    chunk = max(1, max_logits // len(prototypes))
+    at_once = max_logits or MAX_LOGITS[embeddings.device.type]
+    chunk = max(1, at_once // len(prototypes))
     streamed = cast("Callable[..., Tensor]", _Streamed.apply)
     with torch.autocast(embeddings.device.type, enabled=False):
         return streamed(embeddings, prototypes, targets, row_weights, temperature, chunk)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from franca.losses.cross_entropy import MAX_LOGITS, Projected, soft_cross_entropy
+from franca.losses.cross_entropy import Projected, soft_cross_entropy
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ def dino_loss(
     targets: Sequence[Float[Tensor, "2 batch _"]],
     level_weights: Sequence[float],
     temperature: float = 0.1,
-    max_logits: int = MAX_LOGITS,
+    max_logits: int | None = None,
 ) -> DinoLoss:
     """Average the cross-entropy over the pairs (student view, other teacher view), per level.
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from franca.losses.cross_entropy import MAX_LOGITS, Projected, soft_cross_entropy
+from franca.losses.cross_entropy import Projected, soft_cross_entropy
 
 
 def ibot_loss(
@@ -20,7 +20,7 @@ def ibot_loss(
     num_crops: int,
     level_weights: Sequence[float],
     temperature: float = 0.1,
-    max_logits: int = MAX_LOGITS,
+    max_logits: int | None = None,
 ) -> Float[Tensor, ""]:
     """Sum the cross-entropy over masked patches, weighted so that every masked crop counts once.
 

@@ -194,7 +194,8 @@ def build_suite(
         square=Square(side=cfg.dense_size),
         frame_side=cfg.frame_side,
         pair_side=cfg.pair_size,
-        blocks=max(cfg.linear_cached.blocks),
+        retrieval_sides=cfg.retrieval_sizes,
+        blocks=max(*cfg.linear.blocks, *cfg.linear_cached.blocks),
         patch_dtype=cfg.patch_dtype,
         max_bytes=None if cfg.max_feature_gigabytes is None else 1e9 * cfg.max_feature_gigabytes,
         folder=folder,
@@ -204,7 +205,10 @@ def build_suite(
     )
     return Suite(
         sets=EvaluationSets(all=evaluation_sets, scenes=scenes, store=store),
-        parameters={name: getattr(cfg, name).model_dump() for name in BENCHMARKS},
+        parameters={
+            name: getattr(cfg, benchmark.parameters_section).model_dump()
+            for name, benchmark in BENCHMARKS.items()
+        },
         seed=seed,
         resamples=cfg.resamples,
     )

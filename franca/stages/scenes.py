@@ -2,6 +2,7 @@
 
     origin/        what a web server on the loopback serves, its table of URLs, planted faults
     objects/       classification, Hugging Face parquet
+    sketches/      its validation images as lines, all classes but the first, the same layout
     novel/         the same, with classes seen nowhere else: splits near and far
     segmentation/  masks, instances, depth and normals, PASCAL VOC layout
     videos/        tracked masks, DAVIS-2017 layout
@@ -34,6 +35,7 @@ from franca.data.scenes.layouts import (
     encode,
     encode_array,
     encode_mask,
+    sketch,
     void_borders,
     write_classification,
     write_pairs,
@@ -134,10 +136,24 @@ def _write_objects(cfg: Scenes, *, seed: int, output: Path) -> list[Original]:
         write_classification(path, images, labels, names)
         if (folder, split) == ("objects", "val"):
             validation = images
+            _write_sketches(cfg, images, labels, output=output)
     return [
         Original(f"objects/val:{index}", image, CLASSES[index % len(CLASSES)])
         for index, image in enumerate(validation)
     ]
+
+
+def _write_sketches(
+    cfg: Scenes, images: Sequence[bytes], labels: Sequence[int], *, output: Path
+) -> None:
+    """Write sketches/: images unlike those of objects/, of all their classes but the first."""
+    kept = [(image, label - 1) for image, label in zip(images, labels, strict=True) if label]
+    write_classification(
+        output / "sketches" / "val-00000-of-00001.parquet",
+        [sketch(image, quality=cfg.jpeg_quality) for image, _ in kept],
+        [label for _, label in kept],
+        CLASSES[1:],
+    )
 
 
 def _labelled(cfg: Scenes, seed: int, purpose: str, index: int) -> LabelledImage:

@@ -1,6 +1,8 @@
 """`franca eval` from the list of benchmarks to a table beside the paper, on a small world."""
 
 import json
+import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -149,6 +151,23 @@ def test_beside_the_paper_nothing_embedded_is_comparable(franca, results):
     assert "Table" not in text  # the paper has no such sets
 
 
+def test_ground_truth_of_retrieval_is_converted(franca, results):
+    file = results / "gnd_roxford5k.pkl"
+    file.write_bytes(pickle.dumps({"imlist": ["a"], "qimlist": [], "gnd": []}))
+    assert franca("convert", str(file)).stdout.strip() == str(file.with_suffix(".json"))
+    assert json.loads(file.with_suffix(".json").read_text())["imlist"] == ["a"]
+
+
+def test_a_dry_run_counts_images_that_only_pass_through(franca, results):  # noqa: ARG001  a world
+    def minutes(*settings):
+        text = franca(
+            "run", "--model", "few=highres", "--benchmark", "linear", "--dry-run", *settings
+        ).stdout
+        return float(re.search(r"features: ([\d.]+) min", text)[1])
+
+    assert minutes("--set", "evaluate.linear.steps=2000000") > 10 * max(minutes(), 0.1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -162,6 +181,7 @@ def test_beside_the_paper_nothing_embedded_is_comparable(franca, results):
         ),
         (["run", "--model", "timmy:vit"], "write FAMILY:NAME, with one of franca, timm"),
         (["run", "--model", "timm:vit_tiny_patch16_224@no.pth"], "no.pth: no such file"),
+        (["convert", "gnd_roxford5k.pkl"], "gnd_roxford5k.pkl: not there; get it from"),
         (["show", "kn"], "no benchmark 'kn'; known: knn"),
         (["table", "nowhere"], "nowhere/metrics.json: not there; make it with `franca eval run`"),
         (["table", "evaluations/highres", "--paper", "GPT"], "not one of Franca ViT-B/14"),

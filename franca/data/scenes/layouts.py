@@ -30,6 +30,17 @@ def encode(
     return buffer.getvalue()
 
 
+def sketch(image: bytes, *, quality: int) -> bytes:
+    """Redraw an encoded image as dark lines on white, where its brightness changes."""
+    with Image.open(io.BytesIO(image)) as decoded:
+        grey = np.asarray(decoded.convert("L"), dtype=np.float32)
+    down, right = np.gradient(grey)
+    lines = np.hypot(down, right)
+    strength = lines / max(float(np.quantile(lines, 0.98)), 1.0)
+    shade = (255 * (1 - strength.clip(0, 1))).astype(np.uint8)
+    return encode(np.repeat(shade[..., None], 3, axis=-1), quality=quality)
+
+
 def encode_array(array: Shaped[np.ndarray, "..."]) -> bytes:
     """Encode an array as npy."""
     buffer = io.BytesIO()

@@ -77,8 +77,15 @@ class GeometryImages:
 
     def size(self, index: int) -> tuple[int, int]:
         """Return height and width in pixels."""
-        with Image.open(self._images[index]) as image:
-            return image.height, image.width
+        return self._sizes[index]
+
+    @cached_property
+    def _sizes(self) -> list[tuple[int, int]]:
+        sizes = []
+        for path in self._images:
+            with Image.open(path) as image:
+                sizes.append((image.height, image.width))
+        return sizes
 
     def image(self, index: int) -> Image.Image:
         """Return one RGB image."""

@@ -2,13 +2,16 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
 from franca.config.evaluation_sets import EvaluationSet
 from franca.eval.benchmark import Benchmark, Kind, NovelImages, NoveltyInputs
+from franca.eval.inputs.contracts import RetrievalInputs
+from franca.eval.inputs.probe import AcceptedLabels, probe_inputs
 from franca.eval.inputs.rendered_views import RenderedViews
+from franca.eval.inputs.retrieval import descriptors
 from franca.eval.inputs.sets import EvaluationSets, Prepared
 from franca.eval.native import NativeTransform, SizedImages, patch_grids
 from franca.eval.store import FeatureStore
@@ -36,6 +39,65 @@ def _classification(sets: EvaluationSets, name: str) -> Prepared:
         images=images,
         input_size=(sets.store.crop.size,) * 2,
         bytes=sets.store.image_bytes(images),
+    )
+
+
+def _fine_grained(sets: EvaluationSets, name: str) -> Prepared:
+    train, test = (sets.labelled(name, test=flag) for flag in (False, True))
+    validation = sets.validation(name)
+    crop = sets.store.whole_crop
+    images = len(train) + len(test) + (0 if validation is None else len(validation))
+    return Prepared(
+        load=lambda: sets.store.classification(train, test, validation=validation, crop=crop),
+        digest=test.digest,
+        images=images,
+        input_size=(crop.size,) * 2,
+        bytes=sets.store.image_bytes(images),
+        address={"crop": asdict(crop), "validation": validation and validation.digest},
+    )
+
+
+def _probe(sets: EvaluationSets, name: str) -> Prepared:
+    train, test = (sets.labelled(name, test=flag) for flag in (False, True))
+    return Prepared(
+        load=lambda: probe_inputs(sets.store, train, test, test, accepted=None),
+        digest=test.digest,
+        images=len(test),
+        input_size=(sets.store.crop.size,) * 2,
+        bytes=sets.store.image_bytes(len(test)),
+        address={"known": [train.digest, test.digest]},
+    )
+
+
+def _shifted(sets: EvaluationSets, name: str) -> Prepared:
+    known = sets.declared(name).known_set or ""
+    train, validation = (sets.labelled(known, test=flag) for flag in (False, True))
+    scored = sets.shifted(name)
+    accepted = scored.accepted if isinstance(scored, AcceptedLabels) else None
+    return Prepared(
+        load=lambda: probe_inputs(sets.store, train, validation, scored, accepted=accepted),
+        digest=scored.digest,
+        images=len(validation) + len(scored),
+        input_size=(sets.store.crop.size,) * 2,
+        bytes=sets.store.image_bytes(len(validation) + len(scored)),
+        address={"known": [train.digest, validation.digest]},
+    )
+
+
+def _retrieval(sets: EvaluationSets, name: str) -> Prepared:
+    found, store = sets.retrieved(name), sets.store
+    images = len(store.retrieval_sides) * (len(found.queries) + len(found.database))
+    return Prepared(
+        load=lambda: RetrievalInputs(
+            queries=descriptors(store, found.queries),
+            database=descriptors(store, found.database),
+            relevant=found.relevant,
+        ),
+        digest=found.digest,
+        images=images,
+        input_size=(store.retrieval_sides[0],) * 2,
+        bytes=store.image_bytes(images),
+        address={"retrieval_sides": list(store.retrieval_sides)},
     )
 
 
@@ -81,7 +143,7 @@ def _novelty(sets: EvaluationSets, name: str) -> Prepared:
     novel = {
         other: sets.labelled(other, test=True)
         for other, declared in sets.all.items()
-        if declared.known_set == name
+        if (declared.kind, declared.known_set) == ("novel", name)
     }
     images = sum(map(len, novel.values()))
 
@@ -159,6 +221,10 @@ def _native(
 
 KINDS: dict[Kind, KindOfInputs] = {
     "classification": KindOfInputs(("classification",), _classification),
+    "fine_grained": KindOfInputs(("classification",), _fine_grained),
+    "probe": KindOfInputs(("classification",), _probe),
+    "shifted": KindOfInputs(("shifted",), _shifted),
+    "retrieval": KindOfInputs(("retrieval",), _retrieval),
     "segmentation": KindOfInputs(("segmentation",), _segmentation),
     "pictures": KindOfInputs(("segmentation",), _pictures),
     "novelty": KindOfInputs(("classification",), _novelty),
@@ -177,7 +243,8 @@ def fits(kind: Kind, declared: Mapping[str, EvaluationSet], name: str) -> bool:
 
     A set is known to novelty benchmarks by the sets of novel images that name it.
     """
-    if kind == "novelty" and all(other.known_set != name for other in declared.values()):
+    novel = {other.known_set for other in declared.values() if other.kind == "novel"}
+    if kind == "novelty" and name not in novel:
         return False
     return declared[name].kind in KINDS[kind].set_kinds
 

@@ -1,18 +1,21 @@
 """The declared evaluation sets by name: where they lie and how their splits are opened."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from franca.config.evaluation_sets import EvaluationSet
-from franca.eval.datasets import LabelledImages, SegmentationImages, open_labelled
+from franca.eval.datasets import FolderImages, LabelledImages, SegmentationImages
 from franca.eval.inputs.boxes import BoxedImages
 from franca.eval.inputs.geometry import GeometryImages
+from franca.eval.inputs.layouts import open_labelled
 from franca.eval.inputs.navi import NaviViews
 from franca.eval.inputs.pairs import PairImages, open_pairs
+from franca.eval.inputs.probe import AcceptedLabels
 from franca.eval.inputs.rendered_views import RenderedViews
+from franca.eval.inputs.retrieval import RetrievalImages, open_retrieval
 from franca.eval.inputs.scannet import ScanNetPairs
 from franca.eval.inputs.videos import VideoFrames
 from franca.eval.inputs.views import Views
@@ -35,6 +38,7 @@ class Prepared:
         images: how many go through the model.
         input_size: height and width of the model's input, of the middle one where they differ.
         bytes: how much the features take on disk.
+        address: what else the numbers depend on, or differently from other kinds of inputs.
     """
 
     load: Callable[[], Any]
@@ -42,6 +46,7 @@ class Prepared:
     images: int
     input_size: tuple[int, int]
     bytes: int
+    address: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def inputs(self) -> Any:
@@ -84,7 +89,41 @@ class EvaluationSets:
         """Open a split of a classification set, or the images of a novel one."""
         declared = self.declared(name)
         split, limit = _split(declared, test=test)
+        self._check_count(name, split, declared.num_test if test else declared.num_train)
         return open_labelled(declared.format, self.root(name), split=split, limit=limit)
+
+    def validation(self, name: str) -> LabelledImages | None:
+        """Open the split that hyper-parameters are chosen on, if the set has one."""
+        declared = self.declared(name)
+        if declared.val_split is None:
+            return None
+        return open_labelled(
+            declared.format, self.root(name), split=declared.val_split, limit=declared.max_train
+        )
+
+    def shifted(self, name: str) -> LabelledImages | AcceptedLabels:
+        """Open the scored images of a shifted set."""
+        found, accepted = self.labelled(name, test=True), self.declared(name).accepted_labels
+        if accepted is None or not isinstance(found, FolderImages):
+            return found
+        return AcceptedLabels(found, Path(accepted.format(scenes=self.scenes)))
+
+    def retrieved(self, name: str) -> RetrievalImages:
+        """Open a retrieval set."""
+        split, limit = _split(self.declared(name), test=True)
+        return open_retrieval(self.declared(name).format, self.root(name), split=split, limit=limit)
+
+    def _check_count(self, name: str, split: str, wanted: int | None) -> None:
+        """Refuse a split that lacks images: a score over other images is another number."""
+        if wanted is None:
+            return
+        declared = self.declared(name)
+        every = open_labelled(declared.format, self.root(name), split=split, limit=None)
+        if len(every) != wanted:
+            raise ValueError(
+                f"evaluation_sets.{name}: {self.root(name)}, split {split!r}, has {len(every)} "
+                f"images and not the {wanted} declared: complete the copy"
+            )
 
     def segmented(self, name: str, *, test: bool) -> SegmentationImages:
         """Open a split of a segmentation set."""

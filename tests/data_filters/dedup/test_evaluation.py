@@ -1,9 +1,12 @@
 """Every layout of evaluation sets is indexed, or the stage stops."""
 
+import io
 import json
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from data_filters.dedup.evaluation import LAYOUTS, evaluation_images
 
@@ -96,6 +99,27 @@ def test_openood_without_the_known_images(tmp_path):
     names = ["images_largescale/ninco/a.jpg", "images_classic/texture/b.jpg"]
     write(tmp_path, ["images_largescale/imagenet_1k/val/c.jpg", *names], b"x")
     assert places(tmp_path, "openood") == names
+
+
+@pytest.mark.parametrize("layout", ["food101", "cub200", "revisited"])
+def test_layouts_whose_splits_are_lists_are_indexed_in_full(tmp_path, layout):
+    write(tmp_path, ["images/a/1.jpg", "jpg/2.jpg", "images.txt"], b"x")
+    assert places(tmp_path, layout) == ["images/a/1.jpg", "jpg/2.jpg"]
+
+
+def test_the_rows_of_cifar_become_images(tmp_path):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(256, size=(2, 32, 32, 3), dtype=np.uint8)
+    planes = pixels.transpose(0, 3, 1, 2).reshape(2, -1)
+    for name, label_bytes in (("data_batch_1.bin", 1), ("test_batch.bin", 1)):
+        labels = np.zeros((2, label_bytes), dtype=np.uint8)
+        write(tmp_path, [name], np.concatenate([labels, planes], axis=1).tobytes())
+    assert places(tmp_path, "cifar10") == ["test_batch.bin#0", "test_batch.bin#1"]
+    assert len(places(tmp_path, "cifar10", "all")) == 4
+    declared = Declared(str(tmp_path), "cifar10")
+    found = list(evaluation_images("set", declared, scenes=tmp_path, splits="held_out"))
+    with Image.open(io.BytesIO(found[1].data)) as image:
+        np.testing.assert_array_equal(np.asarray(image), pixels[1])
 
 
 def test_a_training_split_that_is_scored_is_held_out(tmp_path):

@@ -11,6 +11,9 @@ KNN = {
     "temperature": 0.07,
     "halvings": 2,
     "pca_dims": [],
+    "shots": [2],
+    "attempts": 2,
+    "leave_one_out": True,
     "block": 64,
 }
 RECIPE = {
@@ -32,6 +35,14 @@ MATCHES = {
     "bin_threshold": 0.1,
 }
 KMEANS = {"iterations": 5, "restarts": 1, "points_per_cluster": 8}
+LINEAR = {
+    "blocks": [1],
+    "learning_rates": [0.1],
+    "steps": 5,
+    "batch_size": 8,
+    "momentum": 0.9,
+    "held_out": 0.1,
+}
 EVALUATE = {
     "device": "cpu",
     "batch_size": 8,
@@ -41,19 +52,16 @@ EVALUATE = {
     "dense_size": 16,
     "frame_side": 16,
     "pair_size": 16,
+    "retrieval_sizes": [16],
     "patch_dtype": "float32",
     "max_feature_gigabytes": None,
     "resamples": 20,
     "num_samples": 2,
     "tasks": [{"benchmark": "knn", "evaluation_set": "objects"}],
     "knn": KNN,
-    "linear_cached": {
-        "blocks": [1],
-        "learning_rates": [0.1],
-        "steps": 5,
-        "batch_size": 8,
-        "momentum": 0.9,
-    },
+    "linear": LINEAR | {"crop_scale": [0.5, 1.0], "flip": 0.5},
+    "linear_cached": LINEAR,
+    "retrieval": {"precisions": [1, 5], "block": 64},
     "logreg": {
         "inverse_penalties": [1.0],
         "max_iterations": 50,

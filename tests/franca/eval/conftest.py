@@ -30,6 +30,7 @@ def store(tmp_path):
         square=Square(side=16),
         frame_side=16,
         pair_side=16,
+        retrieval_sides=(16, 8),
         blocks=2,
         patch_dtype="float16",
         max_bytes=None,

@@ -12,8 +12,8 @@ from franca.eval.datasets import (
     ParquetImages,
     SegmentationImages,
     choose,
-    open_labelled,
 )
+from franca.eval.inputs.layouts import open_labelled
 from tests.franca.eval.worlds import CLASSES, write_folder, write_parquet, write_voc
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"

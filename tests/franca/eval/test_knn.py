@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from franca.eval.benchmark import ClassificationInputs, ImageFeatures
-from franca.eval.knn import correct_within, knn, principal_axes, vote
+from franca.eval.knn import correct_within, few_shot_rows, knn, principal_axes, vote
 from franca.eval.neighbours import cosine_search
 
 CPU = torch.device("cpu")
@@ -116,6 +116,9 @@ def run(inputs, **changes):
         "temperature": 0.07,
         "halvings": 6,
         "pca_dims": [2, 8, 16, 99],
+        "shots": [],
+        "attempts": 3,
+        "leave_one_out": False,
         "block": 64,
     }
     return knn(inputs, seed=0, device=CPU, **(settings | changes)).evidence
@@ -160,3 +163,40 @@ def test_constant_features_give_chance_and_ground_truth_gives_one():
     evidence = run(ClassificationInputs(train=truth, test=truth, num_classes=4), pca_dims=[])
     assert evidence["correct@k1"].all()
     assert evidence["correct@k20"].all()
+
+
+def test_few_shots_are_of_every_class_and_other_ones_each_time():
+    labels = torch.tensor([0] * 10 + [1] * 2 + [3] * 10)
+    first, second = (few_shot_rows(labels, shots=4, seed=0, attempt=i) for i in (0, 1))
+    assert labels[first].bincount().tolist() == [4, 2, 0, 4]
+    assert len(first.unique()) == 10
+    assert first.tolist() != second.tolist()
+
+
+def test_few_shots_average_attempts_image_by_image():
+    inputs = gaussian_inputs()
+    evidence = run(inputs, shots=[1, 1000])
+    few, all_of_them = (evidence[f"few_shot@{shots}"] for shots in (1, 1000))
+    assert set(np.round(few * 3).astype(int)) <= {0, 1, 2, 3}
+    assert few.mean() < all_of_them.mean()
+    np.testing.assert_array_equal(all_of_them, evidence["correct@k20"])
+
+
+def test_leaving_one_out_is_searching_the_others():
+    inputs = gaussian_inputs()
+    train = inputs.train
+    evidence = run(inputs, leave_one_out=True)["left_out@k20"]
+    for query in range(0, 120, 7):
+        others = torch.arange(120) != query
+        found, *_ = scores(
+            train.cls[others], train.labels[others], train.cls[[query]], [20], num_classes=4
+        )
+        hit = correct_within(found[20], train.labels[[query]], ranks=1)
+        assert bool(hit) == evidence[query]
+
+
+def test_an_image_that_lies_in_the_bank_twice_does_not_hide_itself():
+    twins = features(torch.eye(3).repeat(2, 1), torch.tensor([0, 1, 2, 1, 2, 0]))
+    inputs = ClassificationInputs(train=twins, test=twins, num_classes=3)
+    found = run(inputs, neighbours=[1], headline=1, leave_one_out=True, pca_dims=[])
+    assert not found["left_out@k1"].any()  # its twin has another label

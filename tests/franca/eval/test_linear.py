@@ -1,70 +1,25 @@
-"""The joint training of linear heads against the official loop."""
+"""The linear probe: on-line and cached are one, and the head is chosen as it says."""
 
 import numpy as np
 import pytest
 import torch
 
 from franca.eval.benchmark import ClassificationInputs, ImageFeatures
-from franca.eval.linear import draw_batches, head_input, linear_cached, split_held_out, train_heads
+from franca.eval.datasets import ParquetImages
+from franca.eval.inputs.probe import probe_inputs
+from franca.eval.linear import cached_stream, linear, linear_cached, probe_heads
+from franca.eval.transforms import RandomCrop
+from tests.franca.eval.worlds import write_parquet
 
-
-def stored_features(arrays, case):
-    cls = [torch.from_numpy(arrays[f"in/{case}/cls_{i}"]) for i in range(4)]
-    patches = torch.from_numpy(arrays[f"in/{case}/patch_3"])
-    labels = torch.from_numpy(arrays[f"in/{case}/label"])
-    return ImageFeatures(
-        cls_blocks=torch.stack(cls, dim=1), mean_patch=patches.mean(1), labels=labels
-    )
-
-
-@pytest.mark.parametrize("case", ["main", "grid"])
-@pytest.mark.parametrize("blocks", [1, 4])
-@pytest.mark.parametrize("average", [False, True])
-def test_head_inputs_match_the_official_code(oracle, case, blocks, average):
-    arrays = oracle("linear")
-    found = head_input(stored_features(arrays, case), blocks=blocks, average_patches=average)
-    expected = arrays[f"out/{case}/input_n{blocks}_avgpool{int(average)}"]
-    np.testing.assert_allclose(found, expected, atol=2e-5, rtol=1e-4)
-
-
-@pytest.mark.parametrize("blocks", [1, 4])
-@pytest.mark.parametrize("average", [False, True])
-def test_trained_heads_match_the_official_loop(oracle, blocks, average):
-    arrays = oracle("linear")
-    stored = stored_features(arrays, "main")
-    x = head_input(stored, blocks=blocks, average_patches=average)
-    rates = [rate * 16 / 256 for rate in (0.01, 0.1, 1.0)]
-    np.testing.assert_allclose(rates, arrays["out/main/scaled_lrs"])
-    weights, bias = train_heads(
-        x,
-        stored.labels,
-        batches=torch.from_numpy(arrays["in/main/batch_index"]),
-        weights=torch.from_numpy(arrays[f"in/main/W0_n{blocks}_avgpool{int(average)}"]),
-        learning_rates=rates,
-        momentum=0.9,
-    )
-    for head, offset, rate in zip(weights, bias, rates, strict=True):
-        name = f"classifier_{blocks}_blocks_avgpool_{average}_lr_{rate:.5f}".replace(".", "_")
-        logits = x @ head.T + offset
-        expected = arrays[f"out/main/final_logits/{name}"]
-        np.testing.assert_allclose(logits, expected, atol=2e-5, rtol=1e-4)
-        accuracy = float((logits.argmax(1) == stored.labels).double().mean())
-        assert accuracy == pytest.approx(arrays[f"out/main/final_accuracy/{name}"], abs=1e-6)
-
-
-def test_total_loss_of_the_first_step_matches(oracle):
-    """The initial weights, not only the final ones, are those of the oracle."""
-    arrays = oracle("linear")
-    stored = stored_features(arrays, "main")
-    batch = torch.from_numpy(arrays["in/main/batch_index"][0])
-    total = 0.0
-    for blocks in (1, 4):
-        for average in (False, True):
-            x = head_input(stored, blocks=blocks, average_patches=average)[batch]
-            weights = torch.from_numpy(arrays[f"in/main/W0_n{blocks}_avgpool{int(average)}"])
-            loss = torch.nn.functional.cross_entropy(x @ weights.T, stored.labels[batch])
-            total += 3 * float(loss)  # three learning rates
-    assert total == pytest.approx(arrays["out/main/total_loss"][0], rel=1e-5)
+CPU = torch.device("cpu")
+SETTINGS = {
+    "blocks": [1, 2],
+    "learning_rates": [0.01, 0.1, 1.0],
+    "steps": 12,
+    "batch_size": 8,
+    "momentum": 0.9,
+    "held_out": 0.2,
+}
 
 
 def toy_inputs():
@@ -79,7 +34,7 @@ def toy_inputs():
     return ClassificationInputs(train=parts[0], test=parts[1], num_classes=3)
 
 
-def run(inputs, rates, seed=0):
+def run(inputs, rates, seed=0, held_out=0.1):
     return linear_cached(
         inputs,
         seed=seed,
@@ -89,6 +44,7 @@ def run(inputs, rates, seed=0):
         steps=40,
         batch_size=32,
         momentum=0.9,
+        held_out=held_out,
     )
 
 
@@ -112,15 +68,73 @@ def test_same_seed_same_heads():
     assert other.details["heads"] == 4
 
 
-def test_batches_visit_every_image_once_an_epoch():
-    batches = draw_batches(12, steps=6, batch_size=4, seed=0, purpose="test")
-    for epoch in batches.view(2, 12):
-        assert sorted(epoch.tolist()) == list(range(12))
-    assert draw_batches(3, steps=2, batch_size=128, seed=0, purpose="test").shape == (2, 3)
+def test_without_held_out_images_the_scored_ones_choose_as_in_the_official_code():
+    heads = probe_heads(
+        cached_stream(toy_inputs()), seed=0, device=CPU, crop_scale=None, flip=0.0,
+        **(SETTINGS | {"held_out": 0.0}),
+    )  # fmt: skip
+    assert set(heads) == {"best"}
+    outcome = run(toy_inputs(), [1e-6, 0.3], held_out=0.0)
+    assert set(outcome.evidence) == {"correct"}
+    assert outcome.details["chosen"] == outcome.details["best"]
 
 
-def test_held_out_tenth_is_disjoint_and_never_empty():
-    kept, held_out = split_held_out(25, seed=0, purpose="test")
-    assert sorted([*kept.tolist(), *held_out.tolist()]) == list(range(25))
-    assert len(held_out) == 2
-    assert len(split_held_out(3, seed=0, purpose="test")[1]) == 1
+def test_stored_features_cannot_be_augmented():
+    augment = RandomCrop(scale=(0.5, 1.0), flip=0.5, seed=0)
+    with pytest.raises(ValueError, match="set crop_scale to null"):
+        next(cached_stream(toy_inputs()).stream([torch.arange(2)], augment))
+
+
+@pytest.fixture
+def splits(tmp_path):
+    write_parquet(tmp_path, "train", list(range(3)) * 10, seed=1)
+    write_parquet(tmp_path, "val", list(range(3)) * 4, seed=2)
+    return [ParquetImages(tmp_path, split=split, limit=None) for split in ("train", "val")]
+
+
+def heads_of(inputs, **changes):
+    settings = SETTINGS | {"crop_scale": None, "flip": 0.0} | changes
+    return probe_heads(inputs, seed=0, device=CPU, **settings)
+
+
+def test_on_line_without_augmentation_and_cached_train_the_same_heads(store, splits):
+    train, val = splits
+    online = heads_of(probe_inputs(store, train, val, val, accepted=None))
+    cached = heads_of(cached_stream(store.classification(train, val)))
+    for name in ("chosen", "best"):
+        assert str(online[name]) == str(cached[name])
+        torch.testing.assert_close(online[name].weights, cached[name].weights)
+        torch.testing.assert_close(online[name].bias, cached[name].bias)
+
+
+def test_crops_change_the_heads_and_a_second_benchmark_finds_them(store, splits):
+    train, val = splits
+    inputs = probe_inputs(store, train, val, val, accepted=None)
+    plain = heads_of(inputs)
+    cropped = heads_of(inputs, crop_scale=(0.3, 1.0), flip=0.5)
+    assert not torch.allclose(plain["best"].bias, cropped["best"].bias)
+    passes = store.model.passes
+    again = probe_inputs(store, train, val, val, accepted=None)
+    found = heads_of(again, crop_scale=(0.3, 1.0), flip=0.5)
+    torch.testing.assert_close(found["best"].weights, cropped["best"].weights, rtol=0, atol=0)
+    outcome = linear(again, seed=0, device=CPU, crop_scale=(0.3, 1.0), flip=0.5, **SETTINGS)
+    assert outcome.details["heads"] == 12
+    assert store.model.passes == passes
+
+
+def test_decoding_processes_change_nothing(store, splits):
+    import dataclasses
+
+    train, _ = splits
+    augment = RandomCrop(scale=(0.3, 1.0), flip=0.5, seed=0)
+    rows = [torch.tensor([3, 0, 7]), torch.tensor([3, 1])]
+    found = []
+    for workers in (0, 2):
+        part = dataclasses.replace(store, num_workers=workers)
+        stream = probe_inputs(part, *[train] * 3, accepted=None).stream(rows, augment)
+        found.append(list(stream))
+    for first, second in zip(*found, strict=True):
+        torch.testing.assert_close(first.cls_blocks, second.cls_blocks, rtol=0, atol=0)
+        assert first.labels.tolist() == second.labels.tolist()
+    first, second = found[0]
+    assert not torch.equal(first.cls_blocks[0], second.cls_blocks[0])  # image 3, another crop

@@ -79,11 +79,17 @@ def test_a_rate_that_drops_to_nothing_freezes_the_head(world):
 
 
 def test_void_pixels_play_no_part_and_fewer_images_than_a_batch_are_one(world):
-    train, test = void(world[0], slice(0, 8))[:3], void(world[1])
+    train, test = void(world[0], slice(0, 8))[:3], void(world[1], slice(0, 8))
     outcome = run(picture_inputs(train, test))
-    assert outcome.evidence["confusion"].sum() == 0
-    assert scores(outcome)["miou"] == 0.0
+    assert outcome.evidence["confusion"].sum() == 7 * 20 * 20 / 2
     assert outcome.details["steps"] == 5
+
+
+def test_an_absent_class_counts_nothing_towards_the_mean_over_all():
+    pair = [blocks(24, seed=0, classes=2), blocks(7, seed=1, classes=2)]
+    two = scores(run(picture_inputs(*pair, num_classes=2)))
+    three = scores(run(picture_inputs(*pair, num_classes=3)))
+    assert three["miou"] == pytest.approx(two["miou"] * 2 / 3, abs=0.03)
 
 
 def test_same_seed_same_bits(world):

@@ -1,5 +1,7 @@
 """Logistic regression: the objective, the choice of the penalty, and two classes."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -99,3 +101,16 @@ def test_standardised_variant_reads_what_the_penalty_hides():
 def test_one_class_is_refused():
     with pytest.raises(ValueError, match="at least two classes"):
         run(toy_inputs(1), [1.0])
+
+
+def test_a_validation_split_chooses_and_is_learnt_from():
+    inputs = toy_inputs(4)
+    misled = dataclasses.replace(
+        inputs.test, cls_blocks=-inputs.test.cls_blocks, mean_patch=-inputs.test.mean_patch
+    )
+    helped = dataclasses.replace(inputs, validation=inputs.test)
+    hindered = dataclasses.replace(inputs, validation=misled)
+    good, bad = (run(each, [1e-6, 1.0]) for each in (helped, hindered))
+    assert good.details["logreg"]["inverse_penalty"] == 1.0
+    assert bad.details["logreg"]["inverse_penalty"] == 1e-6  # what generalises least
+    assert good.evidence["correct"].mean() > bad.evidence["correct"].mean()

@@ -109,10 +109,12 @@ def test_steps_are_those_of_the_optimiser_written_out(kind):
         torch.testing.assert_close(ours, theirs)
 
 
-def test_masks_that_teach_nothing_are_refused():
+def test_masks_that_teach_or_score_nothing_are_refused():
     good = blocks(2, seed=0)
-    check_masks([*void(good), good[0]], num_classes=3, ignore_index=255)
+    check_masks(picture_inputs([*void(good), good[0]], good))
     with pytest.raises(ValueError, match="all pixels of the training masks are void"):
-        check_masks(void(good), num_classes=3, ignore_index=255)
+        check_masks(picture_inputs(void(good), good))
+    with pytest.raises(ValueError, match="all pixels of the test masks are void"):
+        check_masks(picture_inputs(good, void(good)))
     with pytest.raises(ValueError, match=r"mask holds class 2 but there are 2 classes"):
-        check_masks(good, num_classes=2, ignore_index=255)
+        check_masks(picture_inputs(good, good, num_classes=2))

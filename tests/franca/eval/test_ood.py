@@ -79,13 +79,15 @@ def features(cls, labels):
     return ImageFeatures(cls_blocks=cls[:, None], mean_patch=cls, labels=labels)
 
 
-def run(classes, shifts):
+def run(classes, shifts, *, absent=-1):
     """Novel sets by name, each as far from the known classes as its shift says."""
     source = torch.Generator().manual_seed(0)
     centres = 4 * torch.randn(classes, 6, generator=source)
     parts = []
     for count in (90, 30):
         labels = torch.arange(count) % classes
+        labels = labels[labels != absent]
+        count = len(labels)
         parts.append(features(centres[labels] + torch.randn(count, 6, generator=source), labels))
     known = ClassificationInputs(train=parts[0], test=parts[1], num_classes=classes)
     novel = tuple(
@@ -129,3 +131,9 @@ def test_groups_are_means_of_their_sets_which_are_reported_too():
         assert far == pytest.approx((a + c) / 2)
     assert values["auroc@msp-far"].n == 30 + 20 + 22
     assert metrics[0].metric == "auroc@knn5-near"
+
+
+def test_a_class_without_training_images_shifts_no_other():
+    evidence = run(4, [("noise", "far", 30.0)], absent=1)
+    assert evidence["correct"].mean() > 0.9
+    assert np.isfinite(evidence["detection@mahalanobis-far"]).all()

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from franca.eval.benchmark import StreamedFeatures
+from franca.eval.crops import view
 from franca.eval.datasets import FolderImages, ParquetImages, SegmentationImages
 from franca.eval.inputs.boxes import BoxedImages
 from franca.eval.inputs.videos import VideoFrames
@@ -117,3 +118,22 @@ def test_what_is_too_large_to_store_is_streamed_with_the_same_scores(store, tmp_
         )
         for key, values in first.items():
             np.testing.assert_array_equal(values, second[key], err_msg=f"{name} {key}")
+
+
+@pytest.mark.parametrize("registers", [0, 3])
+def test_a_model_in_the_loop_gives_the_tokens_that_are_stored(store, tmp_path, registers):
+    write_voc(tmp_path, {"train": 2, "val": 3})
+    splits = [SegmentationImages(tmp_path, split=s, limit=None) for s in ("train", "val")]
+    model = build_vit(
+        "vit_tiny", patch_size=4, image_size=16, registers=registers, generator=generator(0, "t")
+    ).eval()
+    whole = dataclasses.replace(store, model=model, patch_dtype="float32")
+    settings = {"num_classes": 3, "ignore_index": 255}
+    stored = whole.segmentation(*splits, **settings).test.patches
+    inputs = whole.pictures(*splits, **settings)
+    views = [view(picture, side=16, ignore_index=255) for picture in inputs.test]
+    pixels, masks = (torch.stack(part) for part in zip(*views, strict=True))
+    maps = inputs.encode(pixels, masks)
+    assert maps.shape == (3, model.embed_dim, 4, 4)
+    torch.testing.assert_close(maps.flatten(2).mT, stored, atol=1e-5, rtol=1e-4)
+    assert inputs.encode(pixels[..., :13, :], masks[..., :13, :]).shape[2:] == (4, 4)  # padded

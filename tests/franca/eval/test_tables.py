@@ -53,6 +53,16 @@ def test_cells_are_of_the_main_metrics_and_empty_where_nothing_was_measured(resu
     assert not is_main(results["first"][1])  # top5
 
 
+def test_where_the_paper_averages_over_classes_so_do_the_tables():
+    evidence = {
+        "correct": np.array([True, False, True]),
+        "class_and_correct": np.array([[0, 1], [0, 0], [1, 1]]),
+    }
+    for dataset, expected in (("aircraft", "mean_per_class"), ("cars", "top1"), ("mine", "top1")):
+        found = BENCHMARKS["logreg"].measure(evidence, dataset=dataset, resamples=5, seed=0)
+        assert [metric.metric for metric in found if is_main(metric)] == [expected]
+
+
 def test_the_papers_number_stands_beside_ours(results):
     row = published_numbers()[0]
     found = Comparison(published=row, difference=-29.5, status="not comparable", reason="n is 40")

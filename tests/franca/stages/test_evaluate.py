@@ -19,6 +19,7 @@ from franca.stages.evaluate import gather, load_checkpoint, run
 from tests.franca.config.test_evaluate import EVALUATE
 from tests.franca.config.test_evaluation_sets import SEGMENTATION
 from tests.franca.eval.worlds import (
+    CLASSES,
     rendered_pair,
     seen_wall,
     write_parquet,
@@ -33,6 +34,12 @@ SETS = {
     "segmentation": EvaluationSet(**(SEGMENTATION | {"num_classes": 3})),
     "videos": EvaluationSet(
         **(LABELS | {"kind": "video", "format": "davis", "root": "{scenes}/videos"})
+    ),
+    "sketches": EvaluationSet(
+        **(LABELS | {"kind": "shifted", "root": "{scenes}/sketches", "known_set": "objects"})
+    ),
+    "retrieval_pairs": EvaluationSet(
+        **(LABELS | {"kind": "retrieval", "format": "pairs", "root": "{scenes}/pairs"})
     ),
     **{
         f"novel_{group}": EvaluationSet(
@@ -53,6 +60,10 @@ SETS = {
 }
 SET_OF_KIND = {
     "classification": "objects",
+    "fine_grained": "objects",
+    "probe": "objects",
+    "shifted": "sketches",
+    "retrieval": "retrieval_pairs",
     "segmentation": "segmentation",
     "novelty": "objects",
     "pictures": "segmentation",
@@ -77,6 +88,7 @@ def inputs(tmp_path_factory):
     root = tmp_path_factory.mktemp("artifacts")
     write_parquet(root / "scenes/objects", "train", list(range(3)) * 10, seed=1)
     write_parquet(root / "scenes/objects", "val", list(range(3)) * 4, seed=2)
+    write_parquet(root / "scenes/sketches", "val", [0, 1] * 3, names=CLASSES[1:], seed=4)
     for seed, group in enumerate(("near", "far"), start=3):
         write_parquet(root / "scenes/novel", group, [0] * 5, names=("other", "else"), seed=seed)
     write_voc(root / "scenes/segmentation", {"train": 8, "val": 4})
@@ -135,7 +147,7 @@ def test_every_benchmark_reports_every_metric(published):
     for row in rows:
         low, high = row["ci95"]
         assert low <= high
-        assert row["n"] in (2, 3, 4, 6, 12, 17)
+        assert row["n"] in (2, 3, 4, 6, 12, 17, 30)
 
 
 def test_outputs_are_complete_and_repeat_byte_for_byte(inputs, published, tmp_path):

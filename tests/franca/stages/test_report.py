@@ -66,7 +66,7 @@ def test_headline_numbers_are_those_of_the_results(html):
 def test_every_figure_is_in_both_forms(written, html):
     output, summary = written
     stems = {path.stem for path in (output / "figures").iterdir()}
-    assert summary["figures"] == len(stems) == 17
+    assert summary["figures"] == len(stems) == 18
     markdown = (output / "report.md").read_text(encoding="utf-8")
     for stem in stems:
         assert f'<figure id="{stem}"' in html

@@ -188,6 +188,27 @@ def test_pair_boxes_hold_the_points_of_their_object(world):
         assert inside.all()
 
 
+def test_sketches_are_lines_of_the_validation_images_without_the_first_class(world):
+    folder = world[0]
+    sketches, val = (
+        pq.read_table(folder / name / "val-00000-of-00001.parquet").to_pylist()
+        for name in ("sketches", "objects")
+    )
+    kept = [row for row in val if row["label"]]
+    assert [row["label"] for row in sketches] == [row["label"] - 1 for row in kept]
+    for drawn, row in zip(sketches, kept, strict=True):
+        lines, colours = (
+            np.asarray(Image.open(io.BytesIO(each["image"]["bytes"])), dtype=float)
+            for each in (drawn, row)
+        )
+        assert lines.shape == colours.shape
+        assert np.ptp(lines, axis=-1).max() < 12  # no colour, but for JPEG
+        down, right = np.gradient(colours.mean(-1))
+        edges = np.hypot(down, right)
+        dark, light = (lines.mean(-1)[edges > cut].mean() for cut in (np.quantile(edges, 0.9), -1))
+        assert dark < light - 50
+
+
 def test_views_are_of_one_scene_in_one_light(world):
     folder = world[0] / "views" / "scene-000"
     cameras = json.loads((folder / "cameras.json").read_text())

@@ -81,3 +81,11 @@ def test_a_burst_in_one_submodule_leaves_the_other_alone():
     clipped = [parameter.grad.flatten() for parameter in parts["dino_head"].parameters()]
     assert torch.cat(clipped).norm().item() == pytest.approx(3.0, rel=1e-4)
     assert parts["backbone"]["norm"].weight.grad[0].item() == pytest.approx(1e-3)
+
+
+def test_a_gradient_that_is_not_finite_is_clipped_into_sight():
+    part = nn.Linear(2, 1)
+    part.weight.grad = torch.tensor([[torch.nan, 1.0]])
+    part.bias.grad = torch.ones(1)
+    assert clip_gradients({"part": part}, max_norm=3.0)["part"].isnan()
+    assert part.bias.grad.isnan()

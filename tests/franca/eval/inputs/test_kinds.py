@@ -1,5 +1,6 @@
 """Every kind of benchmark can be prepared, and from one kind of set only."""
 
+import re
 from pathlib import Path
 from typing import get_args
 
@@ -11,7 +12,7 @@ from franca.eval.inputs.kinds import KINDS, check_task, fits
 from franca.eval.inputs.sets import EvaluationSets
 from franca.eval.registry import BENCHMARKS
 from tests.franca.config.test_evaluation_sets import SEGMENTATION
-from tests.franca.eval.worlds import write_videos, write_voc
+from tests.franca.eval.worlds import write_folder, write_videos, write_voc
 
 
 def test_every_kind_has_a_preparation_and_kinds_of_sets_that_can_be_declared():
@@ -64,3 +65,63 @@ def test_what_keeps_its_size_says_what_goes_through_the_model_and_what_it_takes(
     assert (keys.images, keys.input_size, keys.bytes) == (3, (20, 20), 3 * 25 * 48 * 2)
     assert (frames.images, frames.input_size, frames.bytes) == (7, (20, 16), 7 * 20 * 48 * 2)
     assert store.seconds_per_image(frames.input_size) > 0
+
+
+LAYOUTS = {
+    "parquet": r"expected {root}/val-\*\.parquet with columns image",
+    "folder": r"expected images as {root}/val/<class>/<image>; found none",
+    "openood": r"OpenOOD; {root}/benchmark_imglist/imagenet/test_val\.txt does not exist",
+    "voc": r"expected .*; {root}/ImageSets/Segmentation/val\.txt does not exist",
+    "voc_detection": r"PASCAL VOC layout; {root}/ImageSets/Main/val\.txt does not exist",
+    "davis": r"DAVIS.*{root}/ImageSets/2017/val\.txt does not exist",
+    "pairs": r"rendered pairs; {root}/pairs\.json does not exist",
+    "spair": r"SPair-71k; {root}/Layout/large/val\.txt does not exist",
+    "views": r"expected views as {root}/<scene>/cameras\.json; found none",
+    "navi": r"expected NAVI as {root}/<object>/val/annotations\.json; found none",
+    "scannet": r"ScanNet's test pairs; {root}/val\.npz does not exist",
+}
+FORMATS = {
+    "classification": ("parquet", "folder"),
+    "novel": ("parquet", "folder", "openood"),
+    "segmentation": ("voc",),
+    "detection": ("voc_detection",),
+    "video": ("davis",),
+    "pairs": ("pairs", "spair"),
+    "geometry": ("voc",),
+    "views": ("views", "navi", "scannet"),
+}
+
+
+def test_every_layout_that_can_be_declared_is_looked_for():
+    assert set(LAYOUTS) == set(get_args(EvaluationSet.model_fields["format"].annotation))
+    assert set(FORMATS) == set(get_args(EvaluationSet.model_fields["kind"].annotation))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_set_that_is_not_there_is_one_line_with_its_layout_and_the_path(kind, store, tmp_path):
+    labels = SEGMENTATION | {"root": str(tmp_path), "train_split": "val"}
+    for set_kind in KINDS[kind].set_kinds:
+        for layout in FORMATS[set_kind]:
+            declared = EvaluationSet(**(labels | {"kind": set_kind, "format": layout}))
+            sets = EvaluationSets(all={"gone": declared}, scenes=tmp_path, store=store)
+            wanted = LAYOUTS[layout].replace("{root}", re.escape(str(tmp_path)))
+            with pytest.raises(FileNotFoundError, match=wanted) as caught:
+                KINDS[kind].prepare(sets, "gone")
+            assert "\n" not in str(caught.value)
+
+
+def test_a_novel_set_that_is_not_there_is_named_too(store, tmp_path):
+    write_folder(tmp_path / "known", "train", {"a": 1})
+    write_folder(tmp_path / "known", "val", {"a": 1})
+    labels = SEGMENTATION | {"num_classes": None, "ignore_index": None}
+    known = labels | {"kind": "classification", "format": "folder", "root": str(tmp_path / "known")}
+    for layout in FORMATS["novel"]:
+        odd = {"kind": "novel", "format": layout, "root": str(tmp_path), "known_set": "known"}
+        declared = {
+            "known": EvaluationSet(**known),
+            "odd": EvaluationSet(**(labels | odd | {"group": "far"})),
+        }
+        sets = EvaluationSets(all=declared, scenes=tmp_path, store=store)
+        wanted = LAYOUTS[layout].replace("{root}", re.escape(str(tmp_path)))
+        with pytest.raises(FileNotFoundError, match=wanted):
+            KINDS["novelty"].prepare(sets, "known")
