@@ -25,8 +25,8 @@ def cosine_search(
     The search is exact: blocks of the bank are merged into a running top-k, so the whole
     similarity matrix never exists, and each row of the bank is read once: it may be mapped from
     disk, or computed as it is asked for. Where the processor multiplies bfloat16, rounded products
-    list candidates and single precision decides, to the same answer. Which of several equally similar rows is returned at the
-    last rank is arbitrary.
+    list candidates and single precision decides, to the same answer. Which of several equally
+    similar rows is returned at the last rank is arbitrary.
 
         for rows in bank, a block at a time:
             for each query:
