@@ -1,7 +1,14 @@
 """What each filter does beside the others: alone, in its place in the sequence, and on its own."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from data_filters.io.files import read_json, write_json
+
+_COMBINATIONS: Final = "broken.json"
+"""File of a group: how many rows break which set of rules."""
 
 
 class Objector(NamedTuple):
@@ -56,3 +63,20 @@ def ablation(
             for rule, count in zip(rules, broken, strict=True)
         ],
     }
+
+
+def write_combinations(folder: Path, combinations: Mapping[int, int]) -> None:
+    """Write how many rows of a group break which set of rules."""
+    counts = {str(mask): rows for mask, rows in sorted(combinations.items())}
+    write_json(folder / _COMBINATIONS, counts)
+
+
+def write_ablation(
+    folder: Path, groups: Iterable[Path], rules: Sequence[Objector], *, filters: Sequence[str]
+) -> None:
+    """Write `ablation.json` from what `write_combinations` wrote of each group."""
+    combinations: Counter[int] = Counter()
+    for group in groups:
+        counts = read_json(group / _COMBINATIONS)
+        combinations.update({int(mask): rows for mask, rows in counts.items()})
+    write_json(folder / "ablation.json", ablation(rules, combinations, filters=filters))

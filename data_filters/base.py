@@ -43,6 +43,8 @@ class Filter(ABC, Generic[Record]):
 
     name: ClassVar[str]
     reasons: ClassVar[tuple[str, ...]]
+    gate: ClassVar[bool] = False
+    """Whether those behind it cannot, or must not, look at what it drops."""
 
     def __init__(self) -> None:
         self.judged = 0
@@ -65,19 +67,20 @@ class Filter(ABC, Generic[Record]):
         return verdict
 
 
-def first_objection(
-    filters: Sequence[Filter[Record]], record: Record
-) -> tuple[str | None, Verdict]:
-    """Ask filters in order; return the name and verdict of the first that drops.
+def objections(filters: Sequence[Filter[Record]], record: Record) -> list[tuple[str, Verdict]]:
+    """Ask filters in order; return the name and verdict of every one that drops.
 
-    Later filters are not asked, so that the accounts of a chain are sequential: what one took in
-    is what the one before it kept.
+    The first of them is the one that the accounts of a chain know; the others say what each filter
+    does alone. After a gate that drops, nobody is asked.
     """
+    found = []
     for each in filters:
         verdict = each(record)
         if not verdict.kept:
-            return each.name, verdict
-    return None, KEEP
+            found.append((each.name, verdict))
+            if each.gate:
+                break
+    return found
 
 
 @dataclass(frozen=True)

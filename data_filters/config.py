@@ -151,6 +151,9 @@ class FilterMetadata(Section):
     denied_domains: tuple[str, ...] = Field(
         description="Domains never fetched, with all of their subdomains."
     )
+    denied_url_patterns: tuple[str, ...] = Field(
+        description="Regular expressions (RE2); a URL in which one is found is dropped."
+    )
     deny_lists: tuple[DenyList, ...] = Field(
         description="Files of domains, URLs or MD5 sums that must not be fetched: deny-lists, opt-"
         "outs, removals."

@@ -68,6 +68,7 @@ STAGES: tuple[Stage, ...] = (
         needs=("fetch_metadata",),
         shared=("fetch_metadata",),
         fan_out="group",
+        version=2,
     ),
     Stage(
         name="download_images",
@@ -85,6 +86,7 @@ STAGES: tuple[Stage, ...] = (
         summary="Judge every image by its pixels; keep, or drop with a reason.",
         needs=("download_images", "filter_metadata"),
         fan_out="group",
+        version=2,
         by_group=("download_images", "filter_metadata"),
     ),
     Stage(

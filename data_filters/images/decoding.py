@@ -10,6 +10,7 @@ class DecodingFilter(Filter[Candidate]):
 
     name = "decoding"
     reasons = ("truncated", "undecodable")
+    gate = True
 
     def judge(self, record: Candidate) -> Verdict:
         """Drop if decoding fails."""

@@ -14,6 +14,7 @@ class HeaderFilter(Filter[Candidate]):
 
     name = "header"
     reasons = ("not_an_image", "too_many_pixels")
+    gate = True
 
     def __init__(self, *, max_pixels: int) -> None:
         super().__init__()

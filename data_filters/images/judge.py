@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from data_filters.base import Filter, Verdict, first_objection
+from data_filters.base import KEEP, Filter, Verdict, objections
 from data_filters.images.candidate import Candidate
 from data_filters.images.scorer import Item, Score, ScoreFilter, judge_batch
 
@@ -16,6 +16,7 @@ class Judged(NamedTuple):
         filter: The filter that dropped it; None when it is kept.
         verdict: Kept, or dropped for which reason.
         size: Height and width, upright; None when it is dropped.
+        objections: Filter and reason of every filter of pixels that would drop it.
         scores: What models gave it.
     """
 
@@ -23,6 +24,7 @@ class Judged(NamedTuple):
     filter: str | None
     verdict: Verdict
     size: tuple[int, int] | None
+    objections: tuple[tuple[str, str], ...] = ()
     scores: tuple[Score, ...] = ()
 
 
@@ -47,9 +49,11 @@ def judge_images(
     items: list[Item] = []
     for row_id, data in images:
         candidate = Candidate(data)
-        name, verdict = first_objection(filters, candidate)
+        objecting = objections(filters, candidate)
+        name, verdict = objecting[0] if objecting else (None, KEEP)
         size = candidate.pixels.shape[:2] if verdict.kept else None
-        waiting.append(Judged(row_id, name, verdict, size))
+        every = tuple((each, str(opinion.reason)) for each, opinion in objecting)
+        waiting.append(Judged(row_id, name, verdict, size, every))
         if scorers and verdict.kept:
             networks = {each.scorer.network for each in scorers}
             prepared = {network: network.prepare(candidate.pixels) for network in networks}
@@ -82,4 +86,5 @@ def _scored(
             continue
         name, verdict = next(verdicts)
         size = judged.size if verdict.kept else None
-        yield Judged(judged.row_id, name, verdict, size, tuple(scores[judged.row_id]))
+        given = tuple(scores[judged.row_id])
+        yield Judged(judged.row_id, name, verdict, size, judged.objections, given)

@@ -16,6 +16,7 @@ from data_filters.metadata.sample import SampleFilter
 from data_filters.metadata.similarity import SimilarityFilter
 from data_filters.metadata.size import SizeFilter
 from data_filters.metadata.status import StatusFilter
+from data_filters.metadata.url_pattern import UrlPatternFilter
 
 
 def build_filters(cfg: FilterMetadata, *, seed: int) -> list[RuleFilter]:
@@ -29,6 +30,7 @@ def build_filters(cfg: FilterMetadata, *, seed: int) -> list[RuleFilter]:
     missing = limits.missing
     return [
         AddressFilter(allowed_schemes=cfg.allowed_schemes, denied_domains=cfg.denied_domains),
+        UrlPatternFilter(cfg.denied_url_patterns),
         DenyListFilter(_lists(cfg)),
         StatusFilter(allowed=limits.allowed_statuses, missing=missing),
         unsafe(limit=limits.max_punsafe, missing=missing),

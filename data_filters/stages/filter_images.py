@@ -7,18 +7,25 @@ Written:
             verdicts/shard-000000.parquet …  a row per image that arrived (`records.IMAGE_VERDICT`)
             scores/shard-000000.parquet …    what models gave images (`records.SCORE`), if any
             funnel.json                      the accounts of the group
+            broken.json                      how many images break which rules
         funnel.json                          the accounts, filter by filter
+        ablation.json                        what each filter of pixels drops alone, in sequence and
+                                             on its own
 """
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from data_filters.ablation import Objector, write_ablation, write_combinations
+from data_filters.base import Filter
 from data_filters.config import FilterImages
 from data_filters.images.build import build_filters
 from data_filters.images.build_scorers import build_scorers
+from data_filters.images.candidate import Candidate
 from data_filters.images.judge import Judged, judge_images
 from data_filters.io.captions import captions_of
 from data_filters.io.parquet import part_files, write_rows
@@ -51,17 +58,20 @@ def run(
     shards = part_files(inputs["download_images"] / "raw")
     names = [each.name for each in build_filters(cfg)]
     tally = Tally(STAGE, [*names, *(model.name for model in cfg.models)])
+    combinations: Counter[int] = Counter()
     seconds = dict.fromkeys(names, 0.0)
     kept = part_files(inputs["filter_metadata"] / "kept")
     judge = partial(_judge_shard, cfg=cfg, kept=kept, output=output)
-    for verdicts, spent in run_jobs(judge, shards, label="filter images"):
+    for verdicts, masks, spent in run_jobs(judge, shards, label="filter images"):
         for name, reason in verdicts:
             tally.add(name, reason)
+        combinations += masks
         for name, time in spent.items():
             seconds[name] += time
     _LOG.info("seconds by filter: %s", {name: round(time, 2) for name, time in seconds.items()})
     _check(tally, max_unreadable_rate=cfg.max_unreadable_rate)
     write_accounts(output, tally.entries())
+    write_combinations(output, combinations)
     return {"images": tally.total, "kept": tally.kept}
 
 
@@ -79,7 +89,7 @@ def gather(
     Raises:
         ValueError: No image passes.
     """
-    del cfg, seed, inputs, work  # the groups say all
+    del seed, inputs, work  # the groups say all
     entries = merge(read_accounts(folder) for folder in parts.values())
     total, kept = entries[0].entered, entries[-1].kept
     if kept == 0:
@@ -88,13 +98,16 @@ def gather(
             f"{STAGE}: none of {total} images passes; most are dropped by {worst}: loosen {STAGE}"
         )
     write_accounts(output, entries)
+    filters = build_filters(cfg)
+    names = [each.name for each in filters]
+    write_ablation(output, parts.values(), _rules(filters), filters=names)
     return {"images": total, "kept": kept}
 
 
 def _judge_shard(
     table: Path, *, cfg: FilterImages, kept: Sequence[Path], output: Path
-) -> tuple[list[tuple[str | None, str | None]], dict[str, float]]:
-    """Judge one raw shard, write its verdicts, and return them with the seconds per filter."""
+) -> tuple[list[tuple[str | None, str | None]], Counter[int], dict[str, float]]:
+    """Judge one raw shard; return verdicts, sets of rules that are broken, seconds per filter."""
     filters = build_filters(cfg)
     scorers = build_scorers(cfg.models, device=cfg.device, batch_size=cfg.batch_size)
     needed = any(each.scorer.needs_captions for each in scorers)
@@ -112,7 +125,13 @@ def _judge_shard(
         scores = [score._asdict() for each in judged for score in each.scores]
         write_rows(output / "scores" / table.name, SCORE, scores)
     verdicts = [(each.filter, each.verdict.reason) for each in judged]
-    return verdicts, {each.name: each.seconds for each in filters}
+    bits = {rule: 1 << number for number, rule in enumerate(_rules(filters))}
+    masks = Counter(sum(bits[Objector(*rule)] for rule in each.objections) for each in judged)
+    return verdicts, masks, {each.name: each.seconds for each in filters}
+
+
+def _rules(filters: Sequence[Filter[Candidate]]) -> list[Objector]:
+    return [Objector(each.name, reason) for each in filters for reason in each.reasons]
 
 
 def _row(judged: Judged) -> dict[str, Any]:

@@ -24,11 +24,11 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from data_filters.ablation import Objector, ablation
+from data_filters.ablation import Objector, write_ablation, write_combinations
 from data_filters.config import FetchMetadata, FilterMetadata
 from data_filters.groups import group_number
 from data_filters.io.database import connect, stream
-from data_filters.io.files import read_json, write_json
+from data_filters.io.files import write_json
 from data_filters.io.parquet import ParquetWriter, part_files, scan_sql, write_batches
 from data_filters.io.processes import memory_megabytes
 from data_filters.io.stretches import Stretch, stretch_sql, stretches
@@ -79,7 +79,7 @@ def run(
         for stretch in rows:
             combinations += _judge(connection, stretch, rules, output)
         _write_domains(connection, rows, output / "domains.parquet")
-    write_json(output / "broken.json", {str(m): n for m, n in sorted(combinations.items())})
+    write_combinations(output, combinations)
     tally = Tally(STAGE, [each.name for each in filters])
     for mask, count in combinations.items():
         first = int(first_broken(np.array([mask], np.uint64))[0])
@@ -139,10 +139,6 @@ def gather(
     del fetch_metadata, inputs  # the groups have read what there is to read
     filters = build_filters(cfg, seed=seed)
     rules = [Objector(rule.filter, rule.reason) for rule in named_rules(filters)]
-    combinations: Counter[int] = Counter()
-    for folder in parts.values():
-        counts = read_json(folder / "broken.json")
-        combinations.update({int(mask): count for mask, count in counts.items()})
     files = [file for folder in parts.values() for file in part_files(folder / "kept")]
     with connect(work) as connection:
         max_bytes = int(_SHARE_FOR_HASHES * 1e6 * memory_megabytes())
@@ -162,7 +158,7 @@ def gather(
         )
     write_accounts(output, entries)
     names = [each.name for each in filters]
-    write_json(output / "ablation.json", ablation(rules, combinations, filters=names))
+    write_ablation(output, parts.values(), rules, filters=names)
     write_json(output / "statistics.json", statistics)
     return {"rows": entries[0].entered, "kept": entries[-1].kept}
 

@@ -46,7 +46,7 @@ class Effects:
 
 
 def read_effects(folder: Path) -> Effects | None:
-    """Read `ablation.json` of a filter_metadata folder; None if there is none."""
+    """Read `ablation.json` of filter_metadata or filter_images; None if there is none."""
     file = folder / "ablation.json"
     if not file.is_file():
         return None

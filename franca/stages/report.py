@@ -21,7 +21,7 @@ from franca.models.archs import ARCHS
 from franca.report.blocks import Page, Section
 from franca.report.features import read_samples
 from franca.report.figures import Figures
-from franca.report.funnel import Step, read_effects, read_funnel
+from franca.report.funnel import Effects, Step, read_effects, read_funnel
 from franca.report.numbers import count
 from franca.report.page import write_page
 from franca.report.receipts import Run, read_run
@@ -105,7 +105,7 @@ def _data(
         read_dropped(packed, downloaded, funnel, count=cfg.max_dropped_images),
         figures,
         lost=read_lost(packed, funnel, count=cfg.max_dropped_rows),
-        effects=read_effects(inputs["filter_metadata"]),
+        effects=_effects(inputs),
         side=cfg.thumbnail_side,
     )
 
@@ -169,3 +169,12 @@ def _facts(ran: Run, funnel: Sequence[Step], results: Results) -> tuple[tuple[st
         facts.append(("Training images", count(funnel[-1].kept)))
     facts.append(("Checkpoints", count(len(results.checkpoints()))))
     return tuple(facts)
+
+
+def _effects(inputs: Mapping[str, Path]) -> dict[str, Effects]:
+    """What filters do beside each other, by what they judge."""
+    found = {
+        "rows": read_effects(inputs["filter_metadata"]),
+        "images": read_effects(inputs["filter_images"]),
+    }
+    return {judged: effects for judged, effects in found.items() if effects is not None}

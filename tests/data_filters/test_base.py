@@ -2,7 +2,7 @@
 
 import pytest
 
-from data_filters.base import KEEP, Filter, drop, first_objection
+from data_filters.base import KEEP, Filter, drop, objections
 
 
 class Below(Filter[int]):
@@ -41,9 +41,13 @@ def test_a_reason_that_was_not_declared_is_a_bug():
         Vague()(1)
 
 
-def test_the_first_objection_wins_and_later_filters_are_not_asked():
+def test_every_objection_counts_up_to_a_gate():
     chain = [Below(3), Even()]
-    assert first_objection(chain, 5) == ("below", drop("too_high", "5"))
-    assert first_objection(chain, 1) == ("even", drop("odd"))
-    assert first_objection(chain, 2) == (None, KEEP)
-    assert [each.judged for each in chain] == [3, 2]
+    high, odd = ("below", drop("too_high", "5")), ("even", drop("odd"))
+    assert objections(chain, 5) == [high, odd]
+    assert objections(chain, 1) == [odd]
+    assert objections(chain, 2) == []
+    assert [each.judged for each in chain] == [3, 3]
+    chain[0].gate = True
+    assert objections(chain, 5) == [high]
+    assert [each.judged for each in chain] == [4, 3]

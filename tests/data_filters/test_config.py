@@ -80,6 +80,7 @@ def test_thresholds_are_a_preset_or_numbers():
     rest = {
         "allowed_schemes": ["https"],
         "denied_domains": [],
+        "denied_url_patterns": [],
         "deny_lists": [],
         "drop_repeated_urls": True,
         "sample_fraction": 1.0,

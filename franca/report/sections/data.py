@@ -28,7 +28,7 @@ def build_data(
     figures: Figures,
     *,
     lost: Mapping[Reason, Sequence[DroppedRow]],
-    effects: Effects | None,
+    effects: Mapping[str, Effects],
     side: int,
 ) -> Section:
     """Build the chapter.
@@ -39,12 +39,13 @@ def build_data(
         dropped: Sample images that were dropped, by reason.
         figures: Where figures go.
         lost: Sample rows that never became an image, by reason.
-        effects: What each metadata filter does beside the others.
+        effects: What each filter does beside the others, by what they judge.
         side: Long side of a thumbnail in pixels.
     """
     blocks = _show_funnel(funnel, figures)
-    if effects is not None and effects.filters:
-        blocks += _show_effects(effects, figures)
+    for judged, each in effects.items():
+        if each.filters:
+            blocks += _show_effects(each, judged, figures)
     blocks += _show_lost(lost)
     caption = "Kept: images evenly spread over the final shards, with their captions."
     blocks += _gallery("kept", kept, side, caption)
@@ -109,21 +110,22 @@ def _table(funnel: Sequence[Step]) -> Table:
     )
 
 
-def _show_effects(effects: Effects, figures: Figures) -> list[Block]:
+def _show_effects(effects: Effects, judged: str, figures: Figures) -> list[Block]:
     """Each filter alone: which ones do the work, and which repeat another's."""
     plot = figures.save(
         draw_effects(effects),
-        name="filters-alone",
-        alt=f"Bars and overlaps of the {len(effects.filters)} filters of the metadata.",
+        name=f"filters-alone-{_slug(judged)}",
+        alt=f"Bars and overlaps of the {len(effects.filters)} filters of {judged}.",
         caption=(
-            "Filters of the metadata, each against all rows. Left: what a filter would drop were "
-            "it the only one, what it drops in its place, and what no other filter drops. Right: "
-            "the share of what the row's filter would drop that the column's would drop as well."
+            f"Filters of {judged}, each against all that came to them. Left: what a filter would "
+            "drop were it the only one, what it drops in its place, and what no other filter "
+            "drops. Right: the share of what the row's filter would drop that the column's would "
+            "drop as well."
         ),
     )
     table = Table(
-        caption=f"The same in numbers, of {numbers.count(effects.rows)} rows. Without a filter, "
-        "as many rows more would be kept as only it drops.",
+        caption=f"The same in numbers, of {numbers.count(effects.rows)} {judged}. Without a "
+        "filter, as many more would be kept as only it drops.",
         columns=(
             Column(title="Filter"),
             Column(title="Alone", numeric=True),

@@ -21,14 +21,15 @@ def test_all_filters_are_there_in_order_even_when_switched_off():
         thresholds="franca_paper",
         allowed_schemes=("https",),
         denied_domains=(),
+        denied_url_patterns=(),
         deny_lists=(),
         drop_repeated_urls=True,
         sample_fraction=1.0,
     )
     filters = build_filters(cfg, seed=0)
     assert [each.name for each in filters] == [
-        "address", "deny_lists", "status", "unsafe", "watermark", "size", "aspect", "similarity",
-        "caption", "language", "sample",
+        "address", "url_pattern", "deny_lists", "status", "unsafe", "watermark", "size", "aspect",
+        "similarity", "caption", "language", "sample",
     ]  # fmt: skip
     assert [each.name for each in filters if each.rules()] == ["address"]
 
@@ -53,6 +54,7 @@ def test_what_is_surely_kept_breaks_no_rule(metadata_part, missing):
         thresholds=thresholds,
         allowed_schemes=("http", "https"),
         denied_domains=(),
+        denied_url_patterns=(),
         deny_lists=(),
         drop_repeated_urls=True,
         sample_fraction=1.0,

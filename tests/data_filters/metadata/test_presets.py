@@ -45,6 +45,7 @@ def test_what_a_recipe_drops_and_why(judge, name):
         thresholds=name,
         allowed_schemes=("https",),
         denied_domains=(),
+        denied_url_patterns=(),
         deny_lists=(),
         drop_repeated_urls=False,
         sample_fraction=1.0,

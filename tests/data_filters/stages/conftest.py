@@ -66,6 +66,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "thresholds": "relaion_600m",
         "allowed_schemes": ["http", "https"],
         "denied_domains": ["denied.org"],
+        "denied_url_patterns": [],
         "deny_lists": [],
         "drop_repeated_urls": True,
         "sample_fraction": 1.0,

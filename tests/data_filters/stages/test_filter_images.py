@@ -1,5 +1,7 @@
 """Verdicts of the image stage."""
 
+import json
+
 import pyarrow.parquet as pq
 import pytest
 
@@ -12,6 +14,32 @@ def test_every_image_that_arrived_has_a_verdict(chain):
         assert [verdict["row_id"] for verdict in verdicts] == arrived
         for verdict in verdicts:
             assert verdict["kept"] == (verdict["reason"] is None) == (verdict["width"] is not None)
+
+
+def test_the_ablation_counts_what_each_filter_would_drop_alone(chain, world, stages, tmp_path):
+    """The bomb, the animation and the cut image are small or long as well under these limits."""
+    changes = {"min_side": 40, "max_aspect_ratio": 3.0, "min_entropy": 1.0}
+
+    def judged(name, changes):
+        how = {"names": ["filter_images"], "inputs": chain.folders, "filter_images": changes}
+        return stages(world, tmp_path / name, **how)
+
+    run = judged("all", changes)
+    found = json.loads((run.folders["filter_images"] / "ablation.json").read_text())
+    effects = {effect["filter"]: effect for effect in found["filters"]}
+    for name, effect in effects.items():
+        changes = {"min_side": None, "max_aspect_ratio": None, "min_entropy": None}
+        changes |= {"allow_animated": True}
+        changes |= {
+            "shape": {"min_side": 40, "max_aspect_ratio": 3.0},
+            "uniformity": {"min_entropy": 1.0},
+            "animation": {"allow_animated": False},
+        }.get(name, {})
+        dropped = judged(name, changes).funnel("filter_images").get(name, {})
+        assert effect["alone"] == sum(dropped.values()), name
+    in_sequence = {name: sum(why.values()) for name, why in run.funnel("filter_images").items()}
+    assert {name: effect["in_sequence"] for name, effect in effects.items()} == in_sequence
+    assert found["rows"] == run.summaries["filter_images"]["images"]
 
 
 def test_too_many_unreadable_images_stop_the_pipeline(chain, world, stages, tmp_path):

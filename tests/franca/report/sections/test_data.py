@@ -24,7 +24,7 @@ def stored(data=None):
 def build(finished_run, tmp_path):
     funnel = read_funnel(finished_run["pack_shards"])
 
-    effects = read_effects(finished_run["filter_metadata"])
+    effects = {"rows": read_effects(finished_run["filter_metadata"])}
 
     def build(kept=(), dropped=None, funnel=funnel, lost=None, effects=effects):
         figures = Figures(tmp_path, dpi=50)
@@ -45,12 +45,12 @@ def test_the_table_has_every_filter_and_its_reasons(build):
 def test_the_ablation_is_a_figure_and_a_table(build):
     blocks = build()
     plots = [block.name for block in blocks if block.kind == "plot"]
-    assert plots == ["funnel", "filters-alone"]
+    assert plots == ["funnel", "filters-alone-rows"]
     table = [block for block in blocks if block.kind == "table"][1]
     assert [cell.text for cell in table.rows[0]] == [
         "resolution", "240", "230", "200", "24.0\u202f%",
     ]  # fmt: skip
-    assert [block.name for block in build(effects=None) if block.kind == "plot"] == ["funnel"]
+    assert [block.name for block in build(effects={}) if block.kind == "plot"] == ["funnel"]
 
 
 def test_rows_without_an_image_are_listed_by_reason(build):

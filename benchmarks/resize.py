@@ -1,0 +1,100 @@
+"""Images shrunk as they arrive: img2dataset's resizer as the worker calls it, against the codec.
+
+    python benchmarks/resize.py [--images FOLDER] [--number 200] [--size 256] [--minimum 0.8]
+
+The limit is what the codec alone takes with the same library (OpenCV): decoding every image, and
+encoding the shrunk one, with no resizing in between. One thread, process CPU time, rounds
+interleaved, median of paired ratios. Exits with 1 below `--minimum` of the limit.
+"""
+
+import argparse
+import io
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from img2dataset.resizer import Resizer
+
+FOLDER = Path(__file__).parents[1] / "../shared/data/imagenet_sample"
+QUALITY = 95  # of the base in params.yaml
+ROUNDS = 7
+
+
+def read(folder: Path, number: int, size: int) -> list[bytes]:
+    """Read photographs, twice as large as they shall become."""
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in {".jpeg", ".jpg"})
+    if not files:
+        raise FileNotFoundError(f"--images: no JPEG in {folder}; give a folder of images")
+    return [enlarged(path.read_bytes(), 2 * size) for path in files[:number]]
+
+
+def enlarged(data: bytes, side: int) -> bytes:
+    """Encode an image with a shorter side of so many pixels, as originals on the web have."""
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    scale = side / min(pixels.shape[:2])
+    large = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    return bytes(cv2.imencode(".jpg", large, [cv2.IMWRITE_JPEG_QUALITY, 90])[1])
+
+
+def shrink(images: list[bytes], size: int) -> list[bytes]:
+    """Shrink as data_filters/download/worker.py does."""
+    resizer = Resizer(
+        image_size=size, resize_mode="keep_ratio", resize_only_if_bigger=True,
+        encode_quality=QUALITY, encode_format="jpg", skip_reencode=True,
+    )  # fmt: skip
+    shrunk = []
+    for data in images:
+        encoded, *_, error = resizer(io.BytesIO(data))
+        assert error is None, error
+        shrunk.append(encoded)
+    return shrunk
+
+
+def codec(images: list[bytes], small: list[np.ndarray]) -> None:
+    """Decode every image and encode its shrunk form."""
+    for data, pixels in zip(images, small, strict=True):
+        cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+
+
+def cpu_seconds(work: Callable[[], object]) -> float:
+    """Return the processor time of one call."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def main() -> int:
+    """Print rates and the ratio; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=Path, default=FOLDER, help="folder of JPEG images")
+    parser.add_argument("--number", type=int, default=200, help="how many of them")
+    parser.add_argument("--size", type=int, default=256, help="pixels of the shorter side")
+    parser.add_argument("--minimum", type=float, default=0.8, help="share of the limit")
+    arguments = parser.parse_args()
+    cv2.setNumThreads(1)
+    images = read(arguments.images, arguments.number, arguments.size)
+    small = [
+        cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        for data in shrink(images, arguments.size)
+    ]
+    pairs = [
+        (
+            cpu_seconds(lambda: shrink(images, arguments.size)),
+            cpu_seconds(lambda: codec(images, small)),
+        )
+        for _ in range(ROUNDS)
+    ]
+    ratio = statistics.median(limit / ours for ours, limit in pairs)
+    ours, limit = (len(images) / statistics.median(side) for side in zip(*pairs, strict=True))
+    print(f"{len(images)} images to {arguments.size} pixels: {ours:.0f} images a CPU second, codec "
+          f"alone {limit:.0f}; {ratio:.2f} of the limit")  # fmt: skip
+    return int(ratio < arguments.minimum)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
