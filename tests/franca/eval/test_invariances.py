@@ -20,7 +20,6 @@ from tests.franca.config.test_evaluate import EVALUATE
 from tests.franca.eval.toys import CLASSES, DIM, INPUTS, in_another_order, with_features
 
 CPU = torch.device("cpu")
-PARAMETERS = {name: getattr(Evaluate(**EVALUATE), name).model_dump() for name in BENCHMARKS}
 # Clusters are learnt on the scored images themselves, from a sample of their patches.
 LEARN_ON_TEST = {"overclustering", "spatial_entropy"}
 # Distances, angles and least squares do not see the axes; SGD, standardised features and k-means'
@@ -38,10 +37,13 @@ MORE = {
     "max_epochs": 100, "drop_epoch": 25, "penalties": (1e-6,), "thresholds": (0.6,),
 }  # fmt: skip
 
-# Kinds with cameras have their properties in test_correspondence, test_feat2gs and
-# test_geometry_probes.
-WITH_CAMERAS = {"geometry", "view_pairs", "scenes"}
-NAMES = [name for name, each in BENCHMARKS.items() if each.kind not in WITH_CAMERAS]
+# These kinds have their properties beside their benchmarks: test_correspondence, test_feat2gs,
+# test_geometry_probes, test_retrieval, ….
+ELSEWHERE = {
+    "geometry", "view_pairs", "scenes", "fine_grained", "probe", "shifted", "retrieval",
+}  # fmt: skip
+NAMES = [name for name, each in BENCHMARKS.items() if each.kind not in ELSEWHERE]
+PARAMETERS = {name: getattr(Evaluate(**EVALUATE), name).model_dump() for name in NAMES}
 every_benchmark = pytest.mark.parametrize("name", NAMES)
 seeds = st.integers(0, 2**20)
 
@@ -75,7 +77,7 @@ def values(name, inputs, **changes):
 
 
 def test_no_kind_is_forgotten():
-    assert set(INPUTS) | WITH_CAMERAS == set(get_args(Kind))
+    assert set(INPUTS) | ELSEWHERE == set(get_args(Kind))
 
 
 @every_benchmark
