@@ -1,4 +1,6 @@
-"""Claim: an update costs less than its plain form, and less than one of lightly's building blocks.
+"""Goal: an update 1.3 times as fast as its plain form, and as one of lightly's building blocks.
+
+docs/log.md says where it is met.
 
     python benchmarks/step.py [--rounds 9] [--precision fp32 bf16] [--peer plain lightly]
     python benchmarks/step.py --device cuda [--arch vit_b14 vit_l14] [--images 32]
@@ -7,8 +9,8 @@ On a CPU: vit_ti14 at 2 x 112 + 4 x 56 px, 16 images, 4,096 prototypes, stochast
 
     plain      five levels, released heads, the update as one would first write it, which is also
                checked: both have the same loss. Sinkhorn-Knopp
-    lightly    one level, `pip install --no-deps lightly==1.6.0 pytorch-lightning hydra-core aenum`;
-               ours then has one level and centring as well
+    lightly    one level, `pip install --no-deps lightly==1.6.0` beside the `dev` extra; ours then
+               has one level and centring as well
 
 One thread and one process for each form, steps interleaved, process CPU time, median of paired
 ratios. Exits with 1 when ours is not `--minimum` times as fast, or its loss differs.

@@ -36,24 +36,11 @@ from franca.eval.features import (
     StreamedPatches,
     extract,
 )
-from franca.eval.geometry import (
-    GeometryInputs,
-    LayerFeatures,
-    PosedView,
-    SceneInputs,
-    ViewPair,
-    ViewPairInputs,
-)
 from franca.eval.inputs.boxes import BoxedImages
-from franca.eval.inputs.geometry import GeometryImages
 from franca.eval.inputs.pairs import PairImages
-from franca.eval.inputs.rendered_views import RenderedViews
 from franca.eval.inputs.videos import VideoFrames
-from franca.eval.inputs.views import Views
-from franca.eval.layers import NUM_LAYERS, extract_layers
 from franca.eval.lazy import Lazy
 from franca.eval.native import (
-    CentrePad,
     NativeTokens,
     NativeTransform,
     PadToPatches,
@@ -133,11 +120,6 @@ class FeatureStore:
     def padded(self) -> PadToPatches:
         """How images of object discovery enter the model."""
         return PadToPatches(self.model.patch_size)
-
-    @property
-    def centred(self) -> CentrePad:
-        """How images with geometry enter the model."""
-        return CentrePad(self.model.patch_size)
 
     @property
     def frame(self) -> SnapToPatches:
@@ -286,7 +268,7 @@ class FeatureStore:
             images: the pairs.
             raw: whether tokens are those before the final norm.
         """
-        tokens = self._native(images, self.pair_square, kind="raw" if raw else "patches")
+        tokens = self.native_tokens(images, self.pair_square, kind="raw" if raw else "patches")
 
         def pair(index: int) -> KeypointPair:
             row = images.rows[index]
@@ -306,7 +288,7 @@ class FeatureStore:
 
     def discovery(self, images: BoxedImages) -> DiscoveryInputs:
         """Return the keys of images with the boxes of their objects."""
-        tokens = self._native(images, self.padded, kind="keys")
+        tokens = self.native_tokens(images, self.padded, kind="keys")
 
         def image(index: int) -> DiscoveryImage:
             return DiscoveryImage(
@@ -328,7 +310,7 @@ class FeatureStore:
         for name, start, stop in zip(names, starts, starts[1:], strict=False):
             if len({frames.size(index) for index in range(start, stop)}) > 1:
                 raise ValueError(f"video {name}: its frames have several sizes")
-        tokens = self._native(frames, self.frame, kind="patches")
+        tokens = self.native_tokens(frames, self.frame, kind="patches")
 
         def video(index: int) -> Video:
             start, stop = starts[index], starts[index + 1]
@@ -341,9 +323,10 @@ class FeatureStore:
 
         return VideoInputs(videos=Lazy(len(names), video), patch_size=self.model.patch_size)
 
-    def _native(
+    def native_tokens(
         self, images: SizedImages, transform: NativeTransform, *, kind: TokenKind
     ) -> NativeTokens:
+        """Return the tokens of images that keep their own size."""
         return extract_native(
             self.model,
             images,
@@ -355,65 +338,6 @@ class FeatureStore:
             batch_size=self.batch_size,
             device=self.device,
         )
-
-    def _layers(self, images: GeometryImages) -> LayerFeatures:
-        tokens = extract_layers(
-            self.model,
-            images,
-            weights_digest=self.weights_digest,
-            dtype=self.patch_dtype,
-            folder=self.folder,
-            batch_size=self.batch_size,
-            device=self.device,
-        )
-        return LayerFeatures(
-            cls=tokens.cls,
-            patches=tokens.patches,
-            grid=tokens.grid,
-            geometry=Lazy(len(images), images.geometry),
-            groups=images.groups,
-        )
-
-    def geometry(self, train: GeometryImages, test: GeometryImages) -> GeometryInputs:
-        """Return the features of four blocks and the geometry of both splits."""
-        return GeometryInputs(train=self._layers(train), test=self._layers(test))
-
-    def _posed(self, views: Views, *, kind: TokenKind) -> Lazy[PosedView]:
-        tokens = self._native(views, self.centred, kind=kind)
-
-        def posed(index: int) -> PosedView:
-            shot = views.shot(index)
-            pixels = torch.from_numpy(to_pixels(views.image(index)))
-            return PosedView(
-                tokens=tokens.rows(index, index + 1),
-                grid=tokens.grids[index],
-                pixels=pixels.permute(2, 0, 1).float() / 255,
-                points=shot.points,
-                intrinsics=shot.intrinsics,
-                pose=shot.pose,
-            )
-
-        return Lazy(len(views), posed)
-
-    def view_pairs(self, views: Views) -> ViewPairInputs:
-        """Return pairs of views with tokens before the final norm."""
-        posed = self._posed(views, kind="raw")
-
-        def pair(index: int) -> ViewPair:
-            first, second = views.pairs[index]
-            return ViewPair(posed[first], posed[second], group=views.groups[first])
-
-        return ViewPairInputs(Lazy(len(views.pairs), pair))
-
-    def scenes(self, views: RenderedViews) -> SceneInputs:
-        """Return all views of each scene with tokens after the final norm."""
-        posed = self._posed(views, kind="patches")
-        scenes = views.scenes
-        return SceneInputs(Lazy(len(scenes), lambda i: [posed[index] for index in scenes[i]]))
-
-    def layer_bytes(self, images: int, patches: int) -> int:
-        """Return what four layers of images of so many patches take on disk, in bytes."""
-        return self.patch_bytes(NUM_LAYERS * images * (patches + 1))
 
     @torch.no_grad()
     def encode(

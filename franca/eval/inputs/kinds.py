@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from franca.config.evaluation_sets import EvaluationSet
+from franca.eval import geometry_store
 from franca.eval.benchmark import Benchmark, Kind, NovelImages, NoveltyInputs
 from franca.eval.inputs.contracts import RetrievalInputs
 from franca.eval.inputs.probe import AcceptedLabels, probe_inputs
@@ -176,14 +177,14 @@ def _discovery(sets: EvaluationSets, name: str) -> Prepared:
 def _geometry(sets: EvaluationSets, name: str) -> Prepared:
     train, test = (sets.with_geometry(name, test=flag) for flag in (False, True))
     store, images = sets.store, len(train) + len(test)
-    height, width = store.centred.input_size(test.size(0))
+    height, width = geometry_store.centred(store).input_size(test.size(0))
     patches = height * width // store.model.patch_size**2
     return Prepared(
-        load=lambda: store.geometry(train, test),
+        load=lambda: geometry_store.geometry(store, train, test),
         digest=test.digest,
         images=images,
         input_size=(height, width),
-        bytes=store.layer_bytes(images, patches),
+        bytes=geometry_store.layer_bytes(store, images=images, patches=patches),
     )
 
 
@@ -194,14 +195,16 @@ def _video(sets: EvaluationSets, name: str) -> Prepared:
 
 def _view_pairs(sets: EvaluationSets, name: str) -> Prepared:
     views, store = sets.views(name), sets.store
-    return _native(store, views, store.centred, lambda: store.view_pairs(views))
+    transform = geometry_store.centred(store)
+    return _native(store, views, transform, lambda: geometry_store.view_pairs(store, views))
 
 
 def _scenes(sets: EvaluationSets, name: str) -> Prepared:
     views, store = sets.views(name), sets.store
     if not isinstance(views, RenderedViews):
         raise ValueError(f"{name}: novel views need scenes with several views, format 'views'")
-    return _native(store, views, store.centred, lambda: store.scenes(views))
+    transform = geometry_store.centred(store)
+    return _native(store, views, transform, lambda: geometry_store.scenes(store, views))
 
 
 def _native(

@@ -1,5 +1,8 @@
 """Local collections through one door."""
 
+import shutil
+
+import fsspec
 import pytest
 
 from data_filters.io.tar import write_tar
@@ -38,3 +41,41 @@ def test_a_missing_root_is_told_by_its_key(tmp_path, kind):
     )
     with pytest.raises(FileNotFoundError, match=r"fetch_metadata\.source\.root: no folder"):
         open_source(source, key="fetch_metadata.source")
+
+
+def everything(source):
+    reader = open_source(source, key="k")
+    return [
+        (image.path, image.caption, image.data)
+        for part in range(reader.num_parts())
+        for image in reader.images(part, with_data=True)
+    ]
+
+
+def test_all_kinds_read_behind_fsspec_what_they_read_on_a_disk(
+    tmp_path, huggingface_parquet, jpeg, server
+):
+    (tmp_path / "images/cat").mkdir(parents=True)
+    (tmp_path / "images/cat/a.jpg").write_bytes(jpeg(0))
+    write_tar(tmp_path / "images/a.tar", [("1.jpg", jpeg(1)), ("1.txt", b"text")])
+    parquet = huggingface_parquet("train.parquet", [jpeg(2)], [0]).read_bytes()
+    (tmp_path / "images/train.parquet").write_bytes(parquet)
+    memory = fsspec.filesystem("memory")
+    memory.put(str(tmp_path / "images"), "/images", recursive=True)
+    shutil.copytree(tmp_path / "images", server.folder, dirs_exist_ok=True)
+    here, there = str(tmp_path / "images"), "memory://images"
+    columns = {"image_column": "image", "label_column": "label"}
+    sources = [
+        Folder(kind="folder", root=here, class_subfolders=True),
+        Webdataset(kind="webdataset", root=here, files="a.tar"),
+        HuggingfaceParquet(kind="huggingface_parquet", root=here, files="train.parquet", **columns),
+    ]
+    for source in sources:
+        expected = everything(source)
+        assert len(expected) == 1
+        elsewhere = [there]
+        # a web server lists nothing, so its files have names
+        elsewhere += [] if source.kind == "folder" else [server.url]
+        for root in elsewhere:
+            assert everything(source.model_copy(update={"root": root})) == expected, root
+    memory.rm("/images", recursive=True)

@@ -4,6 +4,7 @@ Inputs are random (`toys`); hypothesis draws their seeds, always the same ones.
 """
 
 import math
+from typing import get_args
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from franca.config.evaluate import Evaluate
+from franca.eval.benchmark import Kind
 from franca.eval.neighbours import cosine_search
 from franca.eval.registry import BENCHMARKS
 from franca.eval.truth import TRUTHS
@@ -36,7 +38,11 @@ MORE = {
     "max_epochs": 100, "drop_epoch": 25, "penalties": (1e-6,), "thresholds": (0.6,),
 }  # fmt: skip
 
-every_benchmark = pytest.mark.parametrize("name", BENCHMARKS)
+# Kinds with cameras have their properties in test_correspondence, test_feat2gs and
+# test_geometry_probes.
+WITH_CAMERAS = {"geometry", "view_pairs", "scenes"}
+NAMES = [name for name, each in BENCHMARKS.items() if each.kind not in WITH_CAMERAS]
+every_benchmark = pytest.mark.parametrize("name", NAMES)
 seeds = st.integers(0, 2**20)
 
 
@@ -66,6 +72,10 @@ def values(name, inputs, **changes):
     for metric in metrics:
         assert all(map(math.isfinite, (metric.value, *metric.ci95))), metric
     return {metric.metric: metric.value for metric in metrics}
+
+
+def test_no_kind_is_forgotten():
+    assert set(INPUTS) | WITH_CAMERAS == set(get_args(Kind))
 
 
 @every_benchmark
@@ -117,7 +127,7 @@ def test_constant_features_give_chance_and_no_nan(name, seed):
         assert found["r2"] == pytest.approx(0.0, abs=1e-9)
 
 
-@pytest.mark.parametrize("name", TRUTHS)
+@pytest.mark.parametrize("name", [name for name in NAMES if name in TRUTHS])
 @given(seed=seeds)
 @few(1)
 def test_ground_truth_reaches_the_bound_and_beats_constants(name, seed):

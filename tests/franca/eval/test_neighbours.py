@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
+from franca.eval import neighbours
 from franca.eval.neighbours import cosine_search
 
 
@@ -36,3 +37,26 @@ def test_zero_vectors_are_similar_to_nothing():
         torch.zeros(1, 3), torch.eye(3), neighbours=3, block=8, device=torch.device("cpu")
     )
     assert similarity.tolist() == [[0.0, 0.0, 0.0]]
+
+
+@pytest.mark.parametrize("spread", [1.0, 0.02])
+def test_rounded_products_list_and_single_precision_decides(spread):
+    """With little spread rounding cannot tell the rows apart, and they are searched again."""
+    source = torch.Generator().manual_seed(0)
+    points = 1.0 + spread * torch.randn(430, 24, generator=source)
+    queries, bank = points[:30], points[30:]
+    found, index = neighbours._rounded_search(queries, bank, neighbours=5, block=128)
+    unit = [normalize(part.double(), dim=1) for part in (queries, bank)]
+    exact = unit[0] @ unit[1].T
+    torch.testing.assert_close(found.double(), exact.topk(5, dim=1).values, atol=1e-6, rtol=0)
+    torch.testing.assert_close(exact.gather(1, index), found.double(), atol=1e-6, rtol=0)
+
+
+def test_rounding_pays_for_short_lists_of_large_banks_only(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    bank, cpu = torch.ones(200, 2), torch.device("cpu")
+    assert neighbours._rounding_pays(cpu, bank, neighbours=20)
+    assert not neighbours._rounding_pays(cpu, bank, neighbours=100)
+    assert not neighbours._rounding_pays(cpu, bank[:60], neighbours=20)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    assert not neighbours._rounding_pays(cpu, bank, neighbours=20)

@@ -50,7 +50,9 @@ def test_two_processes_have_the_losses_of_one(alone, tmp_path, heads):
     changes = LONG if heads == "norm" else LONG | SMALL_PARTS
     assert run_together(train_recipe, 2, str(tmp_path), changes) == [None, None]
     assert losses(tmp_path).shape[0] == 20
-    torch.testing.assert_close(losses(tmp_path), losses(alone[heads]), atol=1e-5, rtol=1e-5)
+    # Batch norm of few rows amplifies rounding, also that of the weights of a single process.
+    relative = 1e-5 if heads == "norm" else 0
+    torch.testing.assert_close(losses(tmp_path), losses(alone[heads]), atol=1e-5, rtol=relative)
 
 
 @pytest.mark.parametrize("machine", [Machine(images_at_once=2), Machine(recompute=True)])
