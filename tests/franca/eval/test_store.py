@@ -35,7 +35,7 @@ def test_splits_with_other_classes_are_refused(store, tmp_path):
     write_folder(tmp_path, "train", {"a": 1, "b": 1})
     write_folder(tmp_path, "val", {"a": 1, "c": 1})
     splits = [FolderImages(tmp_path, split=name, limit=None) for name in ("train", "val")]
-    with pytest.raises(ValueError, match="both splits must list the same classes"):
+    with pytest.raises(ValueError, match="all splits must list the same classes"):
         store.classification(*splits)
 
 
