@@ -125,12 +125,14 @@ def test_a_damaged_shard_is_one_line_even_from_a_worker(packed):
 
 
 def test_leaving_early_leaves_no_worker_behind(packed):
+    before = multiprocessing.active_children()
     stream = batches(packed, workers=1)(range(50))
     next(stream)
-    assert multiprocessing.active_children()
+    (worker,) = set(multiprocessing.active_children()) - set(before)
     stream.close()
     gc.collect()
-    assert not multiprocessing.active_children()
+    worker.join(timeout=60)
+    assert not worker.is_alive()
 
 
 def test_an_undecodable_image_is_replaced_by_the_next_that_decodes(make_shards, make_jpeg):

@@ -2,10 +2,12 @@
 
 import multiprocessing
 import os
+import signal
 import socket
 import traceback
 
 from franca.train.distributed import join_world
+from franca.train.interruption import STOP_SIGNALS
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
@@ -39,6 +41,8 @@ def run_together(function, size, *arguments):
 
 
 def _call(function, rank, size, port, answers, arguments):
+    # The loader's forkserver, where a test before this one started it, blocks them for its workers.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     os.environ |= {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
