@@ -109,12 +109,19 @@ class MultiCropBatches:
             DamagedShardError: bytes that are not those on record.
             UndecodableImageError: too many images cannot be decoded.
         """
+        before = set(multiprocessing.active_children())
         made = iter(self._make(self._places(step) for step in steps))
-        for _ in steps:
-            started = time.perf_counter()
-            batch = self._repaired(next(made))
-            self.seconds_waited += time.perf_counter() - started
-            yield batch
+        workers = set(multiprocessing.active_children()) - before
+        try:
+            for _ in steps:
+                started = time.perf_counter()
+                batch = self._repaired(next(made))
+                self.seconds_waited += time.perf_counter() - started
+                yield batch
+        finally:
+            del made  # the DataLoader asks its workers to end, then insists with SIGTERM,
+            for worker in workers:
+                worker.kill()  # to which they are deaf
 
     def _places(self, step: int) -> list[Place]:
         start = step * self._global_batch_size + self._rank * self._batch_size
