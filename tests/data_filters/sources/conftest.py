@@ -53,8 +53,8 @@ class FileServer:
                 self.end_headers()
                 if body:
                     part = data[: outer.cut] if outer.cut else data
-                    self.wfile.write(part)
                     outer.served.append((self.path, start))
+                    self.wfile.write(part)
                     self.close_connection = len(part) < len(data)
 
             def log_message(self, *_: object) -> None:
