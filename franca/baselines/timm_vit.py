@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from compat.torchvision_shim import ensure_torchvision
 from franca.baselines.normalisation import Renormalise
 from franca.models.vit import Features
-from franca.torchvision_shim import ensure_torchvision
 
 
 class TimmVit(nn.Module):
