@@ -118,7 +118,8 @@ class Thresholds(Section):
     min_caption_characters: int | None = Field(ge=1, description="Characters, ends trimmed.")
     min_caption_words: int | None = Field(ge=1, description="Words between white space.")
     allowed_languages: tuple[str, ...] | None = Field(
-        description="Languages of the caption that may pass, by fastText: codes such as `en`."
+        description="Languages of the caption that may pass, codes such as `en`: what the source "
+        "says, and where it says nothing what fastText finds."
     )
     allowed_statuses: tuple[str, ...] | None = Field(
         description="Values of the source's own download status that may pass."
