@@ -278,7 +278,7 @@ class FilterImages(Section):
         ge=0, le=1, description="The stage fails when more of a group's images cannot be decoded."
     )
     models: tuple[Scorer, ...] = Field(
-        description="Models that score what the filters above kept, in this order; see "
+        description="Models that score what can be decoded, and judge in this order; see "
         "docs/filters.md. None by default: the user brings the weights."
     )
     device: Device = Field(description="Where models run; auto is a GPU where there is one.")
