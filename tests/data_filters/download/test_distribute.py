@@ -1,6 +1,8 @@
 """The same shards, whoever runs the processes."""
 
 import importlib.util
+import os
+import shutil
 
 import pyarrow.parquet as pq
 import pytest
@@ -17,6 +19,8 @@ from data_filters.download.plan import plan_shards
 def test_every_job_is_done(tmp_path, metadata_part, limits, jpeg, name):
     if name != "multiprocessing" and importlib.util.find_spec(name) is None:
         pytest.skip(f"{name} is not installed")
+    if name == "pyspark" and not ("JAVA_HOME" in os.environ or shutil.which("java")):
+        pytest.skip("there is no Java, which Spark runs on")
     (tmp_path / "0.jpg").write_bytes(jpeg(0))
     urls = [{"url": f"http://{{origin}}/{index}.jpg"} for index in range(4)]
     plans = plan_shards([metadata_part(urls)], rows_per_shard=2)
