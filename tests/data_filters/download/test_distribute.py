@@ -48,3 +48,11 @@ def test_a_missing_cluster_library_is_told_with_the_remedy(monkeypatch, name):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ValueError, match=rf"distributor is {name}.*pip install .*\[{name}\]"):
         DISTRIBUTORS[name]([], workers=1)
+
+
+def test_missing_java_is_told_with_the_remedy(monkeypatch, tmp_path):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    with pytest.raises(ValueError, match=r"pyspark, and Spark runs on Java.*or set JAVA_HOME"):
+        DISTRIBUTORS["pyspark"]([], workers=1)
