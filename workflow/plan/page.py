@@ -217,7 +217,7 @@ def _work(parameters: Any) -> list[str]:
             f"In {groups} groups, each a job of one core; gathering and pack_shards are one job. "
             f"Rates and memory: our benchmarks (docs/log.md), {MACHINE}; downloading: img2dataset "
             "on the loopback, bound by the network elsewhere. Comparing with evaluation images "
-            "comes on top: 1,300 images a core and second with 100,000 of them and their crops."
+            "comes on top: 30,000 images a core and second with 100,000 of them and their crops."
         ),
     ]
 
