@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
 
 from franca.eval.datasets import ImageSet
-from franca.eval.models import BlockModel, FeatureModel, Tokens, keeps
+from franca.eval.models import FeatureModel, Tokens, shows_blocks
 from franca.eval.transforms import Transform, normalise, to_pixels
 
 _LOGGER = logging.getLogger(__name__)
@@ -245,7 +245,7 @@ def tokens_of(
     """
     if blocks == 1:
         return [model.forward_features(images)]
-    if not keeps(model, BlockModel):
+    if not shows_blocks(model):
         raise ValueError(
             f"{type(model).__name__} shows its last block only: set evaluate.linear.blocks to [1]"
         )

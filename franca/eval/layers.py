@@ -23,7 +23,7 @@ from franca.eval.features import (
     open_arrays,
     write_progress,
 )
-from franca.eval.models import BlockModel, FeatureModel, keeps
+from franca.eval.models import FeatureModel, shows_blocks
 from franca.eval.native import CentrePad, Size, SizedImages
 
 _FORMAT_VERSION = 1
@@ -85,7 +85,7 @@ def extract_layers(
     Raises:
         ValueError: images of several sizes, or a model that does not show its blocks.
     """
-    if not keeps(model, BlockModel):
+    if not shows_blocks(model):
         raise ValueError(
             f"{type(model).__name__} does not show its blocks before the final norm: "
             "remove probe3d_depth and probe3d_normals from evaluate.tasks"

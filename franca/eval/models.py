@@ -2,12 +2,10 @@
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeGuard, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
-
-Contract = TypeVar("Contract")
 
 
 @runtime_checkable
@@ -40,7 +38,7 @@ class FeatureModel(Protocol):
 
 
 @runtime_checkable
-class BlockModel(Protocol):
+class BlockModel(FeatureModel, Protocol):
     """A model that shows the tokens of any of its blocks, with and without the final norm."""
 
     @property
@@ -58,7 +56,7 @@ class BlockModel(Protocol):
 
 
 @runtime_checkable
-class KeyModel(Protocol):
+class KeyModel(FeatureModel, Protocol):
     """A model that shows the keys of its last block's attention."""
 
     def last_keys(
@@ -68,8 +66,8 @@ class KeyModel(Protocol):
 
 
 @runtime_checkable
-class AttentionModel(Protocol):
-    """A model that shows what CLS attends to."""
+class AttentionModel(BlockModel, Protocol):
+    """A model that also shows what CLS attends to."""
 
     def last_attention(
         self, images: Float[Tensor, "batch 3 height width"]
@@ -77,19 +75,35 @@ class AttentionModel(Protocol):
         """Return how much CLS attends to each patch in the last block, head by head."""
 
 
-def keeps(model: object, contract: type[Contract]) -> TypeGuard[Contract]:
+def shows_blocks(model: object) -> TypeGuard[BlockModel]:
+    """Say whether a model keeps the whole contract of `BlockModel`."""
+    return _keeps(model, BlockModel)
+
+
+def shows_keys(model: object) -> TypeGuard[KeyModel]:
+    """Say whether a model keeps the whole contract of `KeyModel`."""
+    return _keeps(model, KeyModel)
+
+
+def shows_attention(model: object) -> TypeGuard[AttentionModel]:
+    """Say whether a model keeps the whole contract of `AttentionModel`."""
+    return _keeps(model, AttentionModel)
+
+
+def _keeps(model: object, contract: type) -> bool:
     """Say whether a model has all that a contract names, and its methods take what it passes.
 
-    `isinstance` alone sees names only: a method that lacks a parameter would fail midway.
+    `isinstance` alone sees names: a method that lacks a parameter would fail midway.
     """
     if not isinstance(model, contract):
         return False
-    methods = {name: each for name, each in vars(contract).items() if inspect.isfunction(each)}
-    return all(
-        _takes(getattr(model, name), inspect.signature(each))
-        for name, each in methods.items()
-        if not name.startswith("_")
-    )
+    methods = [
+        (name, each)
+        for part in contract.__mro__
+        for name, each in vars(part).items()
+        if inspect.isfunction(each) and not name.startswith("_")
+    ]
+    return all(_takes(getattr(model, name), inspect.signature(each)) for name, each in methods)
 
 
 def _takes(method: Callable[..., Any], wanted: inspect.Signature) -> bool:

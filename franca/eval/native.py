@@ -26,7 +26,7 @@ from franca.eval.features import (
     open_arrays,
     write_progress,
 )
-from franca.eval.models import BlockModel, FeatureModel, KeyModel, keeps
+from franca.eval.models import BlockModel, FeatureModel, KeyModel, shows_blocks, shows_keys
 from franca.eval.transforms import IMAGENET_MEAN, IMAGENET_STD, to_pixels
 
 _FORMAT_VERSION = 1
@@ -204,12 +204,12 @@ def extract_native(
     Raises:
         ValueError: keys are wanted of a model that does not show them.
     """
-    if kind == "raw" and not keeps(model, BlockModel):
+    if kind == "raw" and not shows_blocks(model):
         raise ValueError(
             f"{type(model).__name__} does not show tokens before its final norm: "
             "remove spair, navi, scannet and correspondence from evaluate.tasks"
         )
-    if kind == "keys" and not keeps(model, KeyModel):
+    if kind == "keys" and not shows_keys(model):
         raise ValueError(
             f"{type(model).__name__} does not show the keys of its last block: "
             "remove tokencut and lost from evaluate.tasks"

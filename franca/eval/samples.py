@@ -11,7 +11,7 @@ from torch import Tensor
 
 from franca.eval.benchmark import SegmentationInputs
 from franca.eval.in_context import predict
-from franca.eval.models import AttentionModel, BlockModel, keeps
+from franca.eval.models import shows_attention
 from franca.eval.overclustering import paint_clusters
 from franca.eval.store import FeatureStore
 from franca.eval.suite import Pair, Suite
@@ -62,7 +62,7 @@ def sample_arrays(suite: Suite, dataset: str, *, tasks: Sequence[Pair], count: i
 def _inner(store: FeatureStore, images: Tensor) -> Arrays:
     """Return attention of CLS and norms of patch tokens before the final norm, where shown."""
     model = store.model
-    if not keeps(model, AttentionModel) or not keeps(model, BlockModel):
+    if not shows_attention(model):
         return {}
     pixels = normalise(images.to(store.device))
     raw = model.forward_intermediate(pixels, 1, norm=False)[-1].patches

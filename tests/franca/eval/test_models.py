@@ -2,12 +2,12 @@
 
 import pytest
 
-from franca.eval.models import BlockModel, FeatureModel, KeyModel, keeps
+from franca.eval.models import FeatureModel, shows_attention, shows_blocks, shows_keys
 from franca.models.vit import build_vit
 from tests.franca.eval.worlds import PixelModel
 
 
-class Shown:
+class Shown(PixelModel):
     """Keeps the contract of blocks."""
 
     depth = 2
@@ -16,19 +16,19 @@ class Shown:
         raise NotImplementedError
 
 
-class WithoutDepth:
+class WithoutDepth(PixelModel):
     def forward_intermediate(self, images, blocks, *, norm=True):
         raise NotImplementedError
 
 
-class NormedOnly:
+class NormedOnly(PixelModel):
     depth = 2
 
     def forward_intermediate(self, images, blocks):
         raise NotImplementedError
 
 
-class AsksForMore:
+class AsksForMore(PixelModel):
     depth = 2
 
     def forward_intermediate(self, images, blocks, masks, *, norm):
@@ -40,12 +40,12 @@ class AsksForMore:
     [(Shown(), True), (WithoutDepth(), False), (NormedOnly(), False), (AsksForMore(), False)],
 )
 def test_names_and_parameters_are_both_looked_at(model, kept):
-    assert keeps(model, BlockModel) == kept
+    assert shows_blocks(model) == kept
 
 
 def test_what_a_small_and_a_whole_model_show():
     whole = build_vit("vit_tiny", image_size=16, patch_size=4)
-    assert all(keeps(whole, contract) for contract in (FeatureModel, BlockModel, KeyModel))
-    assert keeps(PixelModel(), FeatureModel)
-    assert not keeps(PixelModel(), BlockModel)
-    assert not keeps(PixelModel(), KeyModel)
+    for shown in (shows_blocks, shows_keys, shows_attention):
+        assert shown(whole)
+        assert not shown(PixelModel())
+    assert isinstance(PixelModel(), FeatureModel)
