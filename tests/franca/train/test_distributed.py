@@ -22,8 +22,8 @@ LONG = {
     "model__drop_path": 0.2,
 }
 SMALL_PARTS = {"dino_head__batch_norm": False, "ibot_head__batch_norm": False}
-# Batch norm of few rows amplifies rounding: at the rate of the others, the last bit of one weight of
-# a single process moves these losses by up to 5e-5.
+# Batch norm of few rows amplifies rounding: at the rate of the others, the last bit of one weight
+# of a single process moves these losses by up to 5e-5.
 NORMED = LONG | {"schedule__base_learning_rate": 3e-4}
 HEADS = {"norm": NORMED, "plain": LONG | SMALL_PARTS}
 
