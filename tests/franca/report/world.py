@@ -77,7 +77,7 @@ DATASETS = {"knn": "objects", "logreg": "objects"}
 COUNT = 400
 MASKING = {
     "kind": "cyclic", "probability": 0.5, "ratio": [0.1, 0.65], "counts": "uniform",
-    "min_aspect": 0.3,
+    "min_aspect": 0.3, "padded": False,
 }  # fmt: skip
 AUGMENT = {
     "global_crops": {"size": 64, "scale": [0.48, 1.0]},
