@@ -175,7 +175,7 @@ def _send(
     connection: http.client.HTTPConnection, target: str, headers: Mapping[str, str]
 ) -> BoundedResponse:
     DEADLINE.check()
-    connection.request("GET", target, headers=headers)  # type: ignore[arg-type]
+    connection.request("GET", target, headers=headers)
     answer = connection.getresponse()
     assert isinstance(answer, BoundedResponse)
     return answer
