@@ -55,7 +55,8 @@ LIMITS = DownloadImages(
     max_per_host=8,
     max_idle_connections=8, max_idle_seconds=60, timeout_seconds=10, total_timeout_seconds=30,
     hang_seconds=600, worker_restarts=0, max_bytes=1_000_000, max_pixels=1_000_000, retries=1,
-    backoff_seconds=1, max_backoff_seconds=10, dns_cache_seconds=600, allowed_networks=("127.0.0.0/8",),
+    backoff_seconds=1, max_backoff_seconds=10, dns_cache_seconds=600,
+    allowed_networks=("127.0.0.0/8",),
     user_agent="franca", robots_txt=True, verify_md5=True, resize=None, min_success_rate=0,
 )  # fmt: skip
 
