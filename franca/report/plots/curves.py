@@ -16,7 +16,7 @@ from franca.report.figures import MUTED, RULE, SERIES, WIDTH, new, themed
 
 Numbers = npt.NDArray[np.float64]
 _HEIGHT = 1.85
-_TITLES = 80  # characters that the panels of a row have room for above them
+_TITLES = 72  # characters that the panels of a row have room for above them
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
