@@ -191,6 +191,10 @@ class DownloadImages(Section):
     )
     threads: int = Field(ge=1, le=1024, description="Connections at a time, per process.")
     max_per_host: int = Field(ge=1, description="Connections to one host at a time, per process.")
+    max_idle_connections: int = Field(
+        ge=0, description="Connections kept open for the next request to their hosts, per process."
+    )
+    max_idle_seconds: float = Field(ge=0, description="Longest time that one is kept unused.")
     timeout_seconds: float = Field(gt=0, description="Longest silence on a connection.")
     total_timeout_seconds: float = Field(
         gt=0, description="Longest time for one attempt, redirects and body included."
