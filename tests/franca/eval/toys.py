@@ -8,15 +8,17 @@ import torch
 from franca.eval.benchmark import (
     ClassificationInputs,
     DenseFeatures,
-    DiscoveryImage,
-    DiscoveryInputs,
     ImageFeatures,
-    KeypointPair,
     NovelImages,
     NoveltyInputs,
-    PairInputs,
     PictureInputs,
     SegmentationInputs,
+)
+from franca.eval.objects import (
+    DiscoveryImage,
+    DiscoveryInputs,
+    KeypointPair,
+    PairInputs,
     Video,
     VideoInputs,
 )
