@@ -9,10 +9,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from compat.torchvision_shim import ensure_torchvision
 from franca.baselines.normalisation import Renormalise
 from franca.baselines.timm_vit import TimmVit
 from franca.models.vit import Features, block_numbers
-from franca.torchvision_shim import ensure_torchvision
 
 
 class OpenClipTower(nn.Module):

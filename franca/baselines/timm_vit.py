@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from compat.torchvision_shim import ensure_torchvision
 from franca.baselines.normalisation import Renormalise
 from franca.models.vit import Features, block_numbers
-from franca.torchvision_shim import ensure_torchvision
 
 
 class TimmVit(nn.Module):

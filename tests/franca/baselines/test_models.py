@@ -6,12 +6,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from compat.torchvision_shim import ensure_torchvision
 from franca.baselines.models import open_model
 from franca.data.collate import IMAGENET_MEAN, IMAGENET_STD
 from franca.eval.models import shows_blocks, shows_keys
 from franca.models.vit import build_vit
 from franca.models.weights import save_backbone
-from franca.torchvision_shim import ensure_torchvision
 
 ensure_torchvision()
 import open_clip  # noqa: E402
