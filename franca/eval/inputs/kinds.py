@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from franca.config.evaluation_sets import EvaluationSet
-from franca.eval import geometry_store
+from franca.eval import geometry_store, object_store
 from franca.eval.benchmark import Benchmark, Kind, NovelImages, NoveltyInputs
 from franca.eval.inputs.contracts import RetrievalInputs
 from franca.eval.inputs.probe import AcceptedLabels, probe_inputs
@@ -178,12 +178,14 @@ def _novelty(sets: EvaluationSets, name: str) -> Prepared:
 
 def _pairs(sets: EvaluationSets, name: str, *, raw: bool) -> Prepared:
     images, store = sets.paired(name), sets.store
-    return _native(store, images, store.pair_square, lambda: store.pairs(images, raw=raw))
+    transform = object_store.pair_square(store)
+    return _native(store, images, transform, lambda: object_store.pairs(store, images, raw=raw))
 
 
 def _discovery(sets: EvaluationSets, name: str) -> Prepared:
     images, store = sets.boxed(name), sets.store
-    return _native(store, images, store.padded, lambda: store.discovery(images))
+    transform = object_store.padded(store)
+    return _native(store, images, transform, lambda: object_store.discovery(store, images))
 
 
 def _geometry(sets: EvaluationSets, name: str) -> Prepared:
@@ -203,7 +205,8 @@ def _geometry(sets: EvaluationSets, name: str) -> Prepared:
 
 def _video(sets: EvaluationSets, name: str) -> Prepared:
     frames, store = sets.videos(name), sets.store
-    return _native(store, frames, store.frame, lambda: store.videos(frames))
+    transform = object_store.frame(store)
+    return _native(store, frames, transform, lambda: object_store.videos(store, frames))
 
 
 def _view_pairs(sets: EvaluationSets, name: str) -> Prepared:
