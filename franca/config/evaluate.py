@@ -16,6 +16,7 @@ BenchmarkName = Literal[
     "in_context",
     "linear_segmentation",
     "linseg_mmseg518",
+    "linseg_mmseg518_ade20k",
     "linseg_neco100",
     "overclustering",
     "depth",
@@ -344,6 +345,7 @@ class Evaluate(Section):
     in_context: InContext
     linear_segmentation: LinearSegmentation
     linseg_mmseg518: LinsegMmseg518
+    linseg_mmseg518_ade20k: LinsegMmseg518
     linseg_neco100: LinsegNeco100
     overclustering: Overclustering
     depth: Ridge

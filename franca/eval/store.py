@@ -28,7 +28,7 @@ from franca.eval.benchmark import (
     VideoInputs,
 )
 from franca.eval.crops import pad_to_patches
-from franca.eval.datasets import ImageSet, LabelledImages, SegmentationImages
+from franca.eval.datasets import ImageSet, LabelledImages
 from franca.eval.features import (
     FeatureArtifact,
     FeatureModel,
@@ -40,6 +40,7 @@ from franca.eval.inputs.boxes import BoxedImages
 from franca.eval.inputs.pairs import PairImages
 from franca.eval.inputs.videos import VideoFrames
 from franca.eval.lazy import Lazy
+from franca.eval.masked import SegmentationImages
 from franca.eval.native import (
     NativeTokens,
     NativeTransform,

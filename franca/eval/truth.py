@@ -345,6 +345,7 @@ TRUTHS: dict[str, Callable[[Any], Any]] = {
     "in_context": patch_classes,
     "linear_segmentation": patch_classes,
     "linseg_mmseg518": pixel_classes,
+    "linseg_mmseg518_ade20k": pixel_classes,
     "linseg_neco100": pixel_classes,
     "overclustering": patch_classes,
     "depth": patch_depth,

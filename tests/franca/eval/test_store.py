@@ -9,9 +9,10 @@ from PIL import Image
 
 from franca.eval.benchmark import StreamedFeatures
 from franca.eval.crops import view
-from franca.eval.datasets import FolderImages, ParquetImages, SegmentationImages
+from franca.eval.datasets import FolderImages, ParquetImages
 from franca.eval.inputs.boxes import BoxedImages
 from franca.eval.inputs.videos import VideoFrames
+from franca.eval.masked import SegmentationImages
 from franca.eval.registry import BENCHMARKS
 from franca.models.vit import build_vit
 from franca.randomness import generator
