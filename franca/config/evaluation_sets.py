@@ -63,7 +63,8 @@ class EvaluationSet(Section):
     )
     val_split: str | None = Field(
         default=None,
-        description="name of the split that penalties are chosen on; null: a tenth of train",
+        description="name of the split that penalties are chosen on; null: a tenth of train; for a "
+        "novel set, that detectors' settings are chosen on; null: none are",
     )
     test_split: str = Field(description="name of the split that is scored")
     num_train: int | None = Field(

@@ -205,7 +205,8 @@ class ListedImages:
     Args:
         root: folder with benchmark_imglist/imagenet/test_<split>.txt, whose lines are "path label",
             and the images at that path below images_largescale/ or images_classic/.
-        split: of the name of the list: ssb_hard, ninco, inaturalist, textures, openimage_o.
+        split: of the name of the list: ssb_hard, ninco, inaturalist, textures, openimage_o; or
+            val_openimage_o for the validation images.
         limit: use at most so many images.
 
     Raises:
@@ -216,7 +217,8 @@ class ListedImages:
     names: tuple[str, ...] = ("novel",)
 
     def __init__(self, root: Path, *, split: str, limit: int | None) -> None:
-        listing = root / "benchmark_imglist" / "imagenet" / f"test_{split}.txt"
+        name = split if split.startswith("val_") else f"test_{split}"
+        listing = root / "benchmark_imglist" / "imagenet" / f"{name}.txt"
         if not listing.is_file():
             raise FileNotFoundError(f"expected the layout of OpenOOD; {listing} does not exist")
         lines = listing.read_text(encoding="utf-8").splitlines()

@@ -9,7 +9,7 @@ not, its appendix says what it changed. Do not compare with `linseg_neco100`.
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -38,6 +38,7 @@ from franca.eval.miou import (
     pixel_accuracy,
 )
 from franca.eval.online import (
+    Crop,
     Update,
     adamw_update,
     check_masks,
@@ -234,9 +235,9 @@ def linseg_mmseg518(
     rows = draw_batches(
         len(inputs.train), steps=total, batch_size=batch_size, seed=seed, purpose=_ORDER
     )
-    seen = {"long_side": long_side, "short_side": short_side, "crop": crop}
+    seen: dict[str, Any] = {"long_side": long_side, "short_side": short_side, "crop": crop}
     void = inputs.ignore_index
-    crops = partial(
+    crops: Crop = partial(
         training_view, ratios=ratios, largest_share=largest_share, ignore_index=void, **seen
     )
     layer = pointwise(inputs, seed=seed, purpose=_PURPOSE)

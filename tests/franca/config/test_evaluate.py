@@ -118,6 +118,7 @@ EVALUATE = {
         "neighbours": [2],
         "guide_neighbours": 2,
         "principal_dims": [8],
+        "validation_share": 0.1,
         "inverse_penalty": 1.0,
         "max_iterations": 50,
         "tolerance": 1e-3,
