@@ -141,6 +141,7 @@ class FinishedRun:
             square=Square(side=cfg.dense_size),
             frame_side=cfg.frame_side,
             pair_side=cfg.pair_size,
+            retrieval_sides=cfg.retrieval_sizes,
             blocks=1,
             patch_dtype="float32",  # rounded after the map, as in the stage evaluate
             max_bytes=None,

@@ -16,17 +16,11 @@ from torch import Tensor, nn
 from franca.eval.benchmark import (
     ClassificationInputs,
     DenseFeatures,
-    DiscoveryImage,
-    DiscoveryInputs,
     ImageFeatures,
-    KeypointPair,
     NoveltyInputs,
-    PairInputs,
     PictureInputs,
     SegmentationInputs,
     StreamedFeatures,
-    Video,
-    VideoInputs,
 )
 from franca.eval.crops import pad_to_patches
 from franca.eval.davis import VOID
@@ -42,6 +36,14 @@ from franca.eval.geometry import (
 from franca.eval.in_context import patch_labels
 from franca.eval.inputs.contracts import ProbeInputs, RetrievalInputs
 from franca.eval.lazy import lazily
+from franca.eval.objects import (
+    DiscoveryImage,
+    DiscoveryInputs,
+    KeypointPair,
+    PairInputs,
+    Video,
+    VideoInputs,
+)
 from franca.eval.position import positions
 from franca.eval.targets import patch_depth as mean_depth
 from franca.eval.targets import patch_normals as mean_normals
