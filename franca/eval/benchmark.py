@@ -175,10 +175,18 @@ class NovelImages:
 
 @dataclass(frozen=True)
 class NoveltyInputs:
-    """What out-of-distribution benchmarks see: known classes, and sets of images of no such."""
+    """What out-of-distribution benchmarks see: known classes, and sets of images of no such.
+
+    Attributes:
+        known: classes that are learnt, and test images of theirs.
+        novel: what is told apart from those.
+        validation: CLS tokens of novel images on which settings are chosen; None where no set has
+            such a part.
+    """
 
     known: ClassificationInputs
     novel: tuple[NovelImages, ...]
+    validation: Float[Tensor, "images dim"] | None = None
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from franca.eval.benchmark import (
     StreamedFeatures,
 )
 from franca.eval.crops import pad_to_patches
-from franca.eval.datasets import ImageSet, LabelledImages, SegmentationImages
+from franca.eval.datasets import ImageSet, LabelledImages
 from franca.eval.features import (
     FeatureArtifact,
     PatchDtype,
@@ -30,6 +30,7 @@ from franca.eval.features import (
     extract,
 )
 from franca.eval.lazy import Lazy
+from franca.eval.masked import SegmentationImages
 from franca.eval.models import FeatureModel
 from franca.eval.native import (
     NativeTokens,

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
+import torch
+
 from franca.config.evaluation_sets import EvaluationSet
 from franca.eval import geometry_store, object_store
 from franca.eval.benchmark import Benchmark, Kind, NovelImages, NoveltyInputs
@@ -156,14 +158,20 @@ def _novelty(sets: EvaluationSets, name: str) -> Prepared:
         for other, declared in sets.all.items()
         if (declared.kind, declared.known_set) == ("novel", name)
     }
-    images = sum(map(len, novel.values()))
+    validation = [found for other in novel if (found := sets.validation(other)) is not None]
+    images = sum(map(len, [*novel.values(), *validation]))
 
     def load() -> NoveltyInputs:
         found = (
             NovelImages(other, sets.declared(other).group or "far", sets.store.cls_tokens(each))
             for other, each in novel.items()
         )
-        return NoveltyInputs(known=known.inputs, novel=tuple(found))
+        chosen_on = [sets.store.cls_tokens(each) for each in validation]
+        return NoveltyInputs(
+            known=known.inputs,
+            novel=tuple(found),
+            validation=torch.cat(chosen_on) if chosen_on else None,
+        )
 
     return Prepared(
         load=load,
@@ -172,7 +180,10 @@ def _novelty(sets: EvaluationSets, name: str) -> Prepared:
         input_size=known.input_size,
         bytes=known.bytes + sets.store.image_bytes(images),
         learnt=known.learnt,
-        address={"novel": {other: sets.declared(other).group for other in novel}},
+        address={
+            "novel": {other: sets.declared(other).group for other in novel},
+            "validation": [each.digest for each in validation],
+        },
     )
 
 

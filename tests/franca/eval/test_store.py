@@ -8,7 +8,8 @@ import torch
 
 from franca.eval.benchmark import StreamedFeatures
 from franca.eval.crops import view
-from franca.eval.datasets import FolderImages, ParquetImages, SegmentationImages
+from franca.eval.datasets import FolderImages, ParquetImages
+from franca.eval.masked import SegmentationImages
 from franca.eval.registry import BENCHMARKS
 from franca.models.vit import build_vit
 from franca.randomness import generator
