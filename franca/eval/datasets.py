@@ -9,7 +9,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -79,10 +79,18 @@ def digest_selection(chosen: NDArray[Any], paths: Iterable[tuple[str, Path]]) ->
     """Return the SHA-256 of which items were chosen and of the content of their files."""
     whole = hashlib.sha256(chosen.astype("<i8").tobytes())
     for name, path in paths:
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
+        state = path.stat()
+        content = _file_digest(path, state.st_size, state.st_mtime_ns)
         whole.update(f"{name} {content}\n".encode())
     return whole.hexdigest()
+
+
+@cache
+def _file_digest(path: Path, size: int, modified: int) -> str:
+    """Return the SHA-256 of a file, read again only when its size or time has changed."""
+    del size, modified
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class ParquetImages:

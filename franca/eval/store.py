@@ -31,7 +31,6 @@ from franca.eval.crops import pad_to_patches
 from franca.eval.datasets import ImageSet, LabelledImages, SegmentationImages
 from franca.eval.features import (
     FeatureArtifact,
-    FeatureModel,
     PatchDtype,
     StreamedPatches,
     extract,
@@ -40,6 +39,7 @@ from franca.eval.inputs.boxes import BoxedImages
 from franca.eval.inputs.pairs import PairImages
 from franca.eval.inputs.videos import VideoFrames
 from franca.eval.lazy import Lazy
+from franca.eval.models import FeatureModel
 from franca.eval.native import (
     NativeTokens,
     NativeTransform,

@@ -126,6 +126,25 @@ def test_tasks_meet_the_conditions_of_the_papers_numbers(benchmark):
         assert fixed.items() <= found.items()
 
 
+def test_the_released_behaviour_is_a_variant_and_nothing_of_it_a_default():
+    def behaviour(variant):
+        parameters = resolve("vit_b_in21k", variant)
+        cfg = parameters.pretrain
+        heads = {(head.mode, head.normalization) for head in (cfg.dino_head, cfg.ibot_head)}
+        return (
+            heads,
+            cfg.augment.blur.legacy,
+            cfg.masking.padded,
+            parameters.finetune_highres.carry_heads,
+            parameters.rasa.preset,
+        )
+
+    released = ({("project", "franca_release")}, True, True, False, "released")
+    corrected = ({("slice", "dinov2")}, False, False, True, "paper")
+    assert behaviour("franca_released") == released
+    assert behaviour("franca") == behaviour("dinov2") == corrected
+
+
 def student_heads(variant, scale):
     """Parameters of a student's two stacks, counted by torch on the meta device."""
     cfg = resolve(scale, variant).pretrain

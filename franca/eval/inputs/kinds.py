@@ -36,10 +36,11 @@ def _classification(sets: EvaluationSets, name: str) -> Prepared:
     images = len(train) + len(test)
     return Prepared(
         load=lambda: sets.store.classification(train, test),
-        digest=test.digest,
+        scored=(test,),
         images=images,
         input_size=(sets.store.crop.size,) * 2,
         bytes=sets.store.image_bytes(images),
+        learnt={"train": train},
     )
 
 
@@ -50,11 +51,12 @@ def _fine_grained(sets: EvaluationSets, name: str) -> Prepared:
     images = len(train) + len(test) + (0 if validation is None else len(validation))
     return Prepared(
         load=lambda: sets.store.classification(train, test, validation=validation, crop=crop),
-        digest=test.digest,
+        scored=(test,),
         images=images,
         input_size=(crop.size,) * 2,
         bytes=sets.store.image_bytes(images),
-        address={"crop": asdict(crop), "validation": validation and validation.digest},
+        learnt={"train": train} | ({} if validation is None else {"validation": validation}),
+        address={"crop": asdict(crop)},
     )
 
 
@@ -62,11 +64,11 @@ def _probe(sets: EvaluationSets, name: str) -> Prepared:
     train, test = (sets.labelled(name, test=flag) for flag in (False, True))
     return Prepared(
         load=lambda: probe_inputs(sets.store, train, test, test, accepted=None),
-        digest=test.digest,
+        scored=(test,),
         images=len(test),
         input_size=(sets.store.crop.size,) * 2,
         bytes=sets.store.image_bytes(len(test)),
-        address={"known": [train.digest, test.digest]},
+        learnt={"train": train},
     )
 
 
@@ -77,11 +79,11 @@ def _shifted(sets: EvaluationSets, name: str) -> Prepared:
     accepted = scored.accepted if isinstance(scored, AcceptedLabels) else None
     return Prepared(
         load=lambda: probe_inputs(sets.store, train, validation, scored, accepted=accepted),
-        digest=scored.digest,
+        scored=(scored,),
         images=len(validation) + len(scored),
         input_size=(sets.store.crop.size,) * 2,
         bytes=sets.store.image_bytes(len(validation) + len(scored)),
-        address={"known": [train.digest, validation.digest]},
+        learnt={"train": train, "validation": validation},
     )
 
 
@@ -94,7 +96,7 @@ def _retrieval(sets: EvaluationSets, name: str) -> Prepared:
             database=descriptors(store, found.database),
             relevant=found.relevant,
         ),
-        digest=found.digest,
+        scored=(found,),
         images=images,
         input_size=(store.retrieval_sides[0],) * 2,
         bytes=store.image_bytes(images),
@@ -114,11 +116,17 @@ def _segmentation(sets: EvaluationSets, name: str) -> Prepared:
             num_classes=declared.num_classes or 0,
             ignore_index=declared.ignore_index or 0,
         ),
-        digest=test.digest,
+        scored=(test,),
         images=images,
         input_size=(sets.store.square.size,) * 2,
         bytes=sets.store.dense_bytes(images),
+        learnt={"train": train},
+        address=_classes(declared),
     )
+
+
+def _classes(declared: EvaluationSet) -> dict[str, Any]:
+    return declared.model_dump(include={"num_classes", "ignore_index"})
 
 
 def _pictures(sets: EvaluationSets, name: str) -> Prepared:
@@ -132,10 +140,12 @@ def _pictures(sets: EvaluationSets, name: str) -> Prepared:
             num_classes=declared.num_classes or 0,
             ignore_index=declared.ignore_index or 0,
         ),
-        digest=test.digest,
+        scored=(test,),
         images=len(train) + len(test),
         input_size=(store.square.size,) * 2,
         bytes=0,
+        learnt={"train": train},
+        address=_classes(declared),
     )
 
 
@@ -157,10 +167,12 @@ def _novelty(sets: EvaluationSets, name: str) -> Prepared:
 
     return Prepared(
         load=load,
-        digest=" ".join([known.digest, *(each.digest for each in novel.values())]),
+        scored=(*known.scored, *novel.values()),
         images=known.images + images,
         input_size=known.input_size,
         bytes=known.bytes + sets.store.image_bytes(images),
+        learnt=known.learnt,
+        address={"novel": {other: sets.declared(other).group for other in novel}},
     )
 
 
@@ -181,10 +193,11 @@ def _geometry(sets: EvaluationSets, name: str) -> Prepared:
     patches = height * width // store.model.patch_size**2
     return Prepared(
         load=lambda: geometry_store.geometry(store, train, test),
-        digest=test.digest,
+        scored=(test,),
         images=images,
         input_size=(height, width),
         bytes=geometry_store.layer_bytes(store, images=images, patches=patches),
+        learnt={"train": train},
     )
 
 
@@ -215,7 +228,7 @@ def _native(
     rows, columns = grids[len(grids) // 2]
     return Prepared(
         load=load,
-        digest=images.digest,
+        scored=(images,),
         images=len(images),
         input_size=(rows * transform.patch_size, columns * transform.patch_size),
         bytes=store.patch_bytes(sum(map(math.prod, grids))),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from franca.config.evaluation_sets import EvaluationSet
 from franca.eval.datasets import FolderImages, LabelledImages, SegmentationImages
@@ -28,25 +28,41 @@ _VIEWS: dict[str, Callable[..., Views]] = {
 }
 
 
+@runtime_checkable
+class Digested(Protocol):
+    """Images with a digest of everything that they and their labels are."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of content, labels and selection."""
+
+
 @dataclass(frozen=True)
 class Prepared:
     """What a benchmark sees of a set; opening a set is cheap, its features come when asked for.
 
     Attributes:
         load: makes the benchmark's first argument, extracting what is not there yet.
-        digest: of the images that are scored; paired comparisons need the same ones.
+        scored: what is scored; paired comparisons need the same images.
         images: how many go through the model.
         input_size: height and width of the model's input, of the middle one where they differ.
         bytes: how much the features take on disk.
+        learnt: by their roles, the images that are learnt from, searched or chosen on.
         address: what else the numbers depend on, or differently from other kinds of inputs.
     """
 
     load: Callable[[], Any]
-    digest: str
+    scored: tuple[Digested, ...]
     images: int
     input_size: tuple[int, int]
     bytes: int
+    learnt: Mapping[str, Digested] = field(default_factory=dict)
     address: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the scored images, of several sets one after the other."""
+        return " ".join(each.digest for each in self.scored)
 
     @cached_property
     def inputs(self) -> Any:

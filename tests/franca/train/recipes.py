@@ -70,6 +70,7 @@ RECIPE = {
         "ratio": (0.2, 0.6),
         "counts": "uniform",
         "min_aspect": 0.5,
+        "padded": False,
     },
     "objective": {
         "dino_weight": 1.0,
