@@ -1,13 +1,13 @@
-"""Memory and time of comparing all signatures: bytes an image of gathering in `deduplicate`.
+"""Memory and time of comparing all signatures: gathering in `deduplicate` stays within its memory.
 
-    python benchmarks/dedup_memory.py [--images 100000 1000000] [--maximum 250]
+    python benchmarks/dedup_memory.py [--images 1000000 3000000 10000000] [--memory 1000]
 
 Writes the tables that the stages before leave (raw images, verdicts, signatures; uniform hashes;
 an image in a hundred is a copy by bytes, another by pixels, another by looks) and gathers them in a
-process of its own, on one thread. Prints images per second of process CPU time, the peak of memory,
-and its growth from one size to the next in bytes an image: what 600 million images multiply.
+process of its own, on one thread, told to use `--memory` megabytes. Prints images per second of
+process CPU time, the peak of memory, imports included.
 
-Exits with 1 when that is more than `--maximum`.
+Exits with 1 when a peak is higher than what was allowed.
 """
 
 import argparse
@@ -17,7 +17,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -88,9 +87,11 @@ def write_tables(root: Path, images: int) -> None:
             write_batches(file, schema, [rows])
 
 
-def gather(root: Path) -> tuple[float, float]:
+def gather(root: Path, memory: int) -> tuple[float, float]:
     """Compare all images; return CPU seconds and the peak in bytes."""
-    os.environ |= {"FRANCA_WORKERS": "1", "OMP_NUM_THREADS": "1"}
+    os.environ |= {
+        "FRANCA_WORKERS": "1", "OMP_NUM_THREADS": "1", "FRANCA_MEMORY_MB": str(memory),
+    }  # fmt: skip
     (root / "out").mkdir()
     groups = group_names(GROUPS)
     start = time.process_time()
@@ -111,21 +112,22 @@ def gather(root: Path) -> tuple[float, float]:
 def main() -> int:
     """Measure every size; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, nargs="+", default=[100_000, 1_000_000])
-    parser.add_argument("--maximum", type=float, default=300.0, help="bytes an image")
+    parser.add_argument("--images", type=int, nargs="+", default=[1_000_000, 3_000_000, 10_000_000])
+    parser.add_argument("--memory", type=int, default=1000, help="megabytes")
     arguments = parser.parse_args()
-    points, growth = [], 0.0
+    within = True
     for images in arguments.images:
         with tempfile.TemporaryDirectory() as folder:
             write_tables(Path(folder), images)
             with multiprocessing.get_context("spawn").Pool(1) as pool:
-                seconds, peak = pool.apply(gather, (Path(folder),))
-        print(f"{images:,} images: {images / seconds:,.0f} a CPU second, {peak / 1e6:,.0f} MB")
-        points.append((images, peak))
-    for (fewer, less), (more, most) in pairwise(points):
-        growth = (most - less) / (more - fewer)
-        print(f"from {fewer:,} to {more:,}: {growth:,.0f} bytes an image")
-    return int(growth > arguments.maximum)
+                seconds, peak = pool.apply(gather, (Path(folder), arguments.memory))
+        print(
+            f"{images:,} images: {images / seconds:,.0f} a CPU second, {peak / 1e6:,.0f} MB of "
+            f"{arguments.memory:,} MB",
+            flush=True,
+        )
+        within &= peak <= arguments.memory * 1e6
+    return int(not within)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from data_filters.stages import (
     fetch_metadata,
     filter_images,
     filter_metadata,
+    pack_highres,
     pack_shards,
 )
 from workflow.params import read, resolve
@@ -46,6 +47,7 @@ MODULES = {
     "filter_images": filter_images,
     "deduplicate": deduplicate,
     "pack_shards": pack_shards,
+    "pack_highres": pack_highres,
 }
 
 
@@ -68,8 +70,14 @@ def parameters(root: Path) -> Any:
     folder = config.Folder(kind="folder", root=str(root / "images"), class_subfolders=False)
     fetch = resolved.fetch_metadata.model_copy(update={"source": folder, "groups": 1})
     rows = resolved.filter_metadata.model_copy(update={"thresholds": "franca_paper"})
+    highres = resolved.pack_highres.model_copy(update={"sets": {"images": folder}})
     return resolved.model_copy(
-        update={"fetch_metadata": fetch, "filter_metadata": rows, "evaluation_sets": {}}
+        update={
+            "fetch_metadata": fetch,
+            "filter_metadata": rows,
+            "pack_highres": highres,
+            "evaluation_sets": {},
+        }
     )
 
 

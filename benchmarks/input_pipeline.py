@@ -27,12 +27,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from compat.torchvision_shim import ensure_torchvision
 from franca.config.augment import Augment
 from franca.data.augment import MultiCrop, build_augmentation
 from franca.data.collate import normalise, stack_views
 from franca.data.decode import decode_rgb
 from franca.randomness import numpy_generator
-from franca.torchvision_shim import ensure_torchvision
 
 ensure_torchvision()
 

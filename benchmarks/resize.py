@@ -1,4 +1,4 @@
-"""Images shrunk as they arrive: img2dataset's resizer as the worker calls it, against the codec.
+"""Images shrunk as they arrive: ours and img2dataset's own resizer against the codec.
 
     python benchmarks/resize.py [--images FOLDER] [--number 200] [--size 256] [--minimum 0.8]
 
@@ -14,10 +14,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from img2dataset.resizer import Resizer
+
+from data_filters.config import Resize
+from data_filters.download.shrink import Shrinker
 
 FOLDER = Path(__file__).parents[1] / "../shared/data/imagenet_sample"
 QUALITY = 95  # of the base in params.yaml
@@ -40,12 +44,8 @@ def enlarged(data: bytes, side: int) -> bytes:
     return bytes(cv2.imencode(".jpg", large, [cv2.IMWRITE_JPEG_QUALITY, 90])[1])
 
 
-def shrink(images: list[bytes], size: int) -> list[bytes]:
-    """Shrink as data_filters/download/worker.py does."""
-    resizer = Resizer(
-        image_size=size, resize_mode="keep_ratio", resize_only_if_bigger=True,
-        encode_quality=QUALITY, encode_format="jpg", skip_reencode=True,
-    )  # fmt: skip
+def shrink(images: list[bytes], resizer: Callable[[io.BytesIO], Any]) -> list[bytes]:
+    """Shrink as img2dataset's downloader does."""
     shrunk = []
     for data in images:
         encoded, *_, error = resizer(io.BytesIO(data))
@@ -78,22 +78,31 @@ def main() -> int:
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     images = read(arguments.images, arguments.number, arguments.size)
-    small = [
-        cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        for data in shrink(images, arguments.size)
-    ]
-    pairs = [
-        (
-            cpu_seconds(lambda: shrink(images, arguments.size)),
-            cpu_seconds(lambda: codec(images, small)),
-        )
-        for _ in range(ROUNDS)
-    ]
-    ratio = statistics.median(limit / ours for ours, limit in pairs)
-    ours, limit = (len(images) / statistics.median(side) for side in zip(*pairs, strict=True))
-    print(f"{len(images)} images to {arguments.size} pixels: {ours:.0f} images a CPU second, codec "
-          f"alone {limit:.0f}; {ratio:.2f} of the limit")  # fmt: skip
-    return int(ratio < arguments.minimum)
+    ours = Shrinker(Resize(mode="keep_ratio", size=arguments.size, quality=QUALITY))
+    theirs = Resizer(
+        image_size=arguments.size, resize_mode="keep_ratio", resize_only_if_bigger=True,
+        encode_quality=QUALITY, encode_format="jpg", skip_reencode=True,
+    )  # fmt: skip
+    shrunk = shrink(images, ours)
+    same = sum(one == other for one, other in zip(shrunk, shrink(images, theirs), strict=True))
+    small = [cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for data in shrunk]
+    forms: dict[str, Callable[[], object]] = {
+        "codec alone": lambda: codec(images, small),
+        "ours": lambda: shrink(images, ours),
+        "img2dataset": lambda: shrink(images, theirs),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in forms}
+    for _ in range(ROUNDS):
+        for name, work in forms.items():
+            seconds[name].append(cpu_seconds(work))
+    limit = seconds["codec alone"]
+    share = {}
+    print(f"{len(images)} images to {arguments.size} pixels; {same} have img2dataset's very bytes")
+    for name, values in seconds.items():
+        share[name] = statistics.median(a / b for a, b in zip(limit, values, strict=True))
+        rate = len(images) / statistics.median(values)
+        print(f"  {name:12} {rate:6.0f} images a CPU second, {share[name]:.2f} of the limit")
+    return int(share["ours"] < arguments.minimum or same < len(images))
 
 
 if __name__ == "__main__":

@@ -23,9 +23,8 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from data_filters.dedup.clusters import components
+from data_filters.dedup.components import components
 from data_filters.dedup.neighbours import Search, close_pairs
-from data_filters.dedup.selection import best_of_groups
 from data_filters.dedup.semdedup import semdedup
 from data_filters.models.network import normalised
 
@@ -75,11 +74,8 @@ def by_content(rows: Rows, lists: int, shuffle: npt.NDArray[np.int64]) -> set[in
     order = np.lexsort(given.view(np.uint16).T)
     how = Search(neighbours=64, lists=lists, probes=4, seed=0)
     left, right = close_pairs(given[order], min_cosine=MIN_COSINE, search=how)
-    groups = components(len(rows), [(order[left], order[right])])
-    ranks = np.empty(len(rows), np.int64)
-    ranks[order] = np.arange(len(rows))
-    best = best_of_groups(groups, ranks)
-    return set(shuffle[np.flatnonzero(best != np.arange(len(rows)))].tolist())
+    best = components(len(rows), (left, right))
+    return set(shuffle[order[best != np.arange(len(rows))]].tolist())
 
 
 def main() -> int:
@@ -106,7 +102,7 @@ def main() -> int:
         found, edges, spent = timed(
             lambda how=how: close_pairs(rows, min_cosine=MIN_COSINE, search=how)
         )
-        groups = components(len(rows), [edges])
+        groups = components(len(rows), edges)
         joined = groups != np.arange(len(rows))
         right = (truth[groups] == truth)[joined].mean()
         if how.lists is None:

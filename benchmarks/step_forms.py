@@ -66,7 +66,7 @@ def draw_views(recipe: Recipe, number: int) -> Views:
         local_crops=crops(augment.local_crops.count, augment.local_crops.size),
         keys=tuple(str(index) for index in range(count)),
     )
-    masks = build_masks(recipe, seed=SEED)(number)
+    masks = build_masks(recipe, seed=SEED)(number, range(recipe.global_batch_size))
     return make_views(batch, masks, device=training_device())
 
 

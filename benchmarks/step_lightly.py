@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from compat.torchvision_shim import ensure_torchvision
 from franca.config.pretrain import Head, Recipe
 from franca.models.archs import ARCHS, swiglu_hidden
 from franca.ssl.student_teacher import Views
-from franca.torchvision_shim import ensure_torchvision
 from franca.train.precision import autocast, training_device
 
 

@@ -127,6 +127,16 @@ CATALOGUE: Final = MappingProxyType(
             access=_GATED.format("laion/relaion2B-en-research-safe") + " 467 GB of tables.",
             gated=True,
         ),
+        "relaion2b_multi_research_safe": Entry(
+            summary="ReLAION-2B-multi-research-safe, captions in other languages than English",
+            # nobody here has seen its schema: columns are found by the names of its relatives
+            layout=_table(None),
+            public_root=_HUB + "laion/relaion2B-multi-research-safe",
+            counts=Counts(),
+            licence="see its page; research use",
+            access=_GATED.format("laion/relaion2B-multi-research-safe"),
+            gated=True,
+        ),
         "relaion_coco": Entry(
             summary="ReLAION-COCO, 600 M rows of LAION with synthetic captions, cleaned",
             # nobody here has seen its schema: columns are found by the names of its relatives
@@ -151,6 +161,13 @@ CATALOGUE: Final = MappingProxyType(
             counts=Counts(),
             licence="CC-BY-4.0 for the table; withdrawn by its author",
             access="No longer handed out; relaion2b_en_research_safe replaces it.",
+        ),
+        "laion2b_multi": Entry(
+            summary="LAION-2B-multi, captions in a hundred other languages, LAION's old layout",
+            layout=_table({**_LAION, "language": "LANGUAGE"}),
+            counts=Counts(),
+            licence="CC-BY-4.0 for the table; withdrawn by its author",
+            access="No longer handed out; relaion2b_multi_research_safe replaces it.",
         ),
         "datacomp_small": Entry(
             summary="CommonPool of DataComp, small: 12.8 M rows",

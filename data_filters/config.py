@@ -118,7 +118,8 @@ class Thresholds(Section):
     min_caption_characters: int | None = Field(ge=1, description="Characters, ends trimmed.")
     min_caption_words: int | None = Field(ge=1, description="Words between white space.")
     allowed_languages: tuple[str, ...] | None = Field(
-        description="Languages of the caption that may pass, by fastText: codes such as `en`."
+        description="Languages of the caption that may pass, codes such as `en`: what the source "
+        "says, and where it says nothing what fastText finds."
     )
     allowed_statuses: tuple[str, ...] | None = Field(
         description="Values of the source's own download status that may pass."
@@ -190,6 +191,10 @@ class DownloadImages(Section):
     )
     threads: int = Field(ge=1, le=1024, description="Connections at a time, per process.")
     max_per_host: int = Field(ge=1, description="Connections to one host at a time, per process.")
+    max_idle_connections: int = Field(
+        ge=0, description="Connections kept open for the next request to their hosts, per process."
+    )
+    max_idle_seconds: float = Field(ge=0, description="Longest time that one is kept unused.")
     timeout_seconds: float = Field(gt=0, description="Longest silence on a connection.")
     total_timeout_seconds: float = Field(
         gt=0, description="Longest time for one attempt, redirects and body included."
@@ -277,7 +282,7 @@ class FilterImages(Section):
         ge=0, le=1, description="The stage fails when more of a group's images cannot be decoded."
     )
     models: tuple[Scorer, ...] = Field(
-        description="Models that score what the filters above kept, in this order; see "
+        description="Models that score what can be decoded, and judge in this order; see "
         "docs/filters.md. None by default: the user brings the weights."
     )
     device: Device = Field(description="Where models run; auto is a GPU where there is one.")

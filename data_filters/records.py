@@ -23,6 +23,7 @@ METADATA: Final = pa.schema(
         ("url", pa.string()),  # null for local sources
         ("path", pa.string()),  # null for URL sources
         ("caption", pa.string()),
+        ("language", pa.string()),  # of the caption, as the source claims: a code such as "en"
         ("width", pa.int32()),  # of the original, pixels, as the source claims
         ("height", pa.int32()),
         ("similarity", pa.float64()),  # CLIP, image to caption

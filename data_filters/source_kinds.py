@@ -7,8 +7,9 @@ from pydantic import Field
 from data_filters.section import Section
 
 Column = Literal[
-    "url", "caption", "width", "height", "similarity", "punsafe", "pwatermark", "status", "md5"
-]
+    "url", "caption", "language", "width", "height", "similarity", "punsafe", "pwatermark",
+    "status", "md5",
+]  # fmt: skip
 """Our columns of a table of URLs; `records.METADATA` says what they hold."""
 
 

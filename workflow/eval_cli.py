@@ -91,32 +91,14 @@ def show(
     scale: Scale = None,
     params: Params = DEFAULT_FILE,
 ) -> None:
-    """Show a benchmark: protocol, source, metrics, this scale's parameters, the paper's numbers."""
-    from franca.eval.published import published_numbers
+    """Show a benchmark: protocol, source, metrics, data sets, cost, quick form, parameters."""
     from franca.eval.registry import BENCHMARKS
+    from workflow.benchmark_page import QUICK_SCALE, describe
 
     if benchmark not in BENCHMARKS:
         raise ParameterError(f"no benchmark '{benchmark}'; known: {', '.join(BENCHMARKS)}")
-    found = BENCHMARKS[benchmark]
-    section = getattr(_parameters(params, scale, None, None).evaluate, found.parameters_section)
-    fields = type(section).model_fields
-    settings = [[f"  {k}", str(v), fields[k].description or ""] for k, v in section]
-    metrics = [
-        [f"  {spec.name}", f"in {spec.unit}", f"{spec.direction} is better", spec.interval]
-        for spec in found.metrics
-    ]
-    paper = [
-        [f"  {row.model}", row.dataset, row.metric, f"{row.value:g} %", row.table]
-        for row in published_numbers()
-        if row.benchmark == benchmark
-    ]
-    blocks = [
-        [f"{found.name}, version {found.version}: {found.protocol}", f"source: {found.source}"],
-        ["metrics, each with a 95 % interval:", *table(metrics)],
-        ["parameters at this scale:", *_left(settings)],
-        ["in the paper:", *table(paper)] if paper else ["the paper reports no number of it"],
-    ]
-    typer.echo("\n\n".join("\n".join(block) for block in blocks))
+    parameters, quick = (_parameters(params, each, None, None) for each in (scale, QUICK_SCALE))
+    typer.echo(describe(BENCHMARKS[benchmark], parameters=parameters, quick=quick))
 
 
 @app.command()
@@ -161,6 +143,18 @@ def compare(folder: Folder, baseline: Baseline) -> None:
     from workflow import evaluations
 
     typer.echo("\n".join(evaluations.compared(folder, baseline)))
+
+
+@app.command()
+def seeds(folders: Folders) -> None:
+    """Show how far another seed moves each number, apart from the error of sampling images.
+
+    The folders are runs that differ in nothing but `--set seed=N`, or in the weights of a training
+    with another seed.
+    """
+    from workflow import evaluations
+
+    typer.echo("\n".join(evaluations.seed_spread(folders)))
 
 
 @app.command()
@@ -224,11 +218,3 @@ def _named(model: str) -> tuple[str, str]:
     if not name or "/" in name:
         raise ParameterError(f"--model {model}: write NAME=WHAT with a name for a folder")
     return name, spec
-
-
-def _left(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)] if rows else []
-    return [
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]

@@ -1,8 +1,8 @@
-"""What is compared of all images, read shard by shard into arrays of fixed width."""
+"""What is compared of all images: a table on disk, a file per group."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,56 +12,84 @@ import pyarrow.parquet as pq
 from data_filters.dedup.describe import stacked
 from data_filters.dedup.digests import WIDTH, Digests, to_digests
 from data_filters.dedup.leakage import Signatures
-from data_filters.io.parquet import num_rows, part_files
+from data_filters.io.parquet import ParquetWriter, part_files
+
+IMAGE: Final = pa.schema(
+    [
+        ("place", pa.int64()),  # among all images, in the order of groups, shards and row ids
+        ("row_id", pa.binary(WIDTH)),
+        ("sha256", pa.binary(WIDTH)),  # the first 128 bits, like those of `pixels`
+        ("pixels", pa.binary(WIDTH)),
+        ("perceptual", pa.uint64()),
+        ("mirrored", pa.uint64()),
+        ("contrast", pa.float32()),
+        ("area", pa.int64()),  # pixels
+        ("size", pa.int64()),  # bytes
+    ]
+)
+
+_COMPARED: Final = ["sha256", "pixels", "perceptual", "mirrored", "contrast"]
+_ROW_GROUPS: Final = 4
+"""Whose signatures are compared with those of evaluation images at a time."""
+
+Embeddings = npt.NDArray[np.float16]
 
 
 class Images(NamedTuple):
-    """All images, in the order of groups, shards and row ids; one entry of an array each.
+    """All images.
 
     Attributes:
-        row_ids: Their names.
-        signatures: What they are compared by.
-        area: Pixels.
-        size: Bytes.
-        groups: How many images each group has.
+        files: By group, tables of `IMAGE`, in order.
+        number: How many images there are.
+        embeddings: Of each, of length one, [images, dim]; None where there are none.
     """
 
-    row_ids: Digests
-    signatures: Signatures
-    area: npt.NDArray[np.int64]
-    size: npt.NDArray[np.int64]
-    groups: dict[str, int]
+    files: dict[str, Path]
+    number: int
+    embeddings: Embeddings | None
+
+    def signatures(self) -> Iterator[tuple[int, Signatures]]:
+        """Yield the place of some images' first, and their signatures, until all have come."""
+        place = 0
+        for file in self.files.values():
+            with pq.ParquetFile(file) as rows:
+                for first in range(0, rows.num_row_groups, _ROW_GROUPS):
+                    some = range(first, min(first + _ROW_GROUPS, rows.num_row_groups))
+                    table = rows.read_row_groups(some, columns=_COMPARED).combine_chunks()
+                    stop = place + table.num_rows
+                    vectors = None if self.embeddings is None else self.embeddings[place:stop]
+                    yield place, _signatures(table, vectors)
+                    place = stop
 
 
-def read_images(
-    parts: Mapping[str, Path], *, downloads: Path, judged: Path, embedded: bool
+def gather_images(
+    parts: Mapping[str, Path], *, downloads: Path, judged: Path, embedded: bool, folder: Path
 ) -> Images:
-    """Join signatures with what images are ranked by.
+    """Join signatures with what images are ranked by, and write them down.
 
     Args:
         parts: Published folders of `deduplicate` by group.
         downloads: Published folder of `download_images`.
         judged: Published folder of `filter_images`.
         embedded: Whether there are embeddings.
+        folder: Where the tables go.
     """
-    files = {group: part_files(folder / "signatures") for group, folder in parts.items()}
-    groups = {group: sum(map(num_rows, tables)) for group, tables in files.items()}
-    images = _empty(groups)
-    vectors, start = [], 0
-    for group, file in [(group, file) for group, tables in files.items() for file in tables]:
-        rows = _shard(
-            file,
-            raw=downloads / group / "raw" / file.name,
-            verdicts=judged / group / "verdicts" / file.name,
-        )
-        _fill(images, slice(start, start + rows.num_rows), rows)
-        start += rows.num_rows
-        if embedded:
-            array = np.load(parts[group] / "embeddings" / f"{file.stem}.npy")
-            vectors.append(array[rows["place"].to_numpy()])
-    if embedded:
-        images = images._replace(signatures=images.signatures._replace(embeddings=stacked(vectors)))
-    return images
+    files, vectors, number = {}, [], 0
+    for group, part in parts.items():
+        files[group] = folder / f"{group}.parquet"
+        with ParquetWriter(files[group], IMAGE) as writer:
+            for file in part_files(part / "signatures"):
+                rows = _shard(
+                    file,
+                    raw=downloads / group / "raw" / file.name,
+                    verdicts=judged / group / "verdicts" / file.name,
+                )
+                writer.write(_images(rows, first=number))
+                number += rows.num_rows
+                if embedded:
+                    array = np.load(part / "embeddings" / f"{file.stem}.npy")
+                    vectors.append(array[rows["place"].to_numpy()])
+    return Images(files, number, stacked(vectors) if embedded else None)
 
 
 def _shard(signatures: Path, *, raw: Path, verdicts: Path) -> pa.Table:
@@ -73,21 +101,35 @@ def _shard(signatures: Path, *, raw: Path, verdicts: Path) -> pa.Table:
     return table.join(shapes, "row_id").sort_by("row_id")
 
 
-def _empty(groups: dict[str, int]) -> Images:
-    number = sum(groups.values())
-    row_ids, sha256, pixels = (np.empty(number, f"S{WIDTH}") for _ in range(3))
-    perceptual, mirrored = (np.empty(number, np.uint64) for _ in range(2))
-    contrast = np.empty(number, np.float32)
-    signatures = Signatures(sha256, pixels, perceptual, mirrored, contrast, None)
-    area, size = (np.empty(number, np.int64) for _ in range(2))
-    return Images(row_ids, signatures, area, size, groups)
+def _images(rows: pa.Table, *, first: int) -> pa.Table:
+    """Turn the rows of one shard into rows of `IMAGE`, numbered from `first`."""
+    area = rows["width"].to_numpy().astype(np.int64) * rows["height"].to_numpy()
+    columns = {
+        "place": pa.array(np.arange(first, first + rows.num_rows)),
+        **{name: _binary(rows[name]) for name in ("row_id", "sha256", "pixels")},
+        **{name: rows[name] for name in ("perceptual", "mirrored", "contrast", "size")},
+        "area": pa.array(area),
+    }
+    return pa.table([columns[name] for name in IMAGE.names], schema=IMAGE)
 
 
-def _fill(images: Images, place: slice, rows: pa.Table) -> None:
-    ours, theirs = images.signatures, Signatures.of(rows, None)
-    ours.sha256[place], ours.pixels[place] = theirs.sha256, theirs.pixels
-    ours.perceptual[place], ours.mirrored[place] = theirs.perceptual, theirs.mirrored
-    ours.contrast[place] = theirs.contrast
-    images.row_ids[place] = to_digests(rows["row_id"])
-    images.area[place] = rows["width"].to_numpy().astype(np.int64) * rows["height"].to_numpy()
-    images.size[place] = rows["size"].to_numpy()
+def _binary(texts: pa.ChunkedArray) -> pa.Array:
+    """Cut hexadecimal digests to `WIDTH` bytes."""
+    buffers: Sequence[pa.Buffer | None] = [None, pa.py_buffer(to_digests(texts))]
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(WIDTH), len(texts), buffers)
+
+
+def _signatures(rows: pa.Table, embeddings: Embeddings | None) -> Signatures:
+    def digests(name: str) -> Digests:
+        column = rows[name].chunk(0)
+        data = np.frombuffer(column.buffers()[1], f"S{WIDTH}")
+        return data[column.offset : column.offset + len(column)]
+
+    return Signatures(
+        sha256=digests("sha256"),
+        pixels=digests("pixels"),
+        perceptual=rows["perceptual"].to_numpy(),
+        mirrored=rows["mirrored"].to_numpy(),
+        contrast=rows["contrast"].to_numpy(),
+        embeddings=embeddings,
+    )

@@ -1,26 +1,52 @@
 """All pairs of 64-bit hashes within a Hamming radius, found exactly through an index of bands.
 
-Cut a hash into radius + 1 bands: two hashes that differ in at most `radius` bits agree in at least
-one whole band (pigeonhole; Norouzi et al., "Fast Exact Search in Hamming Space with Multi-Index
-Hashing", 2014). So only hashes that share a band are compared, and no pair is missed.
+Cut a hash into bands: two hashes that differ in at most `radius` bits differ in few bits of at
+least one band (pigeonhole; Norouzi et al., "Fast Exact Search in Hamming Space with Multi-Index
+Hashing", 2014). So only hashes that nearly share a band are compared, and no pair is missed. With
+radius + 1 bands, one is shared as it is.
 """
 
 from collections.abc import Iterator
-from itertools import pairwise
-from typing import Final
+from itertools import combinations, pairwise
+from math import comb
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 _BITS: Final = 64
-_MAX_CANDIDATES: Final = 1 << 22
-"""Candidate pairs compared at a time: 32 MB per column."""
+_FEWEST_BANDS: Final = 3
+"""When hashes are looked up: a table of the values of one of three bands takes 32 MB."""
 
-_MAX_SORTED: Final = 1 << 24
-"""Hashes sorted at a time: 128 MB per column."""
+_MAX_CANDIDATES: Final = 1 << 20
+"""Candidate pairs compared at a time: 8 MB per column."""
 
 Hashes = npt.NDArray[np.uint64]
 Indices = npt.NDArray[np.int64]
+
+
+class Band(NamedTuple):
+    """Some neighbouring bits of a hash: `(hash >> shift) & mask`."""
+
+    shift: np.uint64
+    mask: np.uint64
+
+    @property
+    def width(self) -> int:
+        """How many bits."""
+        return int(self.mask).bit_length()
+
+    def of(self, hashes: Hashes) -> Hashes:
+        """Cut the band out of each hash."""
+        return (hashes >> self.shift) & self.mask
+
+
+def bands(number: int) -> list[Band]:
+    """Cut 64 bits into bands of nearly equal width."""
+    edges = np.linspace(0, _BITS, number + 1).round().astype(int)
+    return [
+        Band(np.uint64(low), np.uint64((1 << int(high - low)) - 1)) for low, high in pairwise(edges)
+    ]
 
 
 def pairs_between(queries: Hashes, base: Hashes, *, radius: int) -> tuple[Indices, Indices]:
@@ -35,66 +61,94 @@ def pairs_between(queries: Hashes, base: Hashes, *, radius: int) -> tuple[Indice
         Indices into `queries` and into `base`, sorted, without repeats.
     """
     found = []
-    for shift, mask in _bands(radius):
-        band = (base >> shift) & mask
-        order = np.argsort(band, kind="stable")
-        band = band[order]
+    for band, flips in _probes(len(base), radius=radius):
+        cut = band.of(base).astype(np.int64)
+        ends = np.cumsum(np.bincount(cut, minlength=int(band.mask) + 1))
+        starts = np.concatenate([[0], ends])
+        order = np.argsort(cut, kind="stable")
         for first in range(0, len(queries), _MAX_CANDIDATES):
             piece = queries[first : first + _MAX_CANDIDATES]
-            wanted = (piece >> shift) & mask
-            start = np.searchsorted(band, wanted, side="left")
-            stop = np.searchsorted(band, wanted, side="right")
-            for left, place in _candidates(start, stop):
-                right = order[place]
-                close = np.bitwise_count(piece[left] ^ base[right]) <= radius
-                found.append((first + left[close], right[close]))
+            for flip in flips:
+                value = band.of(piece ^ (flip << band.shift)).astype(np.int64)
+                for left, place in _candidates(starts[value], starts[value + 1]):
+                    right = order[place]
+                    close = np.bitwise_count(piece[left] ^ base[right]) <= radius
+                    found.append((first + left[close], right[close]))
     return _sorted_once(found)
 
 
 def pairs_within(hashes: Hashes, *, radius: int) -> tuple[Indices, Indices]:
-    """Find every pair i < j of hashes at a Hamming distance of at most `radius`.
+    """Find every pair i < j of hashes at a Hamming distance of at most `radius`."""
+    found = [close_within(hashes, band=band, radius=radius) for band in bands(radius + 1)]
+    return _sorted_once([pairs for each in found for pairs in each])
+
+
+def close_between(
+    queries: Hashes, base: Hashes, *, band: Band, radius: int
+) -> Iterator[tuple[Indices, Indices]]:
+    """Yield the pairs among those that agree in one band, in chunks of bounded size.
+
+    Args:
+        queries: Hashes, [queries].
+        base: Hashes, [base].
+        band: What they have in common.
+        radius: Bits that may differ.
+    """
+    cut = band.of(base)
+    order = np.argsort(cut, kind="stable")
+    cut = cut[order]
+    for first in range(0, len(queries), _MAX_CANDIDATES):
+        piece = queries[first : first + _MAX_CANDIDATES]
+        wanted = band.of(piece)
+        start = np.searchsorted(cut, wanted, side="left")
+        stop = np.searchsorted(cut, wanted, side="right")
+        for left, place in _candidates(start, stop):
+            right = order[place]
+            close = np.bitwise_count(piece[left] ^ base[right]) <= radius
+            yield first + left[close], right[close]
+
+
+def close_within(hashes: Hashes, *, band: Band, radius: int) -> Iterator[tuple[Indices, Indices]]:
+    """Yield the pairs i < j among those that agree in one band, in chunks of bounded size.
 
     Hashes with the same band lie side by side once sorted by it, so each is compared with those
-    that follow. Only a share of them is sorted at a time: besides the hashes and one byte a hash,
-    memory does not grow with their number.
+    that follow.
     """
-    found = []
-    for shift, mask in _bands(radius):
-        shares = min(-(-len(hashes) // _MAX_SORTED), int(mask) + 1)
-        for number in range(shares):
-            low, high = ((int(mask) + 1) * part // shares for part in (number, number + 1))
-            members = np.flatnonzero(_between(hashes, shift, mask, low, high))
-            band = (hashes[members] >> shift) & mask
-            order = members[np.argsort(band, kind="stable")]
-            band.sort()
-            ends = np.append(np.flatnonzero(band[1:] != band[:-1]) + 1, len(band))
-            stop = np.repeat(ends, np.diff(ends, prepend=0))
-            for first, second in _candidates(np.arange(1, len(order) + 1), stop):
-                left, right = order[first], order[second]
-                close = np.bitwise_count(hashes[left] ^ hashes[right]) <= radius
-                left, right = left[close], right[close]
-                found.append((np.minimum(left, right), np.maximum(left, right)))
-    return _sorted_once(found)
+    cut = band.of(hashes)
+    order = np.argsort(cut, kind="stable")
+    cut.sort()
+    ends = np.append(np.flatnonzero(cut[1:] != cut[:-1]) + 1, len(cut))
+    stop = np.repeat(ends, np.diff(ends, prepend=0))
+    for first, second in _candidates(np.arange(1, len(order) + 1), stop):
+        left, right = order[first], order[second]
+        close = np.bitwise_count(hashes[left] ^ hashes[right]) <= radius
+        left, right = left[close], right[close]
+        yield np.minimum(left, right), np.maximum(left, right)
 
 
-def _bands(radius: int) -> list[tuple[np.uint64, np.uint64]]:
-    """Cut 64 bits into radius + 1 bands of nearly equal width: (shift, mask) each."""
-    edges = np.linspace(0, _BITS, radius + 2).round().astype(int)
-    return [
-        (np.uint64(low), np.uint64((1 << int(high - low)) - 1)) for low, high in pairwise(edges)
-    ]
+def _probes(size: int, *, radius: int) -> list[tuple[Band, list[np.uint64]]]:
+    """Choose bands, and the bits of each to flip, for the least work with so many hashes.
+
+    Hashes within the radius differ in at most r_i bits of some band i, where the r_i + 1 add up to
+    radius + 1. Fewer and wider bands have fewer hashes of one value, but more values to look up.
+    """
+    choices = []
+    for number in range(_FEWEST_BANDS, max(_FEWEST_BANDS, radius + 1) + 1):
+        spread = [(radius + 1 + rest) // number - 1 for rest in range(number)]
+        probes = [pair for pair in zip(bands(number), spread, strict=True) if pair[1] >= 0]
+        work = sum(
+            (1 + size / (1 + int(band.mask))) * sum(comb(band.width, k) for k in range(within + 1))
+            for band, within in probes
+        )
+        choices.append((work, number, probes))
+    return [(band, _flips(band, within)) for band, within in min(choices)[2]]
 
 
-def _between(
-    hashes: Hashes, shift: np.uint64, mask: np.uint64, low: int, high: int
-) -> npt.NDArray[np.bool_]:
-    """Which hashes have a band in [low, high), a piece at a time."""
-    chosen = np.empty(len(hashes), bool)
-    for start in range(0, len(hashes), _MAX_CANDIDATES):
-        piece = slice(start, start + _MAX_CANDIDATES)
-        band = (hashes[piece] >> shift) & mask
-        chosen[piece] = (band >= np.uint64(low)) & (band <= np.uint64(high - 1))
-    return chosen
+def _flips(band: Band, within: int) -> list[np.uint64]:
+    """List the ways to change at most `within` bits of a band."""
+    bits = [1 << place for place in range(band.width)]
+    chosen = (some for count in range(within + 1) for some in combinations(bits, count))
+    return [np.uint64(sum(some)) for some in chosen]
 
 
 def _candidates(start: Indices, stop: Indices) -> Iterator[tuple[Indices, Indices]]:

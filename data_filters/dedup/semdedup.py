@@ -4,15 +4,21 @@ After Abbas et al., "SemDeDup: Data-efficient learning at web-scale through sema
 (arXiv 2303.09540), section 3; written from the paper, for its code may not be used commercially.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from data_filters.dedup.selection import Dropped
-
 Indices = npt.NDArray[np.int64]
 Embeddings = npt.NDArray[np.float16] | npt.NDArray[np.float32]
+
+
+class Dropped(NamedTuple):
+    """Images dropped, and the image that stays in place of each."""
+
+    images: Indices
+    kept: Indices
+
 
 _ITERATIONS: Final = 20
 _BLOCK: Final = 4096

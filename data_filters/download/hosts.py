@@ -64,18 +64,27 @@ class Memory(Generic[Key, Value]):
 
     def recall(self, key: Key, ask: Callable[[], Value]) -> Value:
         """Return the answer in memory, or `ask()`; what it raises is not remembered."""
+        answer = self._known(key)
+        if answer is not None:
+            return answer
         with self._flights.hold(key):
-            with self._lock:
-                expires, answer = self._answers.get(key, (0.0, None))
-                if answer is not None and time.monotonic() < expires:
-                    self._answers.move_to_end(key)
-                    return answer
+            answer = self._known(key)  # by now
+            if answer is not None:
+                return answer
             answer = ask()
             with self._lock:
                 self._answers[key] = (time.monotonic() + self.seconds, answer)
                 self._answers.move_to_end(key)
                 if len(self._answers) > _MAX_HOSTS:
                     self._answers.popitem(last=False)
+            return answer
+
+    def _known(self, key: Key) -> Value | None:
+        with self._lock:
+            expires, answer = self._answers.get(key, (0.0, None))
+            if answer is None or time.monotonic() >= expires:
+                return None
+            self._answers.move_to_end(key)
             return answer
 
 

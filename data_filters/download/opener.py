@@ -17,8 +17,10 @@ from urllib.parse import quote, urlsplit
 from urllib.response import addinfourl
 
 from data_filters.config import DownloadImages
-from data_filters.download.guard import DEADLINE, Guard, RedirectError, build_director
+from data_filters.download.client import Client, RedirectError
+from data_filters.download.guard import DEADLINE, Guard
 from data_filters.download.hosts import Resolver, Slots
+from data_filters.download.keep_alive import IdleConnections
 from data_filters.download.opt_out import opt_out
 from data_filters.download.reasons import FetchError, explain
 from data_filters.download.robots import Robots
@@ -43,13 +45,15 @@ class PoliteOpener(urllib.request.OpenerDirector):
         super().__init__()
         self._cfg = cfg
         self._beat = beat
-        self._director = build_director(
-            Guard(
-                max_bytes=cfg.max_bytes,
-                allowed_networks=tuple(map(ipaddress.ip_network, cfg.allowed_networks)),
-                resolver=Resolver(cfg.dns_cache_seconds),
-            )
+        guard = Guard(
+            max_bytes=cfg.max_bytes,
+            allowed_networks=tuple(map(ipaddress.ip_network, cfg.allowed_networks)),
+            resolver=Resolver(cfg.dns_cache_seconds),
         )
+        idle = IdleConnections(limit=cfg.max_idle_connections, seconds=cfg.max_idle_seconds)
+        self._client = Client(guard, idle=idle)
+        name = f"Mozilla/5.0 (compatible; {cfg.user_agent}; {_TOOL})"
+        self._headers = {"User-Agent": name}
         self._slots: Slots[str] = Slots(cfg.max_per_host)
         self._agents = tuple(dict.fromkeys((cfg.user_agent.strip().lower(), _TOOL)))
         self._robots = Robots(self._bytes, agents=self._agents) if cfg.robots_txt else None
@@ -67,6 +71,10 @@ class PoliteOpener(urllib.request.OpenerDirector):
             return self._persist(address, ask=self._ask)
         finally:
             self._beat()
+
+    def close(self) -> None:
+        """Close the connections that were kept."""
+        self._client.close()
 
     def _ask(self, url: str) -> None:
         """Return if robots.txt, where it is heeded, lets us fetch `url`."""
@@ -114,14 +122,13 @@ class PoliteOpener(urllib.request.OpenerDirector):
             ask(url)
 
     def _get(self, url: str) -> addinfourl:
-        name = f"Mozilla/5.0 (compatible; {self._cfg.user_agent}; {_TOOL})"
-        request = urllib.request.Request(url, headers={"User-Agent": name})  # noqa: S310
-        with self._director.open(request, timeout=self._cfg.timeout_seconds) as response:
+        timeout = self._cfg.timeout_seconds
+        with self._client.get(url, headers=self._headers, timeout=timeout) as response:
             objection = opt_out(response.headers, agents=self._agents)
             if objection is not None:
                 raise FetchError("opted_out", objection)
-            body = io.BytesIO(response.read())
-            return addinfourl(body, response.headers, response.url, response.status)
+            body = io.BytesIO(response.body())
+            return addinfourl(body, response.headers, url, response.status)
 
     def _pause(self, error: FetchError, *, url: str, attempt: int) -> float | None:
         """Seconds to wait before the next attempt; None where it would be in vain or too long.

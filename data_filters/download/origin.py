@@ -14,7 +14,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 from urllib.parse import unquote, urlsplit
 
 from data_filters.io.files import read_json
@@ -76,13 +76,19 @@ class LoopbackOrigin:
             `opt_out_named` (for img2dataset), `opt_out_other` (for somebody else), `opt_out_tdm`
             (TDM-Reservation) and `mistyped` (says that it is a page).
         tls: Serve https with this context.
+        keep_alive: Whether connections stay open after an answer.
 
     Raises:
         ValueError: A fault of another name.
     """
 
     def __init__(
-        self, folder: Path, faults: Mapping[str, str], *, tls: ssl.SSLContext | None = None
+        self,
+        folder: Path,
+        faults: Mapping[str, str],
+        *,
+        tls: ssl.SSLContext | None = None,
+        keep_alive: bool = True,
     ) -> None:
         for path, fault in faults.items():
             if fault not in FAULTS and not fault.startswith(REDIRECT):
@@ -90,7 +96,7 @@ class LoopbackOrigin:
                     f"faults.json: {path!r} has the fault {fault!r}, which is none of "
                     f"{', '.join(sorted(FAULTS))}"
                 )
-        self._server = _Server(folder, faults)
+        self._server = _Server(folder, faults, keep_alive=keep_alive)
         if tls is not None:  # hands are shaken in the request's thread, not where all are accepted
             self._server.socket = tls.wrap_socket(
                 self._server.socket, server_side=True, do_handshake_on_connect=False
@@ -106,6 +112,11 @@ class LoopbackOrigin:
     def num_requests(self) -> int:
         """Requests received so far."""
         return self._server.num_requests
+
+    @property
+    def num_connections(self) -> int:
+        """Connections accepted so far."""
+        return self._server.num_connections
 
     def __enter__(self) -> Self:
         """Start serving."""
@@ -135,14 +146,21 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 1024
 
-    def __init__(self, folder: Path, faults: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, faults: Mapping[str, str], *, keep_alive: bool) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.folder = folder.resolve()
         self.faults = faults
+        self.keep_alive = keep_alive
         self.closing = threading.Event()
         self.num_requests = 0
+        self.num_connections = 0
         self._asked: set[str] = set()
         self._lock = threading.Lock()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Count a connection and serve it in a thread."""
+        self.num_connections += 1
+        super().process_request(request, client_address)
 
     def asked_before(self, path: str) -> bool:
         """Count a request; return whether `path` was asked for before."""
@@ -158,6 +176,9 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
+    protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 17  # head and body leave together
+    disable_nagle_algorithm = True  # or the second TLS record waits 40 ms for an acknowledgement
 
     def do_GET(self) -> None:
         address = urlsplit(self.path)
@@ -169,6 +190,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(_PAGE, {"Content-Type": "text/html", **refusal[1]}, status=refusal[0])
         elif fault == "timeout":
             self.server.closing.wait()
+            self.close_connection = True
         elif fault == "slow":
             self._drip()
         elif fault == "endless":
@@ -199,12 +221,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(data, headers)
 
     def _drip(self) -> None:
-        self._head({"Content-Type": "image/jpeg", "Content-Length": "4096"})
+        self._head({"Content-Type": "image/jpeg", "Content-Length": "4096"}, last=True)
         while not self.server.closing.wait(_DRIP_SECONDS):
             self.wfile.write(b"\xff")
+            self.wfile.flush()
 
     def _send_for_ever(self) -> None:
-        self._head({"Content-Type": "image/jpeg"})
+        self._head({"Content-Type": "image/jpeg"}, last=True)
         while not self.server.closing.is_set():
             self.wfile.write(_ENDLESS)
 
@@ -223,11 +246,20 @@ class _Handler(BaseHTTPRequestHandler):
         length: int | None = None,
     ) -> None:
         length = len(body) if length is None else length
-        self._head({**headers, "Content-Length": str(length)}, status=status)
+        last = length > len(body)  # the rest never comes
+        self._head({**headers, "Content-Length": str(length)}, status=status, last=last)
         self.wfile.write(body)
 
-    def _head(self, headers: Mapping[str, str], *, status: HTTPStatus = HTTPStatus.OK) -> None:
+    def _head(
+        self,
+        headers: Mapping[str, str],
+        *,
+        status: HTTPStatus = HTTPStatus.OK,
+        last: bool = False,
+    ) -> None:
         self.send_response(status)
+        if last or not self.server.keep_alive:
+            self.send_header("Connection", "close")
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()

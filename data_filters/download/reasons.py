@@ -6,7 +6,6 @@ import re
 import socket
 import ssl
 import time
-import urllib.error
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -62,9 +61,14 @@ def explain(error: Exception) -> FetchError:
     return FetchError("other", f"{type(error).__name__}: {error}")
 
 
-def _inner(error: urllib.error.URLError) -> FetchError:
-    inner = error.reason
-    return explain(inner) if isinstance(inner, Exception) else FetchError("bad_url", str(inner))
+def refused(status: int, phrase: str, *, retry_after: str | None) -> FetchError:
+    """Say what an answer that is no success means, with its Retry-After header if it has one."""
+    return FetchError(
+        f"http_{status}",
+        phrase,
+        passing=status in _PASSING_STATUS,
+        retry_after=_retry_after(retry_after),
+    )
 
 
 def _dns(error: socket.gaierror) -> FetchError:
@@ -73,18 +77,6 @@ def _dns(error: socket.gaierror) -> FetchError:
 
 def _connection(error: OSError) -> FetchError:
     return FetchError("connection", error.strerror or "closed without an answer", passing=True)
-
-
-def _status(error: urllib.error.HTTPError) -> FetchError:
-    error.close()  # it holds the connection
-    if "Redirection to url" in str(error.msg):  # urllib follows to http, https and ftp only
-        return FetchError("scheme_not_allowed", "in a redirect")
-    return FetchError(
-        f"http_{error.code}",
-        error.msg,
-        passing=error.code in _PASSING_STATUS,
-        retry_after=_retry_after(error.headers.get("Retry-After")),
-    )
 
 
 def _retry_after(value: str | None) -> float | None:
@@ -104,8 +96,6 @@ _Explanation = tuple[type[Exception] | tuple[type[Exception], ...], Callable[[An
 
 _EXPLANATIONS: Final[tuple[_Explanation, ...]] = (  # a kind before what it is a kind of
     (FetchError, lambda error: error),
-    (urllib.error.HTTPError, _status),
-    (urllib.error.URLError, _inner),
     (TimeoutError, lambda _: FetchError("timeout", passing=True)),
     (
         (ssl.SSLEOFError, ssl.SSLZeroReturnError),

@@ -1,10 +1,10 @@
 """One process that downloads raw shards with img2dataset: `python -m data_filters.download.worker`.
 
-img2dataset runs unmodified, in its own process, for two reasons: the guarded opener is installed
-for the whole process, and while it decodes it redirects the whole process's output. Its own
-`download` would start three interpreters for the sake of a progress logger; its `Downloader`, which
-does the work, is called shard by shard instead. Its tars differ from run to run (members lie in the
-order of arrival), so each is rewritten in canonical form and only that is kept.
+img2dataset runs unmodified, in its own process, since the guarded opener is installed for the whole
+process. Its own `download` would start three interpreters for the sake of a progress logger; its
+`Downloader`, which does the work, is called shard by shard instead, with a resizer of ours. Its
+tars differ from run to run (members lie in the order of arrival), so each is rewritten in canonical
+form and only that is kept.
 """
 
 import faulthandler
@@ -69,13 +69,12 @@ def _beat(file: Path) -> Callable[[], None]:
 
 
 def _import_img2dataset(cfg: DownloadImages) -> None:
-    """Import the two modules that do the work, without what they can spare: most of the start-up.
+    """Import the module that does the work, without what they can spare: most of the start-up.
 
     Importing the package itself would run its command line and with it pandas; webdataset does
     without torch where there is none, and only its tar writer is used; wandb is only called with
-    `enable_wandb`, albumentations only to resize.
+    `enable_wandb`, and albumentations only by the resizer that `shrink` takes the place of.
     """
-    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # albumentations phones home otherwise
     os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(cfg.max_pixels)
     package = types.ModuleType("img2dataset")
     found = importlib.util.find_spec(package.__name__)
@@ -85,10 +84,7 @@ def _import_img2dataset(cfg: DownloadImages) -> None:
     modules[package.__name__] = package
     modules["torch"] = None  # the import system's way to say: not installed
     modules["wandb"] = types.ModuleType("wandb")
-    if cfg.resize is None:
-        modules["albumentations"] = types.ModuleType("albumentations")
     importlib.import_module("img2dataset.downloader")
-    importlib.import_module("img2dataset.resizer")
 
 
 def _die_with_parent() -> None:
@@ -155,22 +151,13 @@ def _outcome(row: dict[str, Any], images: dict[str, bytes], *, origin: str | Non
 
 def _downloader(job: Job, rows: pa.Table, scratch: Path) -> Any:
     from img2dataset.downloader import Downloader
-    from img2dataset.resizer import Resizer
     from img2dataset.writer import WebDatasetSampleWriter
 
-    resize = job.cfg.resize
-    resizer = Resizer(
-        image_size=resize.size if resize else 0,
-        resize_mode=resize.mode if resize else "no",
-        resize_only_if_bigger=True,
-        encode_quality=resize.quality if resize else 95,
-        encode_format="jpg",
-        skip_reencode=True,
-        disable_all_reencoding=resize is None,
-    )
+    from data_filters.download.shrink import Shrinker  # OpenCV reads its limit when it is imported
+
     return Downloader(
         sample_writer_class=WebDatasetSampleWriter,
-        resizer=resizer,
+        resizer=Shrinker(job.cfg.resize),
         thread_count=job.cfg.threads,
         save_caption=False,
         extract_exif=False,

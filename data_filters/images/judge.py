@@ -1,11 +1,15 @@
 """Judge the images of a shard: first by their pixels one at a time, then by models in batches."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from data_filters.base import KEEP, Filter, Verdict, objections
 from data_filters.images.candidate import Candidate
 from data_filters.images.scorer import Item, Score, ScoreFilter, judge_batch
+from data_filters.io.pixels import Pixels
+
+LONGEST: Final = 32
+"""Of an image's middle that models see, longer side over shorter side."""
 
 
 class Judged(NamedTuple):
@@ -13,19 +17,25 @@ class Judged(NamedTuple):
 
     Attributes:
         row_id: Its name.
-        filter: The filter that dropped it; None when it is kept.
-        verdict: Kept, or dropped for which reason.
-        size: Height and width, upright; None when it is dropped.
-        objections: Filter and reason of every filter of pixels that would drop it.
+        size: Height and width, upright; None where it was not decoded.
+        objections: Filter and verdict of everyone who would drop it, in order; none: it is kept.
         scores: What models gave it.
     """
 
     row_id: str
-    filter: str | None
-    verdict: Verdict
     size: tuple[int, int] | None
-    objections: tuple[tuple[str, str], ...] = ()
+    objections: tuple[tuple[str, Verdict], ...]
     scores: tuple[Score, ...] = ()
+
+    @property
+    def filter(self) -> str | None:
+        """The filter that dropped it, which is the first; None when it is kept."""
+        return self.objections[0][0] if self.objections else None
+
+    @property
+    def verdict(self) -> Verdict:
+        """Kept, or dropped for which reason."""
+        return self.objections[0][1] if self.objections else KEEP
 
 
 def judge_images(
@@ -38,6 +48,8 @@ def judge_images(
 ) -> Iterator[Judged]:
     """Yield what became of each image, in their order, holding no more than a batch's pixels.
 
+    Everyone judges every image that can be decoded, so that it is known what each drops alone.
+
     Args:
         images: (row id, bytes).
         filters: Of pixels, in order.
@@ -45,23 +57,32 @@ def judge_images(
         captions: By row id; empty or missing where there is none.
         batch_size: Images that a network sees at a time.
     """
+    gates = {each.name for each in filters if each.gate}
+    networks = {each.scorer.network for each in scorers}
     waiting: list[Judged] = []
     items: list[Item] = []
     for row_id, data in images:
         candidate = Candidate(data)
-        objecting = objections(filters, candidate)
-        name, verdict = objecting[0] if objecting else (None, KEEP)
-        size = candidate.pixels.shape[:2] if verdict.kept else None
-        every = tuple((each, str(opinion.reason)) for each, opinion in objecting)
-        waiting.append(Judged(row_id, name, verdict, size, every))
-        if scorers and verdict.kept:
-            networks = {each.scorer.network for each in scorers}
-            prepared = {network: network.prepare(candidate.pixels) for network in networks}
+        objecting = tuple(objections(filters, candidate))
+        decoded = not objecting or objecting[-1][0] not in gates
+        size = candidate.pixels.shape[:2] if decoded else None
+        waiting.append(Judged(row_id, size, objecting))
+        if scorers and decoded:
+            middle = _middle(candidate.pixels)
+            prepared = {network: network.prepare(middle) for network in networks}
             items.append(Item(row_id, captions.get(row_id, "").strip(), prepared))
         if len(items) == batch_size or not scorers:
             yield from _scored(waiting, items, scorers, batch_size=batch_size)
             waiting, items = [], []
     yield from _scored(waiting, items, scorers, batch_size=batch_size)
+
+
+def _middle(pixels: Pixels) -> Pixels:
+    """Cut the ends off a strip: scaled to a network's shorter side, it could fill any memory."""
+    height, width = pixels.shape[:2]
+    longest = LONGEST * min(height, width)
+    top, left = max(height - longest, 0) // 2, max(width - longest, 0) // 2
+    return pixels[top : top + longest, left : left + longest]
 
 
 def _scored(
@@ -71,20 +92,13 @@ def _scored(
     *,
     batch_size: int,
 ) -> Iterator[Judged]:
-    """Add the verdicts of models to those of pixels."""
-    if not items:
-        yield from waiting
-        return
-    opinion = judge_batch(scorers, items, batch_size=batch_size)
-    verdicts = iter(opinion.verdicts)
-    scores: dict[str, list[Score]] = {item.row_id: [] for item in items}
-    for score in opinion.scores:
-        scores[score.row_id].append(score)
+    """Add the objections of models to those of pixels."""
+    opinions = judge_batch(scorers, items, batch_size=batch_size) if items else []
+    given = {item.row_id: opinion for item, opinion in zip(items, opinions, strict=True)}
     for judged in waiting:
-        if not judged.verdict.kept:
+        opinion = given.get(judged.row_id)
+        if opinion is None:
             yield judged
             continue
-        name, verdict = next(verdicts)
-        size = judged.size if verdict.kept else None
-        given = tuple(scores[judged.row_id])
-        yield Judged(judged.row_id, name, verdict, size, judged.objections, given)
+        every = (*judged.objections, *opinion.objections)
+        yield judged._replace(objections=every, scores=tuple(opinion.scores))

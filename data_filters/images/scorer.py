@@ -15,6 +15,7 @@ from data_filters.base import KEEP, Verdict, drop
 from data_filters.models.network import Network, Prepared, Vectors, vectors
 
 TOO_LOW, TOO_HIGH, NO_CAPTION = "score_too_low", "score_too_high", "caption_missing"
+REASONS: Final = (NO_CAPTION, TOO_LOW, TOO_HIGH)
 
 DECIMALS: Final = 4
 """Of a score. What is beyond depends on the machine's arithmetic and decides nothing."""
@@ -91,45 +92,44 @@ class Score(NamedTuple):
 
 
 class Opinion(NamedTuple):
-    """What the scorers made of a batch: (filter, verdict) of each image, and all scores given."""
+    """What the scorers made of an image: (filter, verdict) of those that would drop it; scores."""
 
-    verdicts: list[tuple[str | None, Verdict]]
+    objections: list[tuple[str, Verdict]]
     scores: list[Score]
 
 
 def judge_batch(
     filters: Sequence[ScoreFilter], items: Sequence[Item], *, batch_size: int
-) -> Opinion:
-    """Ask the filters in order; each sees only what those before it kept.
+) -> list[Opinion]:
+    """Ask every filter about every image; only similarity to a caption needs one.
 
     Args:
         filters: Name, scorer and limits of each.
         items: Images; at least one.
         batch_size: Images that a network sees at a time.
+
+    Returns:
+        An opinion per image, with objections and scores in the order of the filters.
     """
-    verdicts: list[tuple[str | None, Verdict]] = [(None, KEEP)] * len(items)
-    scores: list[Score] = []
-    embedded: dict[Network, dict[int, npt.NDArray[np.float32]]] = {}
+    embedded: dict[Network, Vectors] = {}
+    opinions = [Opinion([], []) for _ in items]
     for each in filters:
-        left = [place for place, (_, verdict) in enumerate(verdicts) if verdict.kept]
-        if each.scorer.needs_captions:
-            for place in [place for place in left if not items[place].caption]:
-                verdicts[place] = (each.name, drop(NO_CAPTION))
-            left = [place for place in left if items[place].caption]
-        if not left:
+        network, asked = each.scorer.network, []
+        for place, item in enumerate(items):
+            if each.scorer.needs_captions and not item.caption:
+                opinions[place].objections.append((each.name, drop(NO_CAPTION)))
+            else:
+                asked.append(place)
+        if not asked:
             continue
-        network = each.scorer.network
-        known = embedded.setdefault(network, {})
-        new = [place for place in left if place not in known]
-        if new:
-            rows = [items[place].prepared[network] for place in new]
-            known.update(zip(new, vectors(network, rows, batch_size=batch_size), strict=True))
-        given = each.scorer.score(
-            np.stack([known[place] for place in left]), [items[place].caption for place in left]
-        )
-        for place, score in zip(left, np.round(given.astype(float), DECIMALS), strict=True):
-            scores.append(Score(items[place].row_id, each.name, float(score)))
-            verdict = each.limits.judge(float(score))
+        if network not in embedded:
+            rows = [item.prepared[network] for item in items]
+            embedded[network] = vectors(network, rows, batch_size=batch_size)
+        captions = [items[place].caption for place in asked]
+        given = each.scorer.score(embedded[network][asked], captions)
+        for place, score in zip(asked, np.round(given.astype(float), DECIMALS), strict=True):
+            opinion, verdict = opinions[place], each.limits.judge(float(score))
+            opinion.scores.append(Score(items[place].row_id, each.name, float(score)))
             if not verdict.kept:
-                verdicts[place] = (each.name, verdict)
-    return Opinion(verdicts, scores)
+                opinion.objections.append((each.name, verdict))
+    return opinions

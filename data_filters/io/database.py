@@ -35,6 +35,7 @@ def connect(work: Path, *, root: str | None = None) -> Iterator[duckdb.DuckDBPyC
         "autoload_known_extensions": False,
     }
     with duckdb.connect(config=settings) as connection:
+        connection.execute("SET enable_progress_bar = false")  # it would fill a log
         if root is not None and is_remote(root):
             connection.register_filesystem(_dated(file_system(root)))
         yield connection

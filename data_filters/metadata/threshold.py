@@ -13,7 +13,7 @@ def bounded(
     """Put a rule for missing values before the rules that compare them.
 
     Args:
-        needs: Columns that the rules compare.
+        needs: Columns that the rules compare, or expressions over several.
         missing: Whether a row that lacks one of them passes.
         word: Reason recorded for a missing value.
         rules: The comparisons; a comparison with null is false, so such a row passes them.

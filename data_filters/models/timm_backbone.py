@@ -7,9 +7,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from compat.torchvision_shim import ensure_torchvision
 from data_filters.io.pixels import Pixels
 from data_filters.models.network import Network, Prepared, Vectors
-from data_filters.models.torchvision_shim import ensure_torchvision
 
 ensure_torchvision()
 

@@ -71,6 +71,7 @@ def rows_to_fetch(
         "url": "url",
         "path": "NULL",
         "caption": "caption",
+        "language": "NULL",
         "width": "width",
         "height": "height",
         "similarity": "NULL",

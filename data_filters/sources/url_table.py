@@ -20,6 +20,7 @@ ALIASES: Final = MappingProxyType[str, tuple[str, ...]](
     {
         "url": ("url", "URL"),
         "caption": ("caption", "TEXT", "top_caption", "text"),
+        "language": ("language", "LANGUAGE"),
         # ReLAION's `width` is of LAION's own resized copy; the original is what matters
         "width": ("original_width", "WIDTH", "width"),
         "height": ("original_height", "HEIGHT", "height"),

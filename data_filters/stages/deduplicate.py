@@ -17,36 +17,54 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
+import duckdb
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from data_filters.config import Deduplicate, EvaluationSet
 from data_filters.config_models import Semantic
-from data_filters.dedup.decision import DUPLICATE, GROUNDS, KEPT, LEAK, Decision
+from data_filters.dedup.components import EDGES, add_pairs, contract
+from data_filters.dedup.copies import join_alike, join_equal, worth_comparing
+from data_filters.dedup.decision import (
+    DUPLICATE,
+    LEAK,
+    add_leaks,
+    by_content,
+    counts,
+    drop_copies,
+    drop_pairs,
+    explain,
+    open_tables,
+    verdicts,
+)
 from data_filters.dedup.describe import Embeddings, build_describer, stacked
-from data_filters.dedup.digests import Digests
-from data_filters.dedup.evaluation import evaluation_images
-from data_filters.dedup.gathering import Images, read_images
-from data_filters.dedup.leakage import MEANING, Evaluation, Signatures, find_leaks
-from data_filters.dedup.levels import group_copies
+from data_filters.dedup.evaluation import evaluation_images, indexed_splits
+from data_filters.dedup.gathering import Images, gather_images
+from data_filters.dedup.leakage import (
+    BYTES,
+    LOOKS,
+    MEANING,
+    PIXELS,
+    Evaluation,
+    Leaks,
+    Signatures,
+    find_leaks,
+)
 from data_filters.dedup.neighbours import Search, close_pairs
-from data_filters.dedup.selection import Dropped, Quality
 from data_filters.dedup.semdedup import semdedup
+from data_filters.io.database import connect
 from data_filters.io.files import write_array
-from data_filters.io.parquet import ROWS_PER_GROUP, ParquetWriter, part_files, write_rows
+from data_filters.io.parquet import num_rows, part_files, write_batches, write_rows
 from data_filters.io.pixels import UnreadableImageError
-from data_filters.io.processes import run_jobs
+from data_filters.io.processes import memory_megabytes, run_jobs
 from data_filters.io.raw_images import images
 from data_filters.ledger import Tally, write_accounts
 from data_filters.records import EVALUATION_SIGNATURE, SIGNATURE, VERDICT
 
 STAGE: Final = "deduplicate"
 SEMANTIC: Final = f"{STAGE}.semantic"
-
-Indices = npt.NDArray[np.int64]
+_SHARE_FOR_HASHES: Final = 0.15
+"""Of the stage's memory; DuckDB has its own share."""
 
 
 def run(
@@ -83,16 +101,22 @@ def gather(
         FileNotFoundError: An evaluation set is not where the parameters say.
         ValueError: An evaluation set cannot be indexed; nothing is published without it.
     """
-    del work  # a killed run starts again
-    images = read_images(
+    images = gather_images(
         parts,
         downloads=inputs["download_images"],
         judged=inputs["filter_images"],
         embedded=cfg.semantic is not None,
+        folder=work / "images",
     )
     evaluation = _index(cfg, evaluation_sets, scenes=inputs["scenes"], output=output)
-    decision = _decide(cfg, images, evaluation, seed=seed)
-    tally = _write_verdicts(images, decision, evaluation.places, output)
+    with connect(work) as connection:
+        connection.execute(EDGES)
+        open_tables(connection, list(images.files.values()))
+        _drop_copies(connection, cfg, images, seed=seed)
+        for first, signatures in images.signatures():
+            add_leaks(connection, _leaks(cfg, signatures, evaluation), first=first)
+        explain(connection, evaluation.places)
+        tally = _write_verdicts(connection, images, output)
     if tally.kept == 0:
         raise ValueError(
             f"{STAGE}: nothing is left of {tally.total} images; see evaluation_index.parquet and "
@@ -126,7 +150,10 @@ def _index(
     cfg: Deduplicate, sets: Mapping[str, EvaluationSet], *, scenes: Path, output: Path
 ) -> Evaluation:
     """Describe and write down the images of all evaluation sets; several may share a root."""
-    distinct = {(each.root, each.format): (name, each) for name, each in sorted(sets.items())}
+    distinct = {
+        (each.root, each.format, indexed_splits(each, cfg.evaluation_splits)): (name, each)
+        for name, each in sorted(sets.items())
+    }
     index = partial(_index_set, cfg=cfg, scenes=scenes)
     found = list(run_jobs(index, sorted(distinct.values()), label="evaluation sets"))
     file = output / "evaluation_index.parquet"
@@ -162,79 +189,77 @@ def _index_set(
     return rows, describer.embeddings()
 
 
-def _decide(cfg: Deduplicate, images: Images, evaluation: Evaluation, *, seed: int) -> Decision:
-    """Judge all images at once: duplicates, then leaks with their whole groups."""
-    signatures, row_ids = images.signatures, images.row_ids
-    levels = group_copies(
-        signatures,
-        radius=cfg.near_duplicate_radius,
-        min_contrast=cfg.min_contrast,
-        mirrored=cfg.mirrored,
-        similar=_similar(cfg.semantic, signatures, row_ids, seed=seed),
+def _drop_copies(
+    connection: duckdb.DuckDBPyConnection, cfg: Deduplicate, images: Images, *, seed: int
+) -> None:
+    """Group images by bytes, then also by pixels, by looks, by meaning; keep the best of each."""
+    files = list(images.files.values())
+    max_bytes = int(_SHARE_FOR_HASHES * 1e6 * memory_megabytes())
+    join = partial(join_equal, connection, files, max_bytes=max_bytes)
+    join(column="sha256")
+    _drop_groups(connection, BYTES)
+    join(column="pixels")
+    _drop_groups(connection, PIXELS)
+    if cfg.near_duplicate_radius is not None:
+        join(column="perceptual", condition=worth_comparing(cfg.min_contrast))
+        join_alike(
+            connection,
+            files,
+            radius=cfg.near_duplicate_radius,
+            min_contrast=cfg.min_contrast,
+            mirrored=cfg.mirrored,
+            max_bytes=max_bytes,
+        )
+        _drop_groups(connection, LOOKS)
+    if cfg.semantic is not None:
+        _drop_by_meaning(connection, cfg.semantic, images, seed=seed)
+
+
+def _drop_groups(connection: duckdb.DuckDBPyConnection, reason: str) -> None:
+    contract(connection)
+    drop_copies(connection, reason=reason)
+
+
+def _drop_by_meaning(
+    connection: duckdb.DuckDBPyConnection, cfg: Semantic, images: Images, *, seed: int
+) -> None:
+    """Group images by close embeddings, or thin out what the criteria before have left."""
+    assert images.embeddings is not None
+    how = cfg.selection
+    if how.kind == "components":
+        order = by_content(connection, left=False)
+        search = Search(how.neighbours, how.lists, how.probes, seed)
+        pairs = close_pairs(images.embeddings[order], min_cosine=cfg.min_cosine, search=search)
+        add_pairs(connection, order[pairs[0]], order[pairs[1]])
+        _drop_groups(connection, MEANING)
+        return
+    order = by_content(connection, left=True)
+    dropped = semdedup(
+        images.embeddings[order], clusters=how.clusters, min_cosine=cfg.min_cosine, seed=seed
     )
-    decision = Decision.keep_all(len(row_ids))
-    quality = Quality(images.area, images.size, signatures.sha256, row_ids)
-    decision.drop_copies(levels, quality.ranks())
-    _thin_out(cfg.semantic, signatures, row_ids, decision, seed=seed)
-    leaks = find_leaks(
+    drop_pairs(connection, order[dropped.images], order[dropped.kept], reason=MEANING)
+
+
+def _leaks(cfg: Deduplicate, signatures: Signatures, evaluation: Evaluation) -> Leaks:
+    return find_leaks(
         signatures,
         evaluation,
         radius=cfg.evaluation_radius,
         min_contrast=cfg.min_contrast,
         min_cosine=None if cfg.semantic is None else cfg.semantic.evaluation_min_cosine,
     )
-    *_, loosest = levels.values()
-    decision.drop_leaks(leaks, loosest)
-    return decision
 
 
-def _similar(
-    cfg: Semantic | None, signatures: Signatures, row_ids: Digests, *, seed: int
-) -> tuple[Indices, Indices] | None:
-    """Return the pairs of images with close embeddings, if components are asked for."""
-    if cfg is None or cfg.selection.kind != "components":
-        return None
-    assert signatures.embeddings is not None
-    order = np.lexsort((row_ids, signatures.sha256))  # by content, whatever shards they lie in
-    how = Search(cfg.selection.neighbours, cfg.selection.lists, cfg.selection.probes, seed)
-    ordered = signatures.embeddings[order]
-    left, right = close_pairs(ordered, min_cosine=cfg.min_cosine, search=how)
-    return order[left], order[right]
-
-
-def _thin_out(
-    cfg: Semantic | None,
-    signatures: Signatures,
-    row_ids: Digests,
-    decision: Decision,
-    *,
-    seed: int,
-) -> None:
-    """Apply SemDeDup to what is left, if it is asked for."""
-    if cfg is None or cfg.selection.kind != "semdedup":
-        return
-    assert signatures.embeddings is not None
-    left = decision.left()
-    order = left[np.lexsort((row_ids[left], signatures.sha256[left]))]
-    dropped = semdedup(
-        signatures.embeddings[order],
-        clusters=cfg.selection.clusters,
-        min_cosine=cfg.min_cosine,
-        seed=seed,
-    )
-    decision.drop(Dropped(order[dropped.images], order[dropped.kept]), MEANING)
-
-
-def _write_verdicts(images: Images, decision: Decision, places: pa.Array, output: Path) -> Tally:
+def _write_verdicts(connection: duckdb.DuckDBPyConnection, images: Images, output: Path) -> Tally:
     stop = 0
-    for group, size in images.groups.items():
-        start, stop = stop, stop + size
-        with ParquetWriter(output / "verdicts" / f"{group}.parquet", VERDICT) as writer:
-            for first in range(start, stop, ROWS_PER_GROUP):
-                rows = slice(first, min(first + ROWS_PER_GROUP, stop))
-                writer.write(decision.verdicts(rows, images.row_ids, places))
+    for group, file in images.files.items():
+        places = range(stop, stop + num_rows(file))
+        written = verdicts(connection, file, places)
+        write_batches(output / "verdicts" / f"{group}.parquet", VERDICT, written)
+        stop = places.stop
     tally = Tally(STAGE, [LEAK, DUPLICATE])
-    for number, count in zip(*np.unique(decision.grounds, return_counts=True), strict=True):
-        name, reason = (None, None) if number == KEPT else GROUNDS[number]
-        tally.add(name, reason, int(count))
+    dropped = counts(connection)
+    for name, reason, number in dropped:
+        tally.add(name, reason, number)
+    tally.add(None, None, images.number - sum(number for *_, number in dropped))
     return tally

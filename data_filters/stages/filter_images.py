@@ -5,12 +5,13 @@ Written:
     filter_images/
         group-000/
             verdicts/shard-000000.parquet …  a row per image that arrived (`records.IMAGE_VERDICT`)
-            scores/shard-000000.parquet …    what models gave images (`records.SCORE`), if any
+            scores/shard-000000.parquet …    what models gave images (`records.SCORE`), if there are
+                                             any; dropped ones too
             funnel.json                      the accounts of the group
             broken.json                      how many images break which rules
         funnel.json                          the accounts, filter by filter
-        ablation.json                        what each filter of pixels drops alone, in sequence and
-                                             on its own
+        ablation.json                        what each filter, models included, drops alone, in
+                                             sequence and on its own
 """
 
 import logging
@@ -27,6 +28,7 @@ from data_filters.images.build import build_filters
 from data_filters.images.build_scorers import build_scorers
 from data_filters.images.candidate import Candidate
 from data_filters.images.judge import Judged, judge_images
+from data_filters.images.scorer import REASONS
 from data_filters.io.captions import captions_of
 from data_filters.io.parquet import part_files, write_rows
 from data_filters.io.processes import run_jobs
@@ -56,10 +58,10 @@ def run(
     """
     del seed, group, work  # a verdict depends on the image alone, and is quickly made again
     shards = part_files(inputs["download_images"] / "raw")
-    names = [each.name for each in build_filters(cfg)]
-    tally = Tally(STAGE, [*names, *(model.name for model in cfg.models)])
+    filters = build_filters(cfg)
+    tally = Tally(STAGE, _names(filters, cfg))
     combinations: Counter[int] = Counter()
-    seconds = dict.fromkeys(names, 0.0)
+    seconds = dict.fromkeys((each.name for each in filters), 0.0)
     kept = part_files(inputs["filter_metadata"] / "kept")
     judge = partial(_judge_shard, cfg=cfg, kept=kept, output=output)
     for verdicts, masks, spent in run_jobs(judge, shards, label="filter images"):
@@ -99,8 +101,7 @@ def gather(
         )
     write_accounts(output, entries)
     filters = build_filters(cfg)
-    names = [each.name for each in filters]
-    write_ablation(output, parts.values(), _rules(filters), filters=names)
+    write_ablation(output, parts.values(), _rules(filters, cfg), filters=_names(filters, cfg))
     return {"images": total, "kept": kept}
 
 
@@ -125,17 +126,25 @@ def _judge_shard(
         scores = [score._asdict() for each in judged for score in each.scores]
         write_rows(output / "scores" / table.name, SCORE, scores)
     verdicts = [(each.filter, each.verdict.reason) for each in judged]
-    bits = {rule: 1 << number for number, rule in enumerate(_rules(filters))}
-    masks = Counter(sum(bits[Objector(*rule)] for rule in each.objections) for each in judged)
+    bits = {rule: 1 << number for number, rule in enumerate(_rules(filters, cfg))}
+    masks = Counter(
+        sum(bits[Objector(name, str(each.reason))] for name, each in image.objections)
+        for image in judged
+    )
     return verdicts, masks, {each.name: each.seconds for each in filters}
 
 
-def _rules(filters: Sequence[Filter[Candidate]]) -> list[Objector]:
-    return [Objector(each.name, reason) for each in filters for reason in each.reasons]
+def _names(filters: Sequence[Filter[Candidate]], cfg: FilterImages) -> list[str]:
+    return [*(each.name for each in filters), *(model.name for model in cfg.models)]
+
+
+def _rules(filters: Sequence[Filter[Candidate]], cfg: FilterImages) -> list[Objector]:
+    pixels = [Objector(each.name, reason) for each in filters for reason in each.reasons]
+    return pixels + [Objector(model.name, reason) for model in cfg.models for reason in REASONS]
 
 
 def _row(judged: Judged) -> dict[str, Any]:
-    height, width = judged.size or (None, None)
+    height, width = judged.size if judged.verdict.kept and judged.size else (None, None)
     return {
         "row_id": judged.row_id,
         "kept": judged.verdict.kept,

@@ -7,12 +7,16 @@ Written:
         index.parquet        where every image lies (`records.HIGHRES_INDEX`); empty without sets
         ledger.parquet       what became of every image (`records.HIGHRES_LEDGER`), set by set
         funnel.json          the accounts of all sets together
+        sets.json            for each set its images, those kept, and one hash of names and sizes of
+                             its files as they were read; none for what `datasets` opens
 
 Nothing is filtered: an image is left out only if it cannot be read or if an evaluation set holds
 it, and copies stay. So a mix whose parts are whole has as many images as the paper says it has. In
 a set, images are ordered by the hash of their path: every shard is a random sample of its set.
 """
 
+import logging
+import shutil
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -32,7 +36,8 @@ from data_filters.dedup.leakage import REASONS, Evaluation, Signatures, find_lea
 from data_filters.download.copy import copy_shards
 from data_filters.download.plan import ShardPlan, plan_shards
 from data_filters.download.raw_shard import FILTER
-from data_filters.io.files import write_array
+from data_filters.io.access import explained
+from data_filters.io.files import digest_of_sizes, read_json, write_array, write_json
 from data_filters.io.parquet import ParquetWriter, num_rows, part_files, read_slice, write_rows
 from data_filters.io.pixels import UnreadableImageError, decode, open_image
 from data_filters.io.processes import run_jobs
@@ -47,9 +52,11 @@ from data_filters.records import (
     SIGNATURE,
     content_id,
 )
-from data_filters.source_kinds import LocalSource
+from data_filters.source_kinds import Huggingface, LocalSource
 from data_filters.sources.listing import list_images
 from data_filters.sources.local import open_source
+
+logger = logging.getLogger(__name__)
 
 STAGE: Final = "pack_highres"
 UNREADABLE: Final = "decoding"
@@ -79,7 +86,8 @@ def run(
 ) -> dict[str, Any]:
     """Copy, judge and pack set by set; see the module's docstring for the layout.
 
-    A killed run continues with the raw shards, the judged ones and the shards that `work` lacks.
+    A killed run continues with the raw shards, the judged ones and the shards that `work` lacks; a
+    set whose files are others by then is copied anew.
 
     Raises:
         FileNotFoundError: A set is not where the parameters say.
@@ -88,12 +96,15 @@ def run(
     del seed  # the order is that of the hashes
     packed, tally = work / "packed.parquet", Tally(STAGE, FILTERS)
     stretches: list[range] = []
+    sets: dict[str, dict[str, Any]] = {}
     with (
         ParquetWriter(packed, _PACKED) as samples,
         ParquetWriter(output / "ledger.parquet", HIGHRES_LEDGER) as ledger,
     ):
         for name, source in cfg.sets.items():
-            copy = _copy(name, source, cfg=cfg, scenes=inputs["scenes"], folder=work / name)
+            layout = _layout(source, scenes=inputs["scenes"])
+            digest = _current(name, layout, work / name)
+            copy = _copy(name, source, layout, cfg=cfg, folder=work / name)
             table, embeddings = _described(copy, work / name, deduplicate.semantic)
             _check_readable(name, table, maximum=cfg.max_unreadable_rate)
             if cfg.evaluation_images == "drop":
@@ -102,6 +113,11 @@ def run(
             ledger.write(table)
             _count(table, tally)
             left = table.filter(table["kept"])
+            sets[name] = {
+                "images": table.num_rows,
+                "kept": left.num_rows,
+                "digest_of_sizes": digest,
+            }
             rows = range(samples.num_rows, samples.num_rows + left.num_rows)
             stretches += [
                 rows[n : n + cfg.samples_per_shard]
@@ -110,17 +126,37 @@ def run(
             samples.write(left)
     write_shards(packed, stretches, index=HIGHRES_INDEX, work=work, output=output)
     write_accounts(output, tally.entries())
+    write_json(output / "sets.json", sets)
     return {"sets": len(cfg.sets), "images": tally.kept, "shards": len(stretches)}
 
 
+def _layout(source: ImageSource, *, scenes: Path) -> LocalSource:
+    layout = layout_of(source)
+    assert isinstance(layout, LocalSource)  # the section's validator
+    return layout.model_copy(update={"root": layout.root.replace("{scenes}", str(scenes))})
+
+
+def _current(name: str, layout: LocalSource, folder: Path) -> str | None:
+    """Return one hash of names and sizes of a set's files; empty `folder` if it was of others."""
+    if isinstance(layout, Huggingface):
+        return None
+    key = f"{STAGE}.sets.{name}"
+    with explained(layout.root, key=key):
+        digest = digest_of_sizes(layout.root)
+    note = folder / "source.json"
+    if note.exists() and read_json(note) != digest:
+        logger.warning("%s: other files lie below %s by now: copied anew", key, layout.root)
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(note, digest)
+    return digest
+
+
 def _copy(
-    name: str, source: ImageSource, *, cfg: PackHighres, scenes: Path, folder: Path
+    name: str, source: ImageSource, layout: LocalSource, *, cfg: PackHighres, folder: Path
 ) -> list[ShardPlan]:
     """List a set, compare it with the catalogue, and copy it into raw shards below `folder`."""
     key = f"{STAGE}.sets.{name}"
-    layout = layout_of(source)
-    assert isinstance(layout, LocalSource)  # the section's validator
-    layout = layout.model_copy(update={"root": layout.root.replace("{scenes}", str(scenes))})
     list_images(open_source(layout, key=key), folder / "parts")
     parts = part_files(folder / "parts")
     if isinstance(source, Catalogue) and source.expected is not None:

@@ -1,1 +1,1 @@
-"""Models of others behind the contract of `franca.eval.features`, so that tables compare them."""
+"""Models of others behind the contract of `franca.eval.models`, so that tables compare them."""

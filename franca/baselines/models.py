@@ -17,7 +17,8 @@ from torch import nn
 from franca.api import load
 from franca.baselines.open_clip_tower import open_open_clip
 from franca.baselines.timm_vit import open_timm
-from franca.eval.features import FeatureModel, digest_files
+from franca.eval.features import digest_files
+from franca.eval.models import FeatureModel
 from franca.models.vit import build_vit
 from franca.randomness import derive_seed, generator
 

@@ -1,5 +1,6 @@
 """Vision towers of open_clip: tokens before the projection into the space shared with text."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from compat.torchvision_shim import ensure_torchvision
 from franca.baselines.normalisation import Renormalise
 from franca.baselines.timm_vit import TimmVit
-from franca.models.vit import Features
-from franca.torchvision_shim import ensure_torchvision
+from franca.models.vit import Features, block_numbers
 
 
 class OpenClipTower(nn.Module):
-    """open_clip's own ViT under the contract of `franca.eval.features`.
+    """open_clip's own ViT under the contract of `franca.eval.models`.
 
     The image token is the class token after the final norm, as linear probes of CLIP use it, not
     the projected embedding. Images of another size get bicubically resampled positions.
@@ -37,6 +38,7 @@ class OpenClipTower(nn.Module):
         self.visual = visual
         self.embed_dim: int = visual.conv1.out_channels
         self.patch_size: int = rows
+        self.depth: int = len(visual.transformer.resblocks)
         preprocess = visual.preprocess_cfg
         self.renormalise = Renormalise(preprocess["mean"], preprocess["std"])
 
@@ -45,14 +47,21 @@ class OpenClipTower(nn.Module):
         return self.forward_intermediate(images, 1)[0]
 
     def forward_intermediate(
-        self, images: Float[Tensor, "batch 3 height width"], blocks: int
+        self,
+        images: Float[Tensor, "batch 3 height width"],
+        blocks: int | Sequence[int],
+        *,
+        norm: bool = True,
     ) -> list[Features]:
-        """Return the tokens of the last blocks, first to last, each after the final norm."""
+        """Return the tokens of the last n blocks, or of those numbered, in the order wanted."""
+        wanted = block_numbers(blocks, depth=self.depth)
+        numbers = sorted(set(wanted))
         tokens, grid = self._embed(images)
-        _, found = self.visual.transformer.forward_intermediates(tokens, indices=blocks)
-        normed = [self.visual.ln_post(block) for block in found]
+        _, found = self.visual.transformer.forward_intermediates(tokens, indices=numbers)
+        taken = [found[numbers.index(number)] for number in wanted]
         return [
-            Features(cls=x[:, 0], patches=x[:, 1:], registers=x[:, 1:1], grid=grid) for x in normed
+            Features(cls=x[:, 0], patches=x[:, 1:], registers=x[:, 1:1], grid=grid)
+            for x in (self.visual.ln_post(block) if norm else block for block in taken)
         ]
 
     def last_keys(

@@ -3,6 +3,7 @@
 timm is given the weights' own conversion and position resampling; nothing is downloaded.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from compat.torchvision_shim import ensure_torchvision
 from franca.baselines.normalisation import Renormalise
-from franca.models.vit import Features
-from franca.torchvision_shim import ensure_torchvision
+from franca.models.vit import Features, block_numbers
 
 
 class TimmVit(nn.Module):
-    """A plain ViT of timm under the contract of `franca.eval.features`.
+    """A plain ViT of timm under the contract of `franca.eval.models`.
 
     The image token is the class token after the final norm; a model without one (SigLIP) gives what
     it pools before its classifier. Registers and other prefix tokens are no patches.
@@ -36,6 +37,7 @@ class TimmVit(nn.Module):
         self.trunk = trunk
         self.embed_dim: int = trunk.num_features
         self.patch_size: int = rows
+        self.depth: int = len(trunk.blocks)
         self.renormalise = Renormalise(trunk.pretrained_cfg["mean"], trunk.pretrained_cfg["std"])
 
     def forward_features(self, images: Float[Tensor, "batch 3 height width"]) -> Features:
@@ -43,19 +45,25 @@ class TimmVit(nn.Module):
         return self.forward_intermediate(images, 1)[0]
 
     def forward_intermediate(
-        self, images: Float[Tensor, "batch 3 height width"], blocks: int
+        self,
+        images: Float[Tensor, "batch 3 height width"],
+        blocks: int | Sequence[int],
+        *,
+        norm: bool = True,
     ) -> list[Features]:
-        """Return the tokens of the last blocks, first to last, each after the final norm."""
+        """Return the tokens of the last n blocks, or of those numbered, in the order wanted."""
+        wanted = block_numbers(blocks, depth=self.depth)
+        numbers = sorted(set(wanted))
         found = self.trunk.forward_intermediates(
             self.renormalise(images),
-            indices=blocks,
+            indices=numbers,
             return_prefix_tokens=True,
-            norm=True,
+            norm=norm,
             output_fmt="NLC",
             intermediates_only=True,
         )
         grid = (images.shape[2] // self.patch_size, images.shape[3] // self.patch_size)
-        return [self._features(block, grid) for block in found]
+        return [self._features(found[numbers.index(number)], grid) for number in wanted]
 
     def _features(self, block: Tensor | tuple[Tensor, Tensor], grid: tuple[int, int]) -> Features:
         # Without prefix tokens timm returns the patches alone.

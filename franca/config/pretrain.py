@@ -81,6 +81,10 @@ class Masking(Section):
         "upper end of the part, so that every batch masks equally many (DINOv3)"
     )
     min_aspect: float = Field(gt=0, le=1, description="least height / width of a rectangle")
+    padded: bool = Field(
+        description="true: the teacher also balances a row of zeros for each patch that could have "
+        "been masked and was not, which takes prototypes from the others (released code)"
+    )
 
     @model_validator(mode="after")
     def _ratio_is_a_range(self) -> "Masking":
@@ -169,8 +173,9 @@ class Recipe(Section):
     global_batch_size: int = Field(ge=2, description="images per update over all devices")
     images_per_group: int | None = Field(
         ge=2,
-        description="images among which KoLeo looks for neighbours and of whose crops stochastic "
-        "depth leaves out its share; null: the whole batch. Elsewhere those of one GPU",
+        description="images among which KoLeo looks for neighbours, over whose crops the masked "
+        "shares are spread, and of which stochastic depth leaves out its share; null: the whole "
+        "batch. Elsewhere those of one GPU",
     )
 
     @model_validator(mode="after")
@@ -217,10 +222,11 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _something_is_masked(self) -> "Recipe":
         crop = self.augment.global_crops.size // ARCHS[self.model.arch].patch_size
-        num_masked = int(2 * self.global_batch_size * self.masking.probability)
+        num_crops = 2 * (self.images_per_group or self.global_batch_size)
+        num_masked = int(num_crops * self.masking.probability)
         if num_masked < 1 or int(crop**2 * self.masking.ratio[1]) < 1:
             raise ValueError(
-                f"masking hides nothing: {num_masked} of {2 * self.global_batch_size} crops, at "
+                f"masking hides nothing: {num_masked} of {num_crops} crops, at "
                 f"most {self.masking.ratio[1]} of {crop**2} patches; raise probability or ratio"
             )
         return self

@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from compat.torchvision_shim import ensure_torchvision
 from franca.data.augment_draws import ColourOperation, CropParams
-from franca.torchvision_shim import ensure_torchvision
 
 ensure_torchvision()
 

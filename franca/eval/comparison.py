@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from franca.eval.benchmark import evidence_key
 from franca.eval.registry import BENCHMARKS
 from franca.eval.resampling import paired_difference
-from franca.eval.results import Metric, evidence_path, read_evidence
+from franca.eval.results import Metric, evidence_path, read_details, read_evidence
 from franca.randomness import numpy_generator
 
 Results = Mapping[str, Sequence[Metric]]
@@ -41,11 +41,12 @@ def compare(
         whether it is an improvement.
 
     Raises:
-        ValueError: two checkpoints were evaluated on different images.
+        ValueError: two checkpoints were evaluated on different images, or otherwise.
     """
     read = cache(read_evidence)
     rows = []
     for checkpoint, baseline in pairs:
+        check_alike(folders[checkpoint], folders[baseline], apart=("weights",))
         shared = {(m.benchmark, m.dataset, m.metric) for m in results[baseline]}
         for metric in results[checkpoint]:
             if (metric.benchmark, metric.dataset, metric.metric) not in shared:
@@ -77,6 +78,31 @@ def compare(
                 }
             )
     return rows
+
+
+def check_alike(folder: Path, other: Path, *, apart: Sequence[str]) -> None:
+    """Refuse tasks of two folders whose addresses differ in more than is meant to.
+
+    Other scored images are left to those who read the evidence, which names them too.
+
+    Args:
+        folder: results with their details.json.
+        other: likewise.
+        apart: entries of an address that may differ.
+
+    Raises:
+        ValueError: others differ.
+    """
+    first, second = (read_details(part)["tasks"] for part in (folder, other))
+    for task in first.keys() & second.keys():
+        mine, theirs = first[task]["address"], second[task]["address"]
+        keys = sorted((mine.keys() | theirs.keys()) - {*apart, "images"})
+        different = [key for key in keys if mine.get(key) != theirs.get(key)]
+        if different:
+            raise ValueError(
+                f"{task} of {folder.name} and of {other.name} differ in {', '.join(different)}: "
+                "evaluate both alike"
+            )
 
 
 def _evidence_pair(

@@ -16,7 +16,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -26,50 +26,12 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
 
 from franca.eval.datasets import ImageSet
+from franca.eval.models import FeatureModel, Tokens, shows_blocks
 from franca.eval.transforms import Transform, normalise, to_pixels
 
 _LOGGER = logging.getLogger(__name__)
 _FORMAT_VERSION = 1
 PatchDtype = Literal["float16", "float32"]
-
-
-@runtime_checkable
-class Tokens(Protocol):
-    """What a model returns for a batch, after the final LayerNorm, registers removed."""
-
-    @property
-    def cls(self) -> Float[Tensor, "batch dim"]:
-        """CLS tokens."""
-
-    @property
-    def patches(self) -> Float[Tensor, "batch patches dim"]:
-        """Patch tokens, row-major."""
-
-
-@runtime_checkable
-class FeatureModel(Protocol):
-    """The contract of a model that can be evaluated."""
-
-    @property
-    def embed_dim(self) -> int:
-        """Width of a token."""
-
-    @property
-    def patch_size(self) -> int:
-        """Pixels of a side of a patch."""
-
-    def forward_features(self, images: Float[Tensor, "batch 3 height width"]) -> Tokens:
-        """Return the last block's tokens of ImageNet-normalised images."""
-
-
-@runtime_checkable
-class BlockFeatureModel(Protocol):
-    """A model that also shows the tokens of earlier blocks."""
-
-    def forward_intermediate(
-        self, images: Float[Tensor, "batch 3 height width"], blocks: int
-    ) -> Sequence[Tokens]:
-        """Return the tokens of the last blocks, first to last, each after the final LayerNorm."""
 
 
 @dataclass(frozen=True)
@@ -283,11 +245,11 @@ def tokens_of(
     """
     if blocks == 1:
         return [model.forward_features(images)]
-    if not isinstance(model, BlockFeatureModel):
+    if not shows_blocks(model):
         raise ValueError(
             f"{type(model).__name__} shows its last block only: set evaluate.linear.blocks to [1]"
         )
-    return model.forward_intermediate(images, blocks)
+    return model.forward_intermediate(images, blocks, norm=True)
 
 
 def _rows(tokens: Sequence[Tokens], *, store_patches: bool) -> dict[str, Tensor]:

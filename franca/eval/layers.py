@@ -7,10 +7,9 @@
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,35 +18,16 @@ from torch import Tensor
 from tqdm import tqdm
 
 from franca.eval.features import (
-    FeatureModel,
     PatchDtype,
-    Tokens,
     address_key,
     open_arrays,
     write_progress,
 )
+from franca.eval.models import FeatureModel, shows_blocks
 from franca.eval.native import CentrePad, Size, SizedImages
 
 _FORMAT_VERSION = 1
 NUM_LAYERS = 4
-
-
-@runtime_checkable
-class LayeredModel(Protocol):
-    """A model that shows the tokens of any of its blocks before the final norm."""
-
-    @property
-    def depth(self) -> int:
-        """Number of blocks."""
-
-    def forward_intermediate(
-        self,
-        images: Float[Tensor, "batch 3 height width"],
-        blocks: Sequence[int],
-        *,
-        norm: bool,
-    ) -> Sequence[Tokens]:
-        """Return the tokens after the blocks of these 0-based numbers."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +85,7 @@ def extract_layers(
     Raises:
         ValueError: images of several sizes, or a model that does not show its blocks.
     """
-    if not isinstance(model, LayeredModel):
+    if not shows_blocks(model):
         raise ValueError(
             f"{type(model).__name__} does not show its blocks before the final norm: "
             "remove probe3d_depth and probe3d_normals from evaluate.tasks"

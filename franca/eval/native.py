@@ -6,7 +6,7 @@
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
@@ -21,38 +21,17 @@ from tqdm import tqdm
 
 from franca.eval.datasets import ImageSet
 from franca.eval.features import (
-    FeatureModel,
     PatchDtype,
-    Tokens,
     address_key,
     open_arrays,
     write_progress,
 )
+from franca.eval.models import BlockModel, FeatureModel, KeyModel, shows_blocks, shows_keys
 from franca.eval.transforms import IMAGENET_MEAN, IMAGENET_STD, to_pixels
 
 _FORMAT_VERSION = 1
 TokenKind = Literal["patches", "raw", "keys"]
 Size = tuple[int, int]
-
-
-@runtime_checkable
-class KeyModel(Protocol):
-    """A model that shows the keys of its last block's attention."""
-
-    def last_keys(
-        self, images: Float[Tensor, "batch 3 height width"]
-    ) -> Float[Tensor, "batch tokens dim"]:
-        """Return the keys, heads concatenated; those of the patches last and row-major."""
-
-
-@runtime_checkable
-class RawModel(Protocol):
-    """A model that shows the tokens of its last blocks before the final norm."""
-
-    def forward_intermediate(
-        self, images: Float[Tensor, "batch 3 height width"], blocks: int, *, norm: bool
-    ) -> Sequence[Tokens]:
-        """Return the tokens of the last blocks, first to last."""
 
 
 @runtime_checkable
@@ -225,12 +204,12 @@ def extract_native(
     Raises:
         ValueError: keys are wanted of a model that does not show them.
     """
-    if kind == "raw" and not isinstance(model, RawModel):
+    if kind == "raw" and not shows_blocks(model):
         raise ValueError(
             f"{type(model).__name__} does not show tokens before its final norm: "
             "remove spair, navi, scannet and correspondence from evaluate.tasks"
         )
-    if kind == "keys" and not isinstance(model, KeyModel):
+    if kind == "keys" and not shows_keys(model):
         raise ValueError(
             f"{type(model).__name__} does not show the keys of its last block: "
             "remove tokencut and lost from evaluate.tasks"
@@ -281,7 +260,7 @@ def _forward(model: FeatureModel, pixels: Tensor, *, kind: TokenKind, grid: Size
     if kind == "patches":
         return model.forward_features(pixels).patches
     if kind == "raw":
-        assert isinstance(model, RawModel)  # refused before any work
+        assert isinstance(model, BlockModel)  # refused before any work
         return model.forward_intermediate(pixels, 1, norm=False)[-1].patches
     assert isinstance(model, KeyModel)  # refused before any work
     return model.last_keys(pixels)[:, -grid[0] * grid[1] :]

@@ -2,17 +2,16 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
 from franca.eval.benchmark import SegmentationInputs
-from franca.eval.features import Tokens
 from franca.eval.in_context import predict
+from franca.eval.models import shows_attention
 from franca.eval.overclustering import paint_clusters
 from franca.eval.store import FeatureStore
 from franca.eval.suite import Pair, Suite
@@ -20,21 +19,6 @@ from franca.eval.transforms import normalise
 
 Arrays = dict[str, NDArray[Any]]
 _NOT_OF_ONE_RUN = {"clusters", "runs"}
-
-
-@runtime_checkable
-class OpenModel(Protocol):
-    """A model that shows what CLS attends to and its tokens before the final norm."""
-
-    def last_attention(
-        self, images: Float[Tensor, "batch 3 height width"]
-    ) -> Float[Tensor, "batch heads patches"]:
-        """Return how much CLS attends to each patch in the last block, head by head."""
-
-    def forward_intermediate(
-        self, images: Float[Tensor, "batch 3 height width"], blocks: int, *, norm: bool
-    ) -> Sequence[Tokens]:
-        """Return the tokens of the last blocks, first to last."""
 
 
 def sample_arrays(suite: Suite, dataset: str, *, tasks: Sequence[Pair], count: int) -> Arrays:
@@ -78,7 +62,7 @@ def sample_arrays(suite: Suite, dataset: str, *, tasks: Sequence[Pair], count: i
 def _inner(store: FeatureStore, images: Tensor) -> Arrays:
     """Return attention of CLS and norms of patch tokens before the final norm, where shown."""
     model = store.model
-    if not isinstance(model, OpenModel):
+    if not shows_attention(model):
         return {}
     pixels = normalise(images.to(store.device))
     raw = model.forward_intermediate(pixels, 1, norm=False)[-1].patches

@@ -5,8 +5,9 @@
     <folder>/details.json      seed, resamples, and for each task its address and what was chosen on
                                the way (a penalty, a learning rate)
 
-The address of a task is everything that its numbers depend on: weights, images, transforms,
-parameters, versions. A task whose address is in the folder already is not run again.
+The address of a task is everything that its numbers depend on: weights, images that are scored or
+learnt from, transforms, parameters, versions. A task whose address is in the folder already is not
+run again.
 """
 
 import json
@@ -80,20 +81,22 @@ class Suite:
 
     def address(self, task: Pair) -> dict[str, Any]:
         """Return everything that the numbers of a task depend on, as plain JSON."""
-        store = self.sets.store
+        store, prepared = self.sets.store, self.prepared(task)
         address = {
             "weights": store.weights_digest,
-            "images": self.prepared(task).digest,
-            "inputs": self.prepared(task).images,
+            "images": prepared.digest,
+            "learnt": {role: each.digest for role, each in prepared.learnt.items()},
+            "inputs": prepared.images,
             "crop": asdict(store.crop),
             "square": asdict(store.square),
             "frame_side": store.frame_side,
             "pair_side": store.pair_side,
+            "patch_dtype": store.patch_dtype,
             "version": BENCHMARKS[task.benchmark].version,
             "parameters": self.parameters[task.benchmark],
             "seed": self.seed,
             "resamples": self.resamples,
-            **self.prepared(task).address,
+            **prepared.address,
         }
         plain: dict[str, Any] = json.loads(json.dumps(address))
         return plain
@@ -101,7 +104,11 @@ class Suite:
     def missing(self, tasks: Sequence[Pair], folder: Path) -> list[Pair]:
         """Return the tasks that `folder` does not hold yet."""
         found = read_details(folder)["tasks"]
-        return [t for t in tasks if found.get(str(t), {}).get("address") != self.address(t)]
+        return [
+            task
+            for task in tasks
+            if str(task) not in found or found[str(task)]["address"] != self.address(task)
+        ]
 
     def run(self, tasks: Sequence[Pair], folder: Path, *, title: str) -> list[Metric]:
         """Run what `folder` does not hold yet; it grows by one task at a time.

@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from compat.torchvision_shim import ensure_torchvision
 from franca.api import Backbone
 from franca.data.collate import IMAGENET_MEAN, IMAGENET_STD
 from franca.export.format import Format, Reader, import_extra, plain_model
 from franca.models.vit import VisionTransformer
-from franca.torchvision_shim import ensure_torchvision
 
 _NAMES = {
     r"^(cls_token|mask_token|register_tokens)$": r"embeddings.\1",

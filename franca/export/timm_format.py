@@ -14,12 +14,12 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
+from compat.torchvision_shim import ensure_torchvision
 from franca.api import Backbone
 from franca.data.collate import IMAGENET_MEAN, IMAGENET_STD
 from franca.export.format import Format, Reader, plain_model
 from franca.models.archs import Arch, swiglu_hidden
 from franca.models.vit import VisionTransformer
-from franca.torchvision_shim import ensure_torchvision
 
 _ENTRIES = {"swiglu": "vit_giant_patch14_dinov2", "mlp": "vit_base_patch14_dinov2"}
 

@@ -1,6 +1,6 @@
 """Masks of a batch: which global crops are masked, and how much of each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,32 +16,64 @@ Masker = Callable[..., Bool[np.ndarray, "masks height width"]]
 
 @dataclass(frozen=True)
 class BatchMasks:
-    """Masks of the global crops of a batch; nothing is padded.
+    """Masks of the global crops of a batch.
 
     Args:
         masks: True where a patch is masked; rows in the order of the crops.
         indices: of the masked patches in the flattened masks, ascending.
         token_weights: 1 / number of masked patches of the crop, for each of `indices`, so that the
             weights of every masked crop sum to 1.
+        rows: for each crop how many rows the teacher balances: as many as patches are masked, or
+            more, which are zeros then; see `sample_masks`.
     """
 
     masks: Bool[Tensor, "crops patches"]
     indices: Int[Tensor, " masked"]
     token_weights: Float[Tensor, " masked"]
+    rows: Int[Tensor, " crops"]
+
+    @property
+    def num_surplus(self) -> int:
+        """Rows that are balanced beyond those of masked patches."""
+        return int(self.rows.sum()) - len(self.indices)
 
     def of_images(self, images: range, *, num_images: int) -> "BatchMasks":
         """Return the masks of some of the images, whose crops lie view by view."""
-        views = self.masks.unflatten(0, (-1, num_images))
-        return index_masks(views[:, images.start : images.stop].flatten(0, 1))
+        masks, rows = (
+            of_crops.unflatten(0, (-1, num_images))[:, images.start : images.stop].flatten(0, 1)
+            for of_crops in (self.masks, self.rows)
+        )
+        return index_masks(masks, rows=rows)
 
 
-def index_masks(masks: Bool[Tensor, "crops patches"]) -> BatchMasks:
-    """List the masked patches of given masks, with their weights."""
+def index_masks(
+    masks: Bool[Tensor, "crops patches"], *, rows: Int[Tensor, " crops"] | None = None
+) -> BatchMasks:
+    """List the masked patches of given masks, with their weights.
+
+    Args:
+        masks: True where a patch is masked.
+        rows: see `BatchMasks`; None means as many as are masked.
+    """
     indices = masks.flatten().nonzero()[:, 0]
     counts = masks.sum(dim=1)
     return BatchMasks(
-        masks=masks, indices=indices, token_weights=1 / counts[indices // masks.shape[1]]
+        masks=masks,
+        indices=indices,
+        token_weights=1 / counts[indices // masks.shape[1]],
+        rows=counts if rows is None else rows,
     )
+
+
+def join_groups(groups: Sequence[BatchMasks]) -> BatchMasks:
+    """Return the masks of a batch of equally large groups; crops lie view by view in each."""
+    if len(groups) == 1:
+        return groups[0]
+    masks, rows = (
+        torch.stack([of_crops.unflatten(0, (2, -1)) for of_crops in parts], dim=1).flatten(0, 2)
+        for parts in ([group.masks for group in groups], [group.rows for group in groups])
+    )
+    return index_masks(masks, rows=rows)
 
 
 def count_bounds(
@@ -73,6 +105,7 @@ def sample_masks(
     ratio: tuple[float, float],
     generator: np.random.Generator,
     counts: Counts = "uniform",
+    padded: bool = False,
 ) -> BatchMasks:
     """Draw the masks of a batch.
 
@@ -86,6 +119,8 @@ def sample_masks(
         counts: `uniform` draws each crop's share within its part of the range, as DINOv2 and
             Franca; `upper` takes the upper end, as DINOv3: every batch then has as many masked
             patches, which compiled code likes.
+        padded: whether the teacher balances as many rows as could have been masked at most, zeros
+            in those that were not, as the released code, whose buffers have that many.
     """
     bounds = count_bounds(
         num_crops=num_crops, num_patches=num_patches, probability=probability, ratio=ratio
@@ -99,7 +134,9 @@ def sample_masks(
     # Any crop of the batch may be masked: the two views of an image independently of each other.
     masked_crops = generator.permutation(num_crops)[: len(wanted)]
     masks[masked_crops] = masker(wanted, generator=generator).reshape(len(wanted), num_patches)
-    return index_masks(torch.from_numpy(masks))
+    rows = np.zeros(num_crops, dtype=np.int64)
+    rows[masked_crops] = bounds[:, 1]
+    return index_masks(torch.from_numpy(masks), rows=torch.from_numpy(rows) if padded else None)
 
 
 def _ratio_edges(num_masked: int, ratio: tuple[float, float]) -> Float[np.ndarray, " edges"]:

@@ -219,10 +219,7 @@ class VisionTransformer(nn.Module):
             blocks: the last n blocks, or the 0-based indices of blocks in the order wanted.
             norm: whether the final norm is applied to each.
         """
-        depth = len(self.blocks)
-        wanted = list(range(depth - blocks, depth)) if isinstance(blocks, int) else list(blocks)
-        if not all(0 <= index < depth for index in wanted):
-            raise ValueError(f"blocks {wanted} wanted, but the model has blocks 0 to {depth - 1}")
+        wanted = block_numbers(blocks, depth=len(self.blocks))
         tokens, grid = self._embed(images, None)
         stream = list(self._stream(tokens.flatten(0, 1), _packing([tokens])))
         taken = [stream[index].view_as(tokens) for index in wanted]
@@ -318,6 +315,18 @@ class VisionTransformer(nn.Module):
     def _features(self, tokens: Tensor, grid: tuple[int, int]) -> Features:
         cls, registers, patches = tokens.split([1, self.num_registers, grid[0] * grid[1]], dim=1)
         return Features(cls=cls[:, 0], patches=patches, registers=registers, grid=grid)
+
+
+def block_numbers(blocks: int | Sequence[int], *, depth: int) -> list[int]:
+    """Return the 0-based numbers of the last n blocks, or those that are given.
+
+    Raises:
+        ValueError: the model has no such block.
+    """
+    wanted = list(range(depth - blocks, depth)) if isinstance(blocks, int) else list(blocks)
+    if not all(0 <= index < depth for index in wanted):
+        raise ValueError(f"blocks {wanted} wanted, but the model has blocks 0 to {depth - 1}")
+    return wanted
 
 
 def build_vit(

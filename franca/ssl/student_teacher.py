@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from franca.data.augment_device import coloured
 from franca.data.collate import MultiCropBatch, normalise
@@ -56,6 +57,8 @@ class Views:
         masks: True where the student does not see a patch of a global crop.
         masked: indices of those patches in the flattened masks.
         token_weights: 1 / number of masked patches of the crop, for each of `masked`.
+        num_surplus: rows of zeros that the teacher balances beside the masked patches; see
+            `franca.masking.batch.sample_masks`.
     """
 
     global_crops: Float[Tensor, "globals 3 size size"]
@@ -63,6 +66,7 @@ class Views:
     masks: Bool[Tensor, "globals patches"]
     masked: Int[Tensor, " masked"]
     token_weights: Float[Tensor, " masked"]
+    num_surplus: int = 0
 
 
 def make_views(batch: MultiCropBatch, masks: BatchMasks, *, device: torch.device) -> Views:
@@ -74,6 +78,7 @@ def make_views(batch: MultiCropBatch, masks: BatchMasks, *, device: torch.device
         masks=masks.masks.to(device, non_blocking=True),
         masked=masks.indices.to(device, non_blocking=True),
         token_weights=masks.token_weights.to(device, non_blocking=True),
+        num_surplus=masks.num_surplus,
     )
 
 
@@ -196,18 +201,18 @@ class StudentTeacher(nn.Module):
         return [
             Targets(
                 cls=[level.unflatten(0, (2, -1)) for level in levels[:num_cls]],
-                patches=list(levels[num_cls:]),
+                patches=[level[: len(views.masked)] for level in levels[num_cls:]],
             )
-            for levels in per_part
+            for levels, views in zip(per_part, parts, strict=True)
         ]
 
     def _teacher_logits(self, views: Views) -> list[Float[Tensor, "rows _"]]:
-        """Return the logits of every level of the cls tokens, then of the masked patches."""
+        """Return the logits of every level of the cls tokens, then masked patches, surplus."""
         features = self.teacher.backbone.forward_multicrop(
             [views.global_crops], patches=views.masked
         )
         cls = self.teacher.dino_head(features.cls[0])
-        masked = self.teacher.ibot_head(features.patches)
+        masked = self.teacher.ibot_head(pad(features.patches, (0, 0, 0, views.num_surplus)))
         return _logits([*cls, *masked])
 
     def student_outputs(self, views: Views, *, depth: DepthSource | None) -> Outputs:

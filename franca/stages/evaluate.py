@@ -25,8 +25,9 @@ from torch import Tensor
 from franca.config.evaluate import Evaluate, Task
 from franca.config.evaluation_sets import EvaluationSet
 from franca.eval.comparison import compare, ladder
-from franca.eval.features import FeatureModel, digest_files
+from franca.eval.features import digest_files
 from franca.eval.inputs.sets import EvaluationSets
+from franca.eval.models import FeatureModel
 from franca.eval.registry import BENCHMARKS
 from franca.eval.results import read_metrics, write_json, write_metrics
 from franca.eval.samples import sample_arrays

@@ -1,7 +1,7 @@
 """From a recipe of the parameters to networks, optimiser and schedules."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -12,7 +12,7 @@ from franca.data.loader import build_batches
 from franca.heads.matryoshka import MatryoshkaHead
 from franca.losses.centering import SoftmaxCentering
 from franca.losses.cross_entropy import level_weights
-from franca.masking.batch import BatchMasks, Masker, sample_masks
+from franca.masking.batch import BatchMasks, Masker, join_groups, sample_masks
 from franca.masking.block import BlockMask
 from franca.masking.cyclic import CyclicMask
 from franca.models.archs import ARCHS
@@ -27,8 +27,8 @@ from franca.ssl.student_teacher import (
 )
 from franca.train.cost import step_cost
 from franca.train.distributed import World, shard
-from franca.train.loop import Training
-from franca.train.machine import images_at_once, keep_freed_memory, read_machine
+from franca.train.loop import Masks, Training
+from franca.train.machine import Machine, images_at_once, keep_freed_memory, read_machine
 from franca.train.optim import build_optimizer
 from franca.train.precision import training_device
 from franca.train.quarantine import RecordingBatches, quarantine_file
@@ -76,9 +76,18 @@ def build_method(cfg: config.Recipe, *, backbone: VisionTransformer, seed: int) 
     return method.to(training_device())
 
 
-def place(method: StudentTeacher, cfg: config.Recipe, world: World) -> None:
-    """Make `method` ready for this machine: shards on every process, or all of it on the one."""
-    machine = read_machine()
+def place(
+    method: StudentTeacher, cfg: config.Recipe, world: World, *, machine: Machine | None = None
+) -> None:
+    """Make `method` ready for a machine: shards on every process, or all of it on the one.
+
+    Args:
+        method: student and teacher as they were built.
+        cfg: their recipe.
+        world: the processes.
+        machine: None means this one, see `franca.train.machine`.
+    """
+    machine = machine or read_machine()
     method.student.backbone.recompute = machine.recompute
     shard(method, world, precision=cfg.run.precision)
     if machine.compiled:
@@ -156,8 +165,11 @@ def build_training(
     )
 
 
-def build_masks(cfg: config.Recipe, *, seed: int) -> Callable[[int], BatchMasks]:
-    """Build the function from a step to the masks of its global crops."""
+def build_masks(cfg: config.Recipe, *, seed: int) -> Masks:
+    """Build the function from a step and some of its images to the masks of their global crops.
+
+    Each group of images has its own draws, so that a process makes no more than its share.
+    """
     side = cfg.augment.global_crops.size // ARCHS[cfg.model.arch].patch_size
     masker: Masker
     if cfg.masking.kind == "block":
@@ -169,16 +181,26 @@ def build_masks(cfg: config.Recipe, *, seed: int) -> Callable[[int], BatchMasks]
             roll=cfg.masking.kind == "cyclic",
         )
 
-    def masks(step: int) -> BatchMasks:
+    size = cfg.images_per_group or cfg.global_batch_size
+    num_groups = cfg.global_batch_size // size
+
+    def masks_of_group(index: int) -> BatchMasks:
         return sample_masks(
             masker,
-            num_crops=2 * cfg.global_batch_size,
+            num_crops=2 * size,
             num_patches=side**2,
             probability=cfg.masking.probability,
             ratio=cfg.masking.ratio,
             counts=cfg.masking.counts,
-            generator=numpy_generator(seed, "masks", step),
+            padded=cfg.masking.padded,
+            generator=numpy_generator(seed, "masks", index),
         )
+
+    def masks(step: int, images: range) -> BatchMasks:
+        groups = range(images.start // size, (images.stop - 1) // size + 1)
+        drawn = join_groups([masks_of_group(step * num_groups + group) for group in groups])
+        wanted = range(images.start - groups.start * size, images.stop - groups.start * size)
+        return drawn.of_images(wanted, num_images=len(groups) * size)
 
     return masks
 

@@ -33,8 +33,8 @@ logger = logging.getLogger(__name__)
 Batches = Callable[[range], Iterator[MultiCropBatch]]
 """This process's share of the batches of a range of steps; it depends on the step alone."""
 
-Masks = Callable[[int], BatchMasks]
-"""The masks of the whole batch of a step; likewise."""
+Masks = Callable[[int, range], BatchMasks]
+"""The masks of some of the images of a step; likewise."""
 
 
 class NonFiniteLossError(ValueError):
@@ -160,17 +160,17 @@ def _resume(run: Training) -> int:
 def _parts(run: Training, batch: MultiCropBatch, step: int) -> list[Part]:
     """Cut this process's share of a batch into what the student sees at once."""
     share = run.world.share(run.batch_size)
-    masks = run.masks(step)
+    masks = run.masks(step, share)
     parts = []
     for start in range(0, len(share), run.images_at_once):
         here = range(start, start + run.images_at_once)
-        images = share[here.start : here.stop]
         views = make_views(
             batch.of_images(here),
-            masks.of_images(images, num_images=run.batch_size),
+            masks.of_images(here, num_images=len(share)),
             device=run.world.device,
         )
         source = functools.partial(generator, run.seed, "stochastic depth", step)
+        images = share[here.start : here.stop]
         depth = DepthSource(generator=source, group_size=run.depth_group, images=images)
         parts.append(Part(views=views, depth=depth))
     return parts

@@ -148,7 +148,7 @@ def pinned() -> Callable[[Path], dict[str, str]]:
 @pytest.fixture(scope="session")
 def tiny_clip(tmp_path_factory) -> dict[str, str]:
     """A CLIP of some thousand parameters, random weights, as the parameters name one."""
-    from data_filters.models.torchvision_shim import ensure_torchvision
+    from compat.torchvision_shim import ensure_torchvision
 
     ensure_torchvision()
     import open_clip

@@ -15,6 +15,8 @@ DOWNLOAD = {
     "shards_per_process": 10,
     "threads": 2,
     "max_per_host": 2,
+    "max_idle_connections": 8,
+    "max_idle_seconds": 5.0,
     "timeout_seconds": 1.0,
     "total_timeout_seconds": 2.0,
     "hang_seconds": 10.0,

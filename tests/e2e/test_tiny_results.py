@@ -83,3 +83,9 @@ def test_every_file_is_what_its_receipt_says():
     assert len(folders) >= 20
     for folder in folders:
         assert verify_hashes(folder) >= 0
+
+
+def test_the_report_finds_the_receipts_in_agreement():
+    page = (TINY / "franca/report/index.html").read_text()
+    assert "Provenance" in page
+    assert "Receipts disagree" not in page

@@ -4,10 +4,17 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from data_filters.config import Thresholds, layout_of
+from data_filters.config import Catalogue, Thresholds, layout_of
 from data_filters.source_kinds import UrlTable
-from workflow.plan.published import ANSWERING, PASSING, SOURCES, STORED_BYTES, Source
-from workflow.plan.rates import COPY, RATES, Rate
+from workflow.plan.published import (
+    ANSWERING,
+    HIGHRES_BYTES,
+    PASSING,
+    SOURCES,
+    STORED_BYTES,
+    Source,
+)
+from workflow.plan.rates import COPY, PACK_HIGHRES, RATES, Rate
 
 Range = tuple[float, float]
 """Least and largest; equal where nothing is uncertain."""
@@ -50,15 +57,34 @@ class DataPlan:
     stored: dict[str, Range]
 
 
-def highres_images(parameters: Any) -> int | None:
-    """Count the images to fine-tune on, evaluation images included; None without any to count."""
-    total = 0
+@dataclass(frozen=True, kw_only=True)
+class HighresPlan:
+    """The images to fine-tune on, evaluation images included, and their bytes."""
+
+    images: int
+    image_bytes: float
+
+    @property
+    def stored(self) -> float:
+        """Bytes that pack_highres publishes."""
+        return self.image_bytes + self.images * _PACKED_BYTES
+
+    @property
+    def core_hours(self) -> float:
+        """Hours of one core that pack_highres takes."""
+        return self.images / PACK_HIGHRES.per_second / 3600
+
+
+def highres_plan(parameters: Any) -> HighresPlan | None:
+    """Add up the sets to fine-tune on; None without sets, or with one whose size is not known."""
+    images, image_bytes = 0, 0.0
     for source in parameters.pack_highres.sets.values():
-        counts = getattr(source, "expected", None)
-        if counts is None or counts.rows is None:
+        counts = source.expected if isinstance(source, Catalogue) else None
+        if counts is None or counts.rows is None or source.name not in HIGHRES_BYTES:
             return None
-        total += counts.rows
-    return total or None
+        images += counts.rows
+        image_bytes += HIGHRES_BYTES[source.name]
+    return HighresPlan(images=images, image_bytes=image_bytes) if images else None
 
 
 def known_source(parameters: Any) -> Source | None:

@@ -50,6 +50,18 @@ SOURCES: Final = MappingProxyType(
     }
 )
 
+# Bytes of a whole set of fine-tuning, by its name in the catalogue: those of the publishers'
+# archives. ADE20K's and VOC's hold masks too; of KITTI's it is the share of the training images.
+HIGHRES_BYTES: Final = MappingProxyType(
+    {
+        "imagenet_1k": 147.9e9,
+        "ade20k_train": 0.97e9,
+        "coco_train2017": 19.3e9,
+        "voc2012": 2.0e9,
+        "kitti_object_train": 12.57e9 * 7_481 / (7_481 + 7_518),
+    }
+)
+
 # Share of ReLAION's rows that pass a preset of data_filters/metadata/presets.py: 51 % of LAION-400M
 # have both sides of at least 256 (laion.ai); watermark, safety and aspect are our estimate.
 PASSING: Final = MappingProxyType({"franca_paper": (1.0, 1.0), "relaion_600m": (0.40, 0.43)})

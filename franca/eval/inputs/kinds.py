@@ -6,8 +6,10 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
+import torch
+
 from franca.config.evaluation_sets import EvaluationSet
-from franca.eval import geometry_store
+from franca.eval import geometry_store, object_store
 from franca.eval.benchmark import Benchmark, Kind, NovelImages, NoveltyInputs
 from franca.eval.inputs.contracts import RetrievalInputs
 from franca.eval.inputs.probe import AcceptedLabels, probe_inputs
@@ -36,10 +38,11 @@ def _classification(sets: EvaluationSets, name: str) -> Prepared:
     images = len(train) + len(test)
     return Prepared(
         load=lambda: sets.store.classification(train, test),
-        digest=test.digest,
+        scored=(test,),
         images=images,
         input_size=(sets.store.crop.size,) * 2,
         bytes=sets.store.image_bytes(images),
+        learnt={"train": train},
     )
 
 
@@ -50,11 +53,12 @@ def _fine_grained(sets: EvaluationSets, name: str) -> Prepared:
     images = len(train) + len(test) + (0 if validation is None else len(validation))
     return Prepared(
         load=lambda: sets.store.classification(train, test, validation=validation, crop=crop),
-        digest=test.digest,
+        scored=(test,),
         images=images,
         input_size=(crop.size,) * 2,
         bytes=sets.store.image_bytes(images),
-        address={"crop": asdict(crop), "validation": validation and validation.digest},
+        learnt={"train": train} | ({} if validation is None else {"validation": validation}),
+        address={"crop": asdict(crop)},
     )
 
 
@@ -62,11 +66,11 @@ def _probe(sets: EvaluationSets, name: str) -> Prepared:
     train, test = (sets.labelled(name, test=flag) for flag in (False, True))
     return Prepared(
         load=lambda: probe_inputs(sets.store, train, test, test, accepted=None),
-        digest=test.digest,
+        scored=(test,),
         images=len(test),
         input_size=(sets.store.crop.size,) * 2,
         bytes=sets.store.image_bytes(len(test)),
-        address={"known": [train.digest, test.digest]},
+        learnt={"train": train},
     )
 
 
@@ -77,11 +81,11 @@ def _shifted(sets: EvaluationSets, name: str) -> Prepared:
     accepted = scored.accepted if isinstance(scored, AcceptedLabels) else None
     return Prepared(
         load=lambda: probe_inputs(sets.store, train, validation, scored, accepted=accepted),
-        digest=scored.digest,
+        scored=(scored,),
         images=len(validation) + len(scored),
         input_size=(sets.store.crop.size,) * 2,
         bytes=sets.store.image_bytes(len(validation) + len(scored)),
-        address={"known": [train.digest, validation.digest]},
+        learnt={"train": train, "validation": validation},
     )
 
 
@@ -94,7 +98,7 @@ def _retrieval(sets: EvaluationSets, name: str) -> Prepared:
             database=descriptors(store, found.database),
             relevant=found.relevant,
         ),
-        digest=found.digest,
+        scored=(found,),
         images=images,
         input_size=(store.retrieval_sides[0],) * 2,
         bytes=store.image_bytes(images),
@@ -114,11 +118,17 @@ def _segmentation(sets: EvaluationSets, name: str) -> Prepared:
             num_classes=declared.num_classes or 0,
             ignore_index=declared.ignore_index or 0,
         ),
-        digest=test.digest,
+        scored=(test,),
         images=images,
         input_size=(sets.store.square.size,) * 2,
         bytes=sets.store.dense_bytes(images),
+        learnt={"train": train},
+        address=_classes(declared),
     )
+
+
+def _classes(declared: EvaluationSet) -> dict[str, Any]:
+    return declared.model_dump(include={"num_classes", "ignore_index"})
 
 
 def _pictures(sets: EvaluationSets, name: str) -> Prepared:
@@ -132,10 +142,12 @@ def _pictures(sets: EvaluationSets, name: str) -> Prepared:
             num_classes=declared.num_classes or 0,
             ignore_index=declared.ignore_index or 0,
         ),
-        digest=test.digest,
+        scored=(test,),
         images=len(train) + len(test),
         input_size=(store.square.size,) * 2,
         bytes=0,
+        learnt={"train": train},
+        address=_classes(declared),
     )
 
 
@@ -146,32 +158,45 @@ def _novelty(sets: EvaluationSets, name: str) -> Prepared:
         for other, declared in sets.all.items()
         if (declared.kind, declared.known_set) == ("novel", name)
     }
-    images = sum(map(len, novel.values()))
+    validation = [found for other in novel if (found := sets.validation(other)) is not None]
+    images = sum(map(len, [*novel.values(), *validation]))
 
     def load() -> NoveltyInputs:
         found = (
             NovelImages(other, sets.declared(other).group or "far", sets.store.cls_tokens(each))
             for other, each in novel.items()
         )
-        return NoveltyInputs(known=known.inputs, novel=tuple(found))
+        chosen_on = [sets.store.cls_tokens(each) for each in validation]
+        return NoveltyInputs(
+            known=known.inputs,
+            novel=tuple(found),
+            validation=torch.cat(chosen_on) if chosen_on else None,
+        )
 
     return Prepared(
         load=load,
-        digest=" ".join([known.digest, *(each.digest for each in novel.values())]),
+        scored=(*known.scored, *novel.values()),
         images=known.images + images,
         input_size=known.input_size,
         bytes=known.bytes + sets.store.image_bytes(images),
+        learnt=known.learnt,
+        address={
+            "novel": {other: sets.declared(other).group for other in novel},
+            "validation": [each.digest for each in validation],
+        },
     )
 
 
 def _pairs(sets: EvaluationSets, name: str, *, raw: bool) -> Prepared:
     images, store = sets.paired(name), sets.store
-    return _native(store, images, store.pair_square, lambda: store.pairs(images, raw=raw))
+    transform = object_store.pair_square(store)
+    return _native(store, images, transform, lambda: object_store.pairs(store, images, raw=raw))
 
 
 def _discovery(sets: EvaluationSets, name: str) -> Prepared:
     images, store = sets.boxed(name), sets.store
-    return _native(store, images, store.padded, lambda: store.discovery(images))
+    transform = object_store.padded(store)
+    return _native(store, images, transform, lambda: object_store.discovery(store, images))
 
 
 def _geometry(sets: EvaluationSets, name: str) -> Prepared:
@@ -181,16 +206,18 @@ def _geometry(sets: EvaluationSets, name: str) -> Prepared:
     patches = height * width // store.model.patch_size**2
     return Prepared(
         load=lambda: geometry_store.geometry(store, train, test),
-        digest=test.digest,
+        scored=(test,),
         images=images,
         input_size=(height, width),
         bytes=geometry_store.layer_bytes(store, images=images, patches=patches),
+        learnt={"train": train},
     )
 
 
 def _video(sets: EvaluationSets, name: str) -> Prepared:
     frames, store = sets.videos(name), sets.store
-    return _native(store, frames, store.frame, lambda: store.videos(frames))
+    transform = object_store.frame(store)
+    return _native(store, frames, transform, lambda: object_store.videos(store, frames))
 
 
 def _view_pairs(sets: EvaluationSets, name: str) -> Prepared:
@@ -215,7 +242,7 @@ def _native(
     rows, columns = grids[len(grids) // 2]
     return Prepared(
         load=load,
-        digest=images.digest,
+        scored=(images,),
         images=len(images),
         input_size=(rows * transform.patch_size, columns * transform.patch_size),
         bytes=store.patch_bytes(sum(map(math.prod, grids))),

@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from franca.config.evaluation_sets import EvaluationSet
-from franca.eval.datasets import FolderImages, LabelledImages, SegmentationImages
+from franca.eval.datasets import FolderImages, LabelledImages
 from franca.eval.inputs.boxes import BoxedImages
 from franca.eval.inputs.geometry import GeometryImages
 from franca.eval.inputs.layouts import open_labelled
+from franca.eval.inputs.masks import MASK_LAYOUTS
 from franca.eval.inputs.navi import NaviViews
 from franca.eval.inputs.pairs import PairImages, open_pairs
 from franca.eval.inputs.probe import AcceptedLabels
@@ -19,6 +20,7 @@ from franca.eval.inputs.retrieval import RetrievalImages, open_retrieval
 from franca.eval.inputs.scannet import ScanNetPairs
 from franca.eval.inputs.videos import VideoFrames
 from franca.eval.inputs.views import Views
+from franca.eval.masked import SegmentationImages
 from franca.eval.store import FeatureStore
 
 _VIEWS: dict[str, Callable[..., Views]] = {
@@ -28,25 +30,41 @@ _VIEWS: dict[str, Callable[..., Views]] = {
 }
 
 
+@runtime_checkable
+class Digested(Protocol):
+    """Images with a digest of everything that they and their labels are."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of content, labels and selection."""
+
+
 @dataclass(frozen=True)
 class Prepared:
     """What a benchmark sees of a set; opening a set is cheap, its features come when asked for.
 
     Attributes:
         load: makes the benchmark's first argument, extracting what is not there yet.
-        digest: of the images that are scored; paired comparisons need the same ones.
+        scored: what is scored; paired comparisons need the same images.
         images: how many go through the model.
         input_size: height and width of the model's input, of the middle one where they differ.
         bytes: how much the features take on disk.
+        learnt: by their roles, the images that are learnt from, searched or chosen on.
         address: what else the numbers depend on, or differently from other kinds of inputs.
     """
 
     load: Callable[[], Any]
-    digest: str
+    scored: tuple[Digested, ...]
     images: int
     input_size: tuple[int, int]
     bytes: int
+    learnt: Mapping[str, Digested] = field(default_factory=dict)
     address: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the scored images, of several sets one after the other."""
+        return " ".join(each.digest for each in self.scored)
 
     @cached_property
     def inputs(self) -> Any:
@@ -120,15 +138,24 @@ class EvaluationSets:
         declared = self.declared(name)
         every = open_labelled(declared.format, self.root(name), split=split, limit=None)
         if len(every) != wanted:
-            raise ValueError(
-                f"evaluation_sets.{name}: {self.root(name)}, split {split!r}, has {len(every)} "
-                f"images and not the {wanted} declared: complete the copy"
-            )
+            raise ValueError(self._incomplete(name, split, len(every), wanted))
+
+    def _incomplete(self, name: str, split: str, found: int, wanted: int) -> str:
+        return (
+            f"evaluation_sets.{name}: {self.root(name)}, split {split!r}, has {found} "
+            f"images and not the {wanted} declared: complete the copy"
+        )
 
     def segmented(self, name: str, *, test: bool) -> SegmentationImages:
         """Open a split of a segmentation set."""
-        split, limit = _split(self.declared(name), test=test)
-        return SegmentationImages(self.root(name), split=split, limit=limit)
+        declared = self.declared(name)
+        split, limit = _split(declared, test=test)
+        layout = MASK_LAYOUTS[declared.format]
+        found = SegmentationImages(self.root(name), split=split, limit=limit, layout=layout)
+        wanted = declared.num_test if test else declared.num_train
+        if wanted is not None and found.of_split != wanted:
+            raise ValueError(self._incomplete(name, split, found.of_split, wanted))
+        return found
 
     def boxed(self, name: str) -> BoxedImages:
         """Open the scored split of a set whose objects have boxes or masks."""

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from textwrap import fill
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from franca.report.figures import MUTED, RULE, SERIES, WIDTH, new, themed
 
 Numbers = npt.NDArray[np.float64]
 _HEIGHT = 1.85
+_TITLES = 72  # characters that the panels of a row have room for above them
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,12 +60,14 @@ class Panel:
 def draw_panels(panels: Sequence[Panel], *, columns: int = 3, x_label: str) -> Figure:
     """Draw panels in rows of `columns`, with one legend under all of them."""
     share = min(1.0, (len(panels) + 0.5) / columns)
+    title_width = _TITLES // columns
     columns = min(columns, len(panels))
     rows = math.ceil(len(panels) / columns)
     figure = new(WIDTH * share, _HEIGHT * rows + 0.45)
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes, panel in zip(grid.flat, panels, strict=False):
         _draw(axes, panel)
+        axes.set_title(fill(panel.title, title_width))
     for axes in list(grid.flat)[len(panels) :]:
         axes.axis("off")
     for index in range(max(0, len(panels) - columns), len(panels)):
@@ -93,7 +97,6 @@ def _draw(axes: Axes, panel: Panel) -> None:
     else:
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(4))
-    axes.set_title(panel.title)
     axes.set_ylabel(panel.axis)
 
 

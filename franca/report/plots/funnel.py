@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from franca.report.figures import FAINT, INK, MUTED, PAPER, RULE, SERIES, WIDTH, new, themed
 from franca.report.funnel import Effects, Step
@@ -52,9 +52,10 @@ def draw_effects(effects: Effects) -> Figure:
         bars.barh(rows, values, color=colour, height=height, label=name.replace("_", " "))
     bars.set_yticks(rows, names, color=INK)
     bars.set(ylim=(len(names) - 0.4, -0.6), title="Rows dropped", xlabel="share of all rows")
-    bars.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    bars.xaxis.set_major_locator(MaxNLocator(4))
+    bars.xaxis.set_major_formatter(PercentFormatter(1))
     bars.grid(visible=False, axis="y")
-    bars.legend(loc="lower right")
+    figure.legend(loc="outside lower left", ncols=len(series))
     cells = [[n / max(effect.alone, 1) for n in effect.overlap] for effect in effects.filters]
     matrix.imshow(cells, cmap=LinearSegmentedColormap.from_list("share", [PAPER, SERIES[5]]))
     for row, effect in enumerate(effects.filters):

@@ -1,57 +1,103 @@
-"""Verdicts on all images at once."""
+"""Verdicts on all images: what stays is the best of its group, whatever the order."""
+
+import itertools
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
-from data_filters.dedup.decision import Decision
-from data_filters.dedup.digests import to_digests
+from data_filters.dedup.components import add_pairs, contract
+from data_filters.dedup.decision import (
+    add_leaks,
+    by_content,
+    counts,
+    drop_copies,
+    drop_pairs,
+    explain,
+    verdicts,
+)
 from data_filters.dedup.leakage import Leaks
-from data_filters.dedup.selection import Dropped
+from data_filters.io.parquet import num_rows
 from data_filters.records import VERDICT
 
-NAMES = [f"{index:032x}" for index in range(6)]
-ROW_IDS = to_digests(pa.array(NAMES))
 PLACES = pa.array(["set: b.jpg", "set: a.jpg"])
-LEVELS = {
-    "same_bytes": np.array([0, 0, 2, 3, 4, 5]),
-    "near_duplicate": np.array([0, 0, 0, 3, 3, 5]),
-}
-RANKS = np.array([1, 0, 2, 4, 3, 5])
 KEPT = (None,) * 3
 
 
-def decided():
-    decision = Decision.keep_all(6)
-    decision.drop_copies(LEVELS, RANKS)
-    return decision
+def join(connection, *pairs, reason):
+    add_pairs(connection, *np.array(pairs, np.int64).T)
+    contract(connection)
+    drop_copies(connection, reason=reason)
 
 
-def rows(decision, places=slice(0, 6)):
-    table = decision.verdicts(places, ROW_IDS, PLACES)
-    assert table.cast(VERDICT).column("row_id").to_pylist() == NAMES[places]
-    whys = [(row["filter"], row["reason"], row["detail"]) for row in table.to_pylist()]
-    assert table["kept"].to_pylist() == [why == KEPT for why in whys]
+def name(text):
+    return text.encode().ljust(16).hex()
+
+
+def rows(connection, files):
+    batches, stop = [], 0
+    for file in files:
+        places = range(stop, stop + num_rows(file))
+        batches += verdicts(connection, file, places)
+        stop = places.stop
+    every = pa.Table.from_batches(batches).cast(VERDICT).to_pylist()
+    assert [row["row_id"] for row in every] == [name(f"r{place}") for place in range(len(every))]
+    whys = [(row["filter"], row["reason"], row["detail"]) for row in every]
+    assert [row["kept"] for row in every] == [why == KEPT for why in whys]
     return whys
 
 
-def test_each_copy_names_the_one_that_stays():
-    expected = [
-        ("duplicates", "same_bytes", NAMES[1]), KEPT, ("duplicates", "near_duplicate", NAMES[1]),
-        ("duplicates", "near_duplicate", NAMES[4]), KEPT, KEPT,
-    ]  # fmt: skip
-    assert rows(decided()) == expected
-    assert rows(decided(), slice(2, 4)) == expected[2:4]
-    assert decided().left().tolist() == [1, 4, 5]
+def test_each_copy_names_the_one_that_stays_by_the_strictest_criterion(opened):
+    images = [{"area": area} for area in (8, 9, 7, 5, 6, 4)]
+    with opened(images[:4], [], images[4:]) as (connection, files):
+        join(connection, (0, 1), reason="same_bytes")
+        join(connection, (1, 2), (4, 3), reason="near_duplicate")
+        assert by_content(connection, left=True).tolist() == [1, 4, 5]
+        assert by_content(connection, left=False).tolist() == list(range(6))
+        drop_pairs(connection, np.array([5]), np.array([4]), reason="semantic_duplicate")
+        explain(connection, PLACES)
+        assert rows(connection, files) == [
+            ("duplicates", "same_bytes", name("r1")), KEPT,
+            ("duplicates", "near_duplicate", name("r1")),
+            ("duplicates", "near_duplicate", name("r4")), KEPT,
+            ("duplicates", "semantic_duplicate", name("r4")),
+        ]  # fmt: skip
 
 
-def test_a_leak_takes_its_group_along_and_outweighs_a_duplicate():
-    decision = decided()
-    decision.drop(Dropped(np.array([5]), np.array([4])), "semantic_duplicate")
-    leaks = Leaks(np.array([2]), np.array([1]), np.array([1]))
-    decision.drop_leaks(leaks, LEVELS["near_duplicate"])
-    leaked = ("evaluation_sets", "copy_of_leak", NAMES[2])
-    assert rows(decision) == [
-        leaked, leaked, ("evaluation_sets", "same_pixels", "set: a.jpg"),
-        ("duplicates", "near_duplicate", NAMES[4]), KEPT,
-        ("duplicates", "semantic_duplicate", NAMES[4]),
-    ]  # fmt: skip
+def test_a_leak_takes_its_group_along_and_outweighs_a_duplicate(opened):
+    with opened([{"area": area} for area in (8, 9, 7, 5, 6, 4)]) as (connection, files):
+        join(connection, (0, 1), (1, 2), (4, 3), reason="near_duplicate")
+        drop_pairs(connection, np.array([5]), np.array([4]), reason="semantic_duplicate")
+        add_leaks(connection, Leaks(np.array([1]), np.array([1]), np.array([1])), first=1)
+        add_leaks(connection, Leaks(np.array([0]), np.array([0]), np.array([0])), first=5)
+        explain(connection, PLACES)
+        linked = ("evaluation_sets", "copy_of_leak", name("r2"))
+        assert rows(connection, files) == [
+            linked, linked, ("evaluation_sets", "same_pixels", "set: a.jpg"),
+            ("duplicates", "near_duplicate", name("r4")), KEPT,
+            ("evaluation_sets", "same_bytes", "set: b.jpg"),
+        ]  # fmt: skip
+        assert counts(connection) == [
+            ("duplicates", "near_duplicate", 1), ("evaluation_sets", "copy_of_leak", 2),
+            ("evaluation_sets", "same_bytes", 1), ("evaluation_sets", "same_pixels", 1),
+        ]  # fmt: skip
+
+
+RANKED = (
+    {"row_id": "r3", "area": 400, "size": 30, "sha256": "c"},
+    {"row_id": "r4", "area": 400, "size": 30, "sha256": "c"},
+    {"row_id": "r2", "area": 400, "size": 30, "sha256": "d"},
+    {"row_id": "r1", "area": 400, "size": 20, "sha256": "a"},
+    {"row_id": "r0", "area": 100, "size": 50, "sha256": "b"},
+)
+"""Best first: larger wins, then less compressed, then the smaller hash, then the smaller name."""
+
+
+@pytest.mark.parametrize("left_out", range(len(RANKED)))
+def test_which_stays_does_not_depend_on_the_order(opened, left_out):
+    images = [image for place, image in enumerate(RANKED) if place != left_out]
+    for order in list(itertools.permutations(images))[::5]:
+        with opened(order) as (connection, _):
+            join(connection, *itertools.pairwise(range(len(order))), reason="same_bytes")
+            (kept,) = by_content(connection, left=True).tolist()
+            assert order[kept] == images[0]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_filters.dedup import hamming
-from data_filters.dedup.hamming import pairs_between, pairs_within
+from data_filters.dedup.hamming import bands, pairs_between, pairs_within
 
 HASHES = st.lists(st.integers(0, 2**64 - 1), max_size=25)
 FLIPS = st.lists(
@@ -53,25 +53,32 @@ def test_between_two_sets(hashes, flips, more, radius):
 @pytest.mark.parametrize("limit", [1, 7, 1000])
 def test_the_size_of_the_chunks_changes_nothing(monkeypatch, limit):
     hashes = np.random.default_rng(0).integers(0, 2**8, 200, dtype=np.uint64)
-    whole = pairs_between(hashes, hashes, radius=2)
+    whole = [*pairs_between(hashes, hashes, radius=2), *pairs_within(hashes, radius=2)]
     monkeypatch.setattr(hamming, "_MAX_CANDIDATES", limit)
-    cut = pairs_between(hashes, hashes, radius=2)
+    cut = [*pairs_between(hashes, hashes, radius=2), *pairs_within(hashes, radius=2)]
     assert [side.tolist() for side in cut] == [side.tolist() for side in whole]
 
 
-@pytest.mark.parametrize("limit", [1, 7, 1000])
-@pytest.mark.parametrize("radius", [0, 2, 6])
-def test_how_many_are_sorted_at_a_time_changes_nothing(monkeypatch, limit, radius):
-    hashes = np.random.default_rng(0).integers(0, 2**8, 200, dtype=np.uint64) << np.uint64(28)
-    whole = pairs_within(hashes, radius=radius)
-    monkeypatch.setattr(hamming, "_MAX_SORTED", limit)
-    cut = pairs_within(hashes, radius=radius)
-    assert [side.tolist() for side in cut] == [side.tolist() for side in whole]
-    assert len(whole[0]) > 0
+@pytest.mark.parametrize("size", [10, 10**4, 10**5, 10**7])
+@pytest.mark.parametrize("radius", [0, 1, 2, 5, 6, 12])
+def test_however_many_hashes_there_are_to_look_through(monkeypatch, radius, size):
+    """With many of them bands are few and wide, and values that differ a little looked up too."""
+    chosen = hamming._probes(size, radius=radius)
+    monkeypatch.setattr(hamming, "_probes", lambda _, *, radius: chosen)  # noqa: ARG005
+    rng = np.random.default_rng(radius)
+    base = rng.integers(0, 2**64, 60, dtype=np.uint64)
+    changed = [sum(1 << int(bit) for bit in rng.permutation(64)[: k % (radius + 3)])
+               for k in range(60)]  # fmt: skip
+    queries = base ^ np.array(changed, np.uint64)
+    left, right = pairs_between(queries, base, radius=radius)
+    assert list(zip(left.tolist(), right.tolist(), strict=True)) == brute_force(
+        queries, base, radius
+    )
+    assert len(left) >= 60 * (radius + 1) // (radius + 3)
 
 
-@pytest.mark.parametrize("radius", [0, 1, 3, 16, 63])
-def test_bands_cover_every_bit_once(radius):
-    masks = [int(mask) << int(shift) for shift, mask in hamming._bands(radius)]
-    assert len(masks) == radius + 1
+@pytest.mark.parametrize("number", [1, 2, 4, 17, 64])
+def test_bands_cover_every_bit_once(number):
+    masks = [int(band.mask) << int(band.shift) for band in bands(number)]
+    assert len(masks) == number
     assert sum(masks) == 2**64 - 1

@@ -1,10 +1,12 @@
 """Limits of a download that suit the loopback."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 
 import pytest
 
 from data_filters.config import DownloadImages
+from data_filters.download.opener import PoliteOpener
 
 LIMITS = {
     "distributor": "multiprocessing",
@@ -12,6 +14,8 @@ LIMITS = {
     "shards_per_process": 10,
     "threads": 2,
     "max_per_host": 8,
+    "max_idle_connections": 8,
+    "max_idle_seconds": 5.0,
     "timeout_seconds": 2.0,
     "total_timeout_seconds": 5.0,
     "hang_seconds": 60.0,
@@ -34,3 +38,14 @@ LIMITS = {
 @pytest.fixture
 def limits() -> Callable[..., DownloadImages]:
     return lambda **changes: DownloadImages.model_validate({**LIMITS, **changes})
+
+
+@pytest.fixture
+def polite(limits) -> Iterator[Callable[..., PoliteOpener]]:
+    """Make openers, which close what they keep when the test is over."""
+    with ExitStack() as stack:
+
+        def make(*, beat=lambda: None, **changes):
+            return stack.enter_context(closing(PoliteOpener(limits(**changes), beat=beat)))
+
+        yield make

@@ -6,14 +6,13 @@ import urllib.request
 
 import pytest
 
-from data_filters.download import opener as module
-from data_filters.download.opener import PoliteOpener, normalise
+from data_filters.download.opener import normalise
 from data_filters.download.origin import LoopbackOrigin
 from data_filters.download.reasons import FetchError
 
 
 @pytest.fixture
-def web(tmp_path, limits):
+def web(tmp_path, polite):
     """Serve a.jpg with a fault; return the server, an opener and the pulses that it gave."""
     (tmp_path / "a.jpg").write_bytes(b"bytes")
     origins = []
@@ -22,7 +21,7 @@ def web(tmp_path, limits):
         origin = LoopbackOrigin(tmp_path, {"/a.jpg": fault} if fault else {})
         origins.append(origin.__enter__())
         beats = []
-        return origin, PoliteOpener(limits(**changes), beat=lambda: beats.append(1)), beats
+        return origin, polite(beat=lambda: beats.append(1), **changes), beats
 
     yield serve
     for origin in origins:
@@ -138,12 +137,11 @@ def test_robots_are_told_once_per_host(web, tmp_path):
 def test_we_say_who_we_are(web, monkeypatch):
     sent = []
     origin, opener, _ = web(user_agent="Franca")
-    request = urllib.request.Request
-    monkeypatch.setattr(
-        module.urllib.request, "Request", lambda *a, **k: sent.append(k) or request(*a, **k)
-    )
+    get = opener._client.get
+    monkeypatch.setattr(opener._client, "get", lambda *a, **k: sent.append(k) or get(*a, **k))
     opener.open(f"http://{origin.address}/a.jpg").close()
-    assert sent == [{"headers": {"User-Agent": "Mozilla/5.0 (compatible; Franca; img2dataset)"}}]
+    agent = "Mozilla/5.0 (compatible; Franca; img2dataset)"
+    assert sent == [{"headers": {"User-Agent": agent}, "timeout": 2.0}]
 
 
 @pytest.mark.parametrize(
@@ -181,7 +179,7 @@ def test_what_is_no_address_is_said_to_be_none(url, reason):
 
 
 @pytest.fixture
-def two_hosts(tmp_path, limits):
+def two_hosts(tmp_path, polite):
     """A host that redirects to a second one, which has a robots.txt; what they are asked for."""
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
@@ -189,7 +187,7 @@ def two_hosts(tmp_path, limits):
     with LoopbackOrigin(tmp_path / "two", {}) as there:
         target = f"http://{there.address}/a.jpg"
         with LoopbackOrigin(tmp_path / "one", {"/a.jpg": f"redirect_to {target}"}) as here:
-            opener = PoliteOpener(limits(robots_txt=True), beat=lambda: None)
+            opener = polite(robots_txt=True)
             yield here, there, opener, tmp_path / "two" / "robots.txt"
 
 
@@ -210,27 +208,27 @@ def test_a_redirect_is_followed_where_the_rules_allow_it(two_hosts):
     assert (here.num_requests, there.num_requests) == (2, 2)
 
 
-def test_a_robots_txt_that_lies_elsewhere_is_fetched_without_asking(two_hosts, tmp_path, limits):
+def test_a_robots_txt_that_lies_elsewhere_is_fetched_without_asking(two_hosts, tmp_path, polite):
     _, there, _, robots = two_hosts
     robots.write_text("User-agent: *\nDisallow: /\n")  # of there: its own images
     rules = f"http://{there.address}/robots.txt"
     with LoopbackOrigin(tmp_path / "two", {"/robots.txt": f"redirect_to {rules}"}) as third:
-        opener = PoliteOpener(limits(robots_txt=True), beat=lambda: None)
+        opener = polite(robots_txt=True)
         assert failure(third, opener).reason == "robots_denied"
         assert (third.num_requests, there.num_requests) == (1, 1)
 
 
-def test_the_time_of_an_attempt_includes_its_redirects(tmp_path, limits):
+def test_the_time_of_an_attempt_includes_its_redirects(tmp_path, polite):
     with LoopbackOrigin(tmp_path, {"/a.jpg": "slow"}) as drips:
         target = f"http://{drips.address}/a.jpg"
         with LoopbackOrigin(tmp_path, {"/a.jpg": f"redirect_to {target}"}) as origin:
-            short = limits(timeout_seconds=0.5, total_timeout_seconds=0.5, retries=0)
-            error = failure(origin, PoliteOpener(short, beat=lambda: None))
+            short = polite(timeout_seconds=0.5, total_timeout_seconds=0.5, retries=0)
+            error = failure(origin, short)
     assert (error.reason, error.detail) == ("timeout", "not over after 0.5 s")
 
 
-def test_a_long_chain_of_redirects_is_a_loop(tmp_path, limits):
+def test_a_long_chain_of_redirects_is_a_loop(tmp_path, polite):
     faults = {f"/{n}": f"redirect_to /{n + 1}" for n in range(12)} | {"/a.jpg": "redirect_to /0"}
     with LoopbackOrigin(tmp_path, faults) as origin:
-        assert failure(origin, PoliteOpener(limits(), beat=lambda: None)).reason == "redirect_loop"
+        assert failure(origin, polite()).reason == "redirect_loop"
         assert origin.num_requests == 11

@@ -7,6 +7,7 @@ from data_filters.images.decoding import DecodingFilter
 from data_filters.images.header import HeaderFilter
 from data_filters.images.judge import judge_images
 from data_filters.images.scorer import Limits, ScoreFilter, Scorer
+from data_filters.images.shape import ShapeFilter
 from data_filters.models.network import Network
 
 
@@ -24,9 +25,10 @@ class First(Scorer):
         return embedded[:, 0]
 
 
-def run(data, scorers, batch_size):
+def run(data, scorers, batch_size, min_side=None):
     filters = [HeaderFilter(max_pixels=10_000), DecodingFilter()]
     named = [(str(place), each) for place, each in enumerate(data)]
+    filters.insert(1, ShapeFilter(min_side=min_side, max_aspect_ratio=None))
     return list(judge_images(named, filters, scorers, captions={}, batch_size=batch_size))
 
 
@@ -56,9 +58,38 @@ def test_models_see_whole_images_only_and_every_image_has_one_answer(data, batch
         ((_, name, score),) = each.scores
         assert name == "level"
         assert each.verdict.reason == ("score_too_high" if score > 125 else None)
-        assert (each.size is None) == (score > 125)
+        assert each.size == (48, 64)
     reasons = {each.verdict.reason for each in judged}
     assert reasons == {"not_an_image", "truncated", "score_too_high", None}
+
+
+def test_models_judge_what_pixels_drop_too_and_the_first_to_object_has_the_word(data):
+    model = ScoreFilter("level", First(MeanLevel()), Limits(None, 0.0))
+    judged = run([*data, b"GIF89a"], [model], 3, min_side=49)
+    whole = [each for each in judged if each.size]
+    assert len(whole) == 4
+    for each in whole:
+        assert [name for name, _ in each.objections] == ["shape", "level"]
+        assert (each.filter, each.verdict.reason) == ("shape", "side_too_short")
+
+
+@pytest.mark.parametrize(("sides", "seen"), [((3, 96), (3, 96)), ((3, 400), (3, 96))])
+@pytest.mark.parametrize("upright", [False, True])
+def test_of_a_strip_models_see_the_middle(encode, sides, seen, upright):
+    """A network scales the shorter side up to its own: of a whole strip it would make a river."""
+    strip = np.zeros((*sides, 3), np.uint8)
+    strip[:, sides[1] // 2 - 48 : sides[1] // 2 + 48] = 200
+    shapes = []
+
+    class Watched(MeanLevel):
+        def prepare(self, pixels):
+            shapes.append(pixels.shape[:2])
+            return super().prepare(pixels)
+
+    data = encode(np.ascontiguousarray(strip.transpose(1, 0, 2)) if upright else strip, "PNG")
+    (judged,) = run([data], [ScoreFilter("level", First(Watched()), Limits(None, None))], 1)
+    assert shapes == [seen[::-1] if upright else seen]
+    assert judged.scores[0].score == 200
 
 
 def test_scores_do_not_depend_on_batches_or_order(data):

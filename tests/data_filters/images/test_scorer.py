@@ -56,20 +56,23 @@ def test_both_ends_of_the_limits_pass(score, reason):
     assert Limits(None, None).judge(score).kept
 
 
-def test_each_sees_only_what_those_before_it_kept_and_a_shared_network_runs_once():
+def objections(opinions):
+    return [[(name, verdict.reason) for name, verdict in each.objections] for each in opinions]
+
+
+def test_each_sees_every_image_and_a_shared_network_runs_once():
     network = Identity()
     chain = [
         ScoreFilter("first", Entry(network, 0), Limits(0.5, None)),
         ScoreFilter("second", Entry(network, 1), Limits(None, 0.5)),
     ]
-    opinion = judge_batch(chain, items(network, [[1, 1], [0.1, 0.1], [0.9, 0.2]]), batch_size=2)
-    assert [(name, verdict.reason) for name, verdict in opinion.verdicts] == [
-        ("second", "score_too_high"), ("first", "score_too_low"), (None, None),
-    ]  # fmt: skip
-    assert [score[:2] for score in opinion.scores] == [
-        ("row0", "first"), ("row1", "first"), ("row2", "first"), ("row0", "second"),
-        ("row2", "second"),
-    ]  # fmt: skip
+    opinions = judge_batch(chain, items(network, [[1, 1], [0.1, 0.9], [0.9, 0.2]]), batch_size=2)
+    low, high = ("first", "score_too_low"), ("second", "score_too_high")
+    assert objections(opinions) == [[high], [low, high], []]
+    for place, opinion in enumerate(opinions):
+        assert [score[:2] for score in opinion.scores] == [
+            (f"row{place}", "first"), (f"row{place}", "second"),
+        ]  # fmt: skip
     assert network.images == 3
 
 
@@ -77,8 +80,8 @@ def test_an_image_without_a_caption_has_no_similarity_to_it():
     network = Identity()
     chain = [ScoreFilter("length", CaptionLength(network), Limits(3, None))]
     given = items(network, [[1.0], [1.0], [1.0]], {0: "long enough", 2: "x"})
-    opinion = judge_batch(chain, given, batch_size=8)
-    assert [verdict.reason for _, verdict in opinion.verdicts] == [
-        None, "caption_missing", "score_too_low",
+    opinions = judge_batch(chain, given, batch_size=8)
+    assert objections(opinions) == [
+        [], [("length", "caption_missing")], [("length", "score_too_low")],
     ]  # fmt: skip
-    assert network.images == 2
+    assert [len(each.scores) for each in opinions] == [1, 0, 1]

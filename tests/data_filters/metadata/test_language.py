@@ -1,10 +1,14 @@
 """Language of the caption."""
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data_filters.metadata.language import LanguageFilter, languages
+from data_filters.base import SqlFunction
+from data_filters.io.parquet import scan_sql
+from data_filters.metadata.judge import declare_functions, judged_sql, named_rules
+from data_filters.metadata.language import FUNCTION, LanguageFilter, languages
 
 ENGLISH = "a black cat is sleeping on the old sofa in the living room"
 TEXTS = {
@@ -31,6 +35,38 @@ def test_reasons(judge, missing):
     other = ("language", "language_not_allowed")
     nothing = ("language", "caption_missing") if missing == "drop" else None
     assert verdicts == [None, other, None, other, None, other, nothing]
+
+
+def test_what_the_source_states_goes_before_what_the_caption_looks_like(judge):
+    """And the caption is not even looked at: the only slow rule of the pass is spared."""
+    rows = [
+        {"language": "EN", "caption": "eine schwarze Katze schläft auf dem alten Sofa"},
+        {"language": "de", "caption": ENGLISH},
+        {"language": " ", "caption": ENGLISH},
+        {"language": None, "caption": "eine schwarze Katze schläft auf dem alten Sofa"},
+        {"language": "en", "caption": None},
+    ]
+    assert judge(LanguageFilter(allowed=["En"], missing="drop"), rows) == [
+        None, ("language", "stated_language_not_allowed"), None,
+        ("language", "language_not_allowed"), None,
+    ]  # fmt: skip
+
+
+def test_captions_whose_language_is_stated_are_not_identified(metadata_part):
+    rows = [{"caption": f"{i}", "language": "en" if i % 3 else None} for i in range(300)]
+    seen = []
+
+    def spy(texts):
+        seen.extend(texts.to_pylist())
+        return languages(texts)
+
+    filtered = LanguageFilter(allowed=["en"], missing="keep")
+    filtered.functions = lambda: (SqlFunction(FUNCTION, spy),)
+    with duckdb.connect() as connection:
+        declare_functions(connection, [filtered])
+        scan = f"SELECT * FROM {scan_sql([metadata_part(rows)])}"
+        connection.sql(judged_sql(scan, named_rules([filtered]))).fetchall()
+    assert sorted(map(int, seen)) == list(range(0, 300, 3))
 
 
 def test_switched_off_it_needs_neither_rule_nor_function():

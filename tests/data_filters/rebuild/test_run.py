@@ -19,7 +19,8 @@ from data_filters.records import KEY_LENGTH, MANIFEST, content_id
 
 LIMITS = {
     "distributor": "multiprocessing", "rows_per_shard": 20, "shards_per_process": 5, "threads": 4,
-    "max_per_host": 8, "timeout_seconds": 2.0, "total_timeout_seconds": 3.0, "hang_seconds": 30.0,
+    "max_per_host": 8, "max_idle_connections": 8, "max_idle_seconds": 5.0,
+    "timeout_seconds": 2.0, "total_timeout_seconds": 3.0, "hang_seconds": 30.0,
     "worker_restarts": 0, "max_bytes": 200_000, "max_pixels": 1_000_000, "retries": 0,
     "backoff_seconds": 0.1, "max_backoff_seconds": 1.0, "dns_cache_seconds": 60.0,
     "allowed_networks": ["127.0.0.0/8"], "user_agent": "franca", "robots_txt": True,

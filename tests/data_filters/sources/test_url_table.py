@@ -48,6 +48,7 @@ def test_relaions_own_columns(tmp_path):
         "url": "https://b.org/1.jpg",
         "path": None,
         "caption": "one",
+        "language": None,
         "width": 1200,
         "height": 800,
         "similarity": 0.3,
@@ -61,9 +62,8 @@ def test_relaions_own_columns(tmp_path):
 
 def test_laions_columns_as_text_are_converted_or_null(tmp_path):
     file = tmp_path / "part.parquet"
-    pq.write_table(
-        pa.table({"URL": ["u", None], "TEXT": ["t", "t"], "WIDTH": ["640", "wide"]}), file
-    )
+    columns = {"URL": ["u", None], "TEXT": ["t", "t"], "WIDTH": ["640", "wide"]}
+    pq.write_table(pa.table({**columns, "LANGUAGE": ["nl", None]}), file)
     first, second = read(tmp_path, tmp_path).to_pylist()
     assert (first["url"], first["caption"], first["width"], first["height"]) == (
         "u",
@@ -72,6 +72,7 @@ def test_laions_columns_as_text_are_converted_or_null(tmp_path):
         None,
     )
     assert (second["url"], second["width"], second["row_id"]) == (None, None, content_id(""))
+    assert (first["language"], second["language"]) == ("nl", None)
 
 
 def recognise(found):
@@ -155,7 +156,8 @@ def test_a_declared_column_that_is_missing_is_named(tmp_path):
     ):
         with pytest.raises(ValueError, match=words):
             read(tmp_path, tmp_path, columns=columns)
-    assert read(tmp_path, tmp_path, columns={"url": "link"})["url"].to_pylist() == ["u"]
+    table = read(tmp_path, tmp_path, columns={"url": "link", "language": "text"})  # one's own
+    assert (table["url"].to_pylist(), table["language"].to_pylist()) == (["u"], ["t"])
 
 
 def test_a_web_server_is_read_by_ranges(server, tmp_path):

@@ -77,6 +77,8 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "shards_per_process": 50,
         "threads": 8,
         "max_per_host": 8,
+        "max_idle_connections": 8,
+        "max_idle_seconds": 5.0,
         "timeout_seconds": 1.5,
         "total_timeout_seconds": 2.0,
         "hang_seconds": 30.0,

@@ -6,7 +6,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from data_filters.dedup.signatures import sign
+from data_filters.io.parquet import write_rows
+from data_filters.io.pixels import decode, open_image
+from data_filters.records import IMAGE_VERDICT, RAW_IMAGE, SIGNATURE
 from data_filters.stages import deduplicate
+from tests.reference.deduplication import judged
 
 
 def reasons(run):
@@ -132,6 +137,18 @@ def test_training_splits_may_stay_or_go(chain, tmp_path, parameters, jpeg):
         assert summary["leaks"] == leaks
 
 
+def test_sets_that_share_a_folder_are_each_indexed_by_what_they_score(
+    chain, tmp_path, parameters, jpeg
+):
+    """One is scored on its training split; the other, which comes later, is not."""
+    for split, number in {"train": 3, "val": 4}.items():
+        (tmp_path / "set" / split).mkdir(parents=True)
+        (tmp_path / "set" / split / "a.jpg").write_bytes(jpeg(number))
+    (one,) = declared(tmp_path / "set").values()
+    sets = {"a": SimpleNamespace(**{**vars(one), "test_split": "train"}), "b": one}
+    assert run(chain, tmp_path, parameters, sets)["leaks"] == 2
+
+
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("crops", [[], [0.25]])
 def test_mirror_images_and_crops_of_evaluation_images_leak_where_configured(
@@ -146,3 +163,90 @@ def test_mirror_images_and_crops_of_evaluation_images_leak_where_configured(
     changed = {"deduplicate": {**parameters["deduplicate"], **more}}
     done = run(chain, tmp_path, changed, declared(tmp_path / "set"))
     assert done["leaks"] == len(crops) + mirrored
+
+
+def drawn(rng, evaluation):
+    """Images of which most are copies of another, or of an evaluation image, in some respect."""
+    pool = [sign(data, decode(open_image(data)))._asdict() for data in evaluation]
+    images = []
+    for number in range(40):
+        image = {
+            "row_id": rng.bytes(16).hex(), "sha256": rng.bytes(32).hex(),
+            "pixels": rng.bytes(32).hex(), "perceptual": int.from_bytes(rng.bytes(8)),
+            "mirrored": int.from_bytes(rng.bytes(8)), "contrast": float(rng.choice([2, 20, 30])),
+            "width": int(rng.choice([8, 9])), "height": 8, "size": int(rng.choice([50, 60])),
+        }  # fmt: skip
+        other = pool[rng.integers(len(pool))]
+        flip = 1 << int(rng.integers(64))
+        image |= {
+            0: {"sha256": other["sha256"]},
+            1: {"pixels": other["pixels"]},
+            2: {"perceptual": other["perceptual"] ^ flip},
+            3: {"mirrored": other["perceptual"] ^ flip},
+        }.get(number % 6, {})
+        images.append(image)
+        pool.append(image)
+    return [images[place] for place in rng.permutation(len(images))]
+
+
+def write_tables(root, images):
+    """Write what the stages before leave; return the images in the order of rows."""
+    ordered = []
+    for group, rows in {"group-000": images[:15], "group-001": images[15:]}.items():
+        for shard, some in enumerate((rows[:9], rows[9:])):
+            ordered += sorted(some, key=lambda row: row["row_id"])
+            for folder, schema in (
+                (f"download_images/{group}/raw", RAW_IMAGE),
+                (f"filter_images/{group}/verdicts", IMAGE_VERDICT),
+                (f"deduplicate/{group}/signatures", SIGNATURE),
+            ):
+                write_rows(root / folder / f"shard-{shard:06d}.parquet", schema, some)
+    return ordered
+
+
+@pytest.mark.parametrize("memory", ["1", "4000"])
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_verdicts_are_those_of_comparing_all_with_all(
+    tmp_path, parameters, jpeg, monkeypatch, seed, mirrored, memory
+):
+    """Whatever memory there is for hashes: one megabyte takes as many passes as there are rows."""
+    monkeypatch.setattr(deduplicate, "_SHARE_FOR_HASHES", 1e-4)
+    monkeypatch.setattr(deduplicate, "memory_megabytes", lambda: int(memory))
+    (tmp_path / "set").mkdir()
+    evaluation = [jpeg(number) for number in range(3)]
+    for number, data in enumerate(evaluation):
+        (tmp_path / "set" / f"{number}.jpg").write_bytes(data)
+    images = write_tables(tmp_path, drawn(np.random.default_rng(seed), evaluation))
+    limits = {
+        "near_duplicate_radius": 2, "evaluation_radius": 2, "min_contrast": 5.0,
+        "mirrored": mirrored, "evaluation_mirrored": False, "evaluation_crops": [],
+    }  # fmt: skip
+    deduplicate.gather(
+        deduplicate.Deduplicate(**{**parameters["deduplicate"], **limits}),
+        seed=0,
+        parts={name: tmp_path / "deduplicate" / name for name in ("group-000", "group-001")},
+        inputs={name: tmp_path / name for name in ("download_images", "filter_images", "scenes")},
+        output=tmp_path / "out",
+        work=tmp_path / "work",
+        evaluation_sets=declared(tmp_path / "set"),
+    )
+    found = [
+        row
+        for file in sorted((tmp_path / "out" / "verdicts").iterdir())
+        for row in pq.read_table(file).to_pylist()
+    ]
+    expected = judged(
+        [{**image, "area": image["width"] * image["height"]} for image in images],
+        [
+            {"name": f"mine: {number}.jpg", **sign(data, decode(open_image(data)))._asdict()}
+            for number, data in enumerate(evaluation)
+        ],
+        radius=2,
+        evaluation_radius=2,
+        min_contrast=5.0,
+        mirrored=mirrored,
+    )
+    assert [row["row_id"] for row in found] == [image["row_id"] for image in images]
+    assert [(row["filter"], row["reason"], row["detail"]) for row in found] == expected
+    assert len({reason for _, reason, _ in expected}) == 5  # kept, and every reason

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from data_filters.config import Deduplicate, PackHighres
 from data_filters.dedup.describe import build_describer
-from data_filters.io.files import write_array
+from data_filters.io.files import read_json, write_array
 from data_filters.io.parquet import write_rows
 from data_filters.io.tar import write_tar
 from data_filters.ledger import read_accounts
@@ -170,6 +170,38 @@ def test_a_killed_run_goes_on_to_the_same_bytes(place, monkeypatch, stop_at):
     assert content(output) == content(whole)
 
 
+def test_a_set_that_changed_since_a_killed_run_is_copied_anew(place, monkeypatch, jpeg):
+    def die(*_arguments, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pack_highres, "write_shards", die)
+    with pytest.raises(KeyboardInterrupt):
+        run(place, to="killed")
+    monkeypatch.undo()
+    kept = {path: path.stat().st_ino for path in (place / "work/tars").rglob("raw/*.tar")}
+    (place / "scenes/voc/JPEGImages/0.jpg").write_bytes(jpeg(80, width=200))
+    (place / "scenes/voc/JPEGImages/9.jpg").write_bytes(jpeg(81))
+    output, summary = run(place, to="again")
+    assert summary["images"] == 9
+    images = highres_images(output, place / "nothing", image_set="voc")
+    packed = {images.read(number).data for number in range(len(images))}
+    assert {jpeg(80, width=200), jpeg(81)} < packed
+    assert jpeg(0) not in packed
+    assert {path: path.stat().st_ino for path in kept} == kept  # the other set did not change
+
+
+def test_what_was_read_of_each_set_is_on_the_books(place, jpeg):
+    books = read_json(run(place, to="one")[0] / "sets.json")
+    assert {name: (one["images"], one["kept"]) for name, one in books.items()} == {
+        "voc": (7, 6),
+        "tars": (3, 2),
+    }
+    (place / "scenes/voc/JPEGImages/0.jpg").write_bytes(jpeg(80, width=200))
+    changed = read_json(run(place, to="other")[0] / "sets.json")
+    assert changed["tars"] == books["tars"]
+    assert changed["voc"]["digest_of_sizes"] != books["voc"]["digest_of_sizes"]
+
+
 def test_unreadable_images_are_on_the_books_up_to_a_share(place, jpeg):
     data = jpeg(70)
     (place / "scenes/voc/JPEGImages/cut.jpg").write_bytes(data[: len(data) // 2])
@@ -200,7 +232,9 @@ def test_without_sets_the_index_is_empty(place):
     output, summary = run(place, sets={})
     assert summary == {"sets": 0, "images": 0, "shards": 0}
     assert pq.read_table(output / "index.parquet").num_rows == 0
-    assert sorted(content(output)) == ["funnel.json", "index.parquet", "ledger.parquet"]
+    assert sorted(content(output)) == [
+        "funnel.json", "index.parquet", "ledger.parquet", "sets.json",
+    ]  # fmt: skip
 
 
 def test_a_table_of_urls_is_no_set_of_images():

@@ -6,13 +6,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from compat.torchvision_shim import ensure_torchvision
 from franca.baselines.models import open_model
 from franca.data.collate import IMAGENET_MEAN, IMAGENET_STD
-from franca.eval.features import BlockFeatureModel, FeatureModel
-from franca.eval.native import KeyModel
+from franca.eval.models import shows_blocks, shows_keys
 from franca.models.vit import build_vit
 from franca.models.weights import save_backbone
-from franca.torchvision_shim import ensure_torchvision
 
 ensure_torchvision()
 import open_clip  # noqa: E402
@@ -81,15 +80,35 @@ def test_the_last_of_several_blocks_is_the_last_and_opening_draws_no_random_numb
     assert not torch.allclose(earlier.patches, last.patches)
 
 
+@pytest.mark.parametrize(
+    ("spec", "norm"),
+    [("timm:test_vit", "trunk.norm"), (f"open_clip:{TINY}", "visual.ln_post")],
+)
+@torch.inference_mode()
+def test_numbered_blocks_come_in_the_order_wanted_and_before_the_norm(images, spec, norm):
+    model, _ = open_model(spec, device=CPU)
+    final = model.get_submodule(norm)
+    wanted = [model.depth - 1, 0, 0]
+    raw = model.forward_intermediate(images, wanted, norm=False)
+    normed = model.forward_intermediate(images, wanted, norm=True)
+    for before, after in zip(raw, normed, strict=True):
+        torch.testing.assert_close(final(before.patches), after.patches)
+        torch.testing.assert_close(final(before.cls), after.cls)
+    assert torch.equal(raw[1].patches, raw[2].patches)
+    torch.testing.assert_close(normed[0].cls, model.forward_features(images).cls)
+    with pytest.raises(ValueError, match=r"blocks \[9\] wanted, but the model has blocks 0 to"):
+        model.forward_intermediate(images, [9])
+
+
 def test_models_keep_the_contract_and_are_always_the_same(tmp_path):
     save_backbone(
         build_vit("vit_tiny", image_size=64), tmp_path / "ours.safetensors", metadata={"step": 1}
     )
-    for spec in (f"open_clip:{TINY}", "random:vit_tiny", f"franca:{tmp_path}/ours.safetensors"):
+    ours = f"franca:{tmp_path}/ours.safetensors"
+    for spec in (f"open_clip:{TINY}", "timm:test_vit", "random:vit_tiny", ours):
         model, digest = open_model(spec, device=CPU)
-        assert isinstance(model, FeatureModel)
-        assert isinstance(model, BlockFeatureModel)
-        assert isinstance(model, KeyModel) or spec.startswith("franca:")
+        assert shows_blocks(model)
+        assert shows_keys(model)
         assert not model.training
         assert open_model(spec, device=CPU)[1] == digest
 

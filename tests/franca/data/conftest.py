@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from compat.torchvision_shim import ensure_torchvision
 from franca.data.shards import INDEX_SCHEMA
-from franca.torchvision_shim import ensure_torchvision
 
 ensure_torchvision()  # for the tests that compare with torchvision
 

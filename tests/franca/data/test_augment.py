@@ -1,6 +1,7 @@
 """Multi-crop: from a section of the parameters to crops, the same draws for every backend."""
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from pydantic import ValidationError
 
 from franca.config.augment import Augment
 from franca.data.augment import build_augmentation
+from franca.data.augment_draws import draw_multicrop
+from franca.data.augment_torchvision import apply_torchvision
 from franca.randomness import numpy_generator
 
 ORACLE = np.load(Path(__file__).parents[2] / "oracles" / "aug.npz", allow_pickle=False)
@@ -98,6 +101,26 @@ def test_legacy_blur_is_what_the_published_code_does():
     legacy = augmentation(blur=PAPER["blur"] | {"legacy": True}).views
     effective = ORACLE["out/params/effective_blur_probability_global1_global2_local"]
     assert [legacy[i].blur for i in (0, 1, 2)] == pytest.approx(effective.tolist())
+
+
+def test_legacy_blur_changes_crops_as_often_as_in_the_published_code(photo):
+    """Less often than it is drawn: a small sigma leaves an 8-bit image as it is."""
+    blur = PAPER["blur"] | {"legacy": True}
+    views = augmentation(blur=blur).views[:3]
+    plain = {"box": (0, 0, 45, 60), "size": 45, "flip": False, "jitter": (), "grayscale": False}
+    measured = ORACLE["out/params/measured_blur_frequency_400_trials"]
+    for index, (view, expected) in enumerate(zip(views, measured, strict=True)):
+        rng = numpy_generator(0, "blur", index)
+        drawn = [
+            replace(crop, **plain, solarize_threshold=None)
+            for crop in draw_multicrop(rng, height=45, width=60, views=[view] * 800)
+        ]
+        (sharp,) = apply_torchvision(photo, [replace(drawn[0], blur_sigma=None)])
+        blurred = [crop for crop in drawn if crop.blur_sigma is not None]
+        changed = [(crop != sharp).any() for crop in apply_torchvision(photo, blurred)]
+        share = sum(changed) / len(drawn)
+        error = np.sqrt(expected * (1 - expected) * (1 / 400 + 1 / 800))
+        assert abs(share - expected) <= 4 * error
 
 
 def test_only_second_global_crops_are_solarized():

@@ -43,11 +43,21 @@ def test_boxes_have_the_references_distribution(kind, height, width):
     log_aspect = np.log(ours[:, 3] / ours[:, 2])
     for values, moments in [(share, "area_fraction"), (log_aspect, "log_aspect")]:
         mean, std = ORACLE[f"{name}/{moments}_mean_std"]
-        assert abs(values.mean() - mean) < 4 * std * math.sqrt(2 / 4000)
+        assert abs(values.mean() - mean) < 4 * std * math.sqrt(
+            1 / 4000 + 1 / int(ORACLE[f"{name}/n"])
+        )
         assert abs(values.std() / std - 1) < 0.05
-    quantiles = np.quantile(share, np.linspace(0, 1, 21))[1:-1]
-    reference = ORACLE[f"{name}/area_fraction_quantiles"][1:-1]
-    assert np.abs(quantiles - reference).max() < 0.03 * np.ptp(reference)
+    aspect = ours[:, 3] / ours[:, 2]
+    for values, quantity in [(share, "area_fraction"), (aspect, "aspect_w_over_h")]:
+        quantiles = np.quantile(values, np.linspace(0, 1, 21))[1:-1]
+        reference = ORACLE[f"{name}/{quantity}_quantiles"][1:-1]
+        assert np.abs(quantiles - reference).max() < 0.03 * np.ptp(reference)
+    # Where there is room, a box lies anywhere in it with equal chance.
+    room = height - ours[:, 2]
+    top = (ours[:, 0] / np.maximum(room, 1))[room > 0]
+    assert abs(
+        top.mean() - float(ORACLE[f"{name}/top_over_room_mean"])
+    ) < 4 * top.std() * math.sqrt(2 / len(top))
 
 
 def test_jitter_covers_the_references_ranges_evenly():

@@ -5,7 +5,7 @@ import pytest
 
 from franca.eval.comparison import compare, ladder, unique_seeds
 from franca.eval.registry import BENCHMARKS
-from franca.eval.results import evidence_path, write_evidence
+from franca.eval.results import evidence_path, write_evidence, write_json
 
 
 @pytest.fixture
@@ -53,6 +53,15 @@ def test_metric_that_only_one_has_is_left_out(evaluated):
     folders, results = evaluated
     results["step-0"] = results["step-0"][:1]
     assert set(run(folders, results)) == {("knn", "top1@k20")}
+
+
+def test_what_was_evaluated_otherwise_is_never_compared(evaluated):
+    folders, results = evaluated
+    for name, train in (("step-0", "first"), ("step-9", "second")):
+        address = {"weights": name, "learnt": {"train": train}, "version": "1.1"}
+        write_json(folders[name] / "details.json", {"tasks": {"knn-set": {"address": address}}})
+    with pytest.raises(ValueError, match="knn-set of step-9 and of step-0 differ in learnt: eval"):
+        run(folders, results)
 
 
 def test_different_images_are_never_compared(evaluated):

@@ -3,8 +3,10 @@
 import json
 
 import pytest
+from PIL import Image
 
 from franca.config.evaluation_sets import EvaluationSet
+from franca.eval import datasets
 from franca.eval.inputs.sets import EvaluationSets
 from franca.eval.suite import Pair, Suite
 from tests.franca.config.test_evaluate import EVALUATE
@@ -58,8 +60,30 @@ def test_an_address_names_what_the_numbers_depend_on(suite):
     assert json.loads(json.dumps(address)) == address
     assert address["weights"] == "w"
     assert address["images"] == made.sets.segmented("rooms", test=True).digest
+    assert address["learnt"] == {"train": made.sets.segmented("rooms", test=False).digest}
     assert address["inputs"] == 17
+    assert address["num_classes"] == 3
     assert address["parameters"]["penalties"] == list(EVALUATE["depth"]["penalties"])
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_another_image_to_learn_from_or_to_score_makes_other_numbers(suite, tmp_path, split):
+    folder, rooms = tmp_path / "results", tmp_path / "rooms"
+    suite().run(TASKS, folder, title="before")
+    name = (rooms / f"ImageSets/Segmentation/{split}.txt").read_text().split()[0]
+    image = next((rooms / "JPEGImages").glob(f"{name}.*"))
+    with Image.open(image) as stored:
+        size = stored.size
+    Image.new("RGB", size, "red").save(image)
+    assert suite().missing(TASKS, folder) == TASKS
+
+
+def test_what_never_ran_is_missing_before_any_image_is_hashed(suite, tmp_path, monkeypatch):
+    def hashed(*_):
+        raise AssertionError
+
+    monkeypatch.setattr(datasets, "digest_selection", hashed)
+    assert suite().missing(TASKS, tmp_path / "results") == TASKS
 
 
 def test_no_task_leaves_an_empty_result(suite, tmp_path):

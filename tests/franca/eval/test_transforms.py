@@ -5,10 +5,10 @@ import pytest
 import torch
 from PIL import Image
 
+from compat.torchvision_shim import ensure_torchvision
 from franca.data.augment_draws import View, draw_multicrop
 from franca.eval.transforms import CentreCrop, RandomCrop, Square, normalise, to_pixels
 from franca.randomness import numpy_generator
-from franca.torchvision_shim import ensure_torchvision
 
 
 @pytest.mark.parametrize("case", ["wide", "small"])

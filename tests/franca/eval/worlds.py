@@ -131,7 +131,10 @@ class PixelModel:
 class BlockModel(PixelModel):
     """Also shows earlier blocks: scaled copies of the last."""
 
-    def forward_intermediate(self, images, blocks):
+    depth = 4
+
+    def forward_intermediate(self, images, blocks, *, norm):
+        assert norm
         last = self.forward_features(images)
         return [Tokens(last.cls * (i + 1), last.patches * (i + 1)) for i in range(blocks)]
 

@@ -41,11 +41,16 @@ def stored_loss(case, **options):
 @pytest.mark.parametrize("case", SHAPES)
 @pytest.mark.parametrize("max_logits", [10**6, 1])
 def test_values_and_gradients_equal_the_released_code(case, max_logits):
-    levels = SHAPES[case][1]
+    batch, levels = SHAPES[case]
     loss, local, both = stored_loss(case, level_weights=[1.0] * levels, max_logits=max_logits)
     for term, name in [(loss.local_crops, "local"), (loss.global_crops, "global")]:
         expected = torch.from_numpy(ORACLE[f"out/dino/{case}/{name}_scaled"])
         assert_close(term, expected, atol=1e-5, rtol=5e-5)
+        # What the criterion returns before its caller divides by the pairs of views.
+        pairs = 2 + 2 * len(local[0][0]) // batch
+        factor = 2 if name == "global" else 1
+        raw = torch.from_numpy(ORACLE[f"out/dino/{case}/{name}_raw"])
+        assert_close(term * pairs / factor, raw, atol=1e-5, rtol=5e-5)
     (loss.local_crops + loss.global_crops).backward()
     for level in range(levels):
         for (logits, _), name in [(local[level], "local"), (both[level], "global")]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from franca.masking.batch import count_bounds, index_masks, sample_masks
+from franca.masking.batch import count_bounds, index_masks, join_groups, sample_masks
 from franca.masking.block import BlockMask
 from franca.masking.cyclic import CyclicMask
 from franca.randomness import numpy_generator
@@ -100,3 +100,25 @@ def test_block_masks_fit_the_same_batch():
 def test_draws_repeat_with_the_generator():
     assert torch.equal(draw(1).masks, draw(1).masks)
     assert not torch.equal(draw(1).masks, draw(2).masks)
+
+
+def test_padded_masks_have_the_rows_of_the_released_buffers():
+    batch = draw(padded=True)
+    assert int(batch.rows.sum()) == int(ORACLE["out/collate/franca/upperbound"])
+    assert batch.num_surplus == int(batch.rows.sum() - batch.masks.sum()) > 0
+    assert (batch.rows > 0).equal(batch.masks.any(dim=1))
+    parts = [batch.of_images(part, num_images=4) for part in (range(1), range(1, 4))]
+    assert sum(part.num_surplus for part in parts) == batch.num_surplus
+    assert draw().num_surplus == draw(counts="upper", padded=True).num_surplus == 0
+    assert torch.equal(draw().masks, batch.masks)
+
+
+def test_groups_are_joined_view_by_view():
+    groups = [draw(seed, padded=True) for seed in range(3)]
+    batch = join_groups(groups)
+    assert batch.num_surplus == sum(group.num_surplus for group in groups)
+    for number, group in enumerate(groups):
+        part = batch.of_images(range(4 * number, 4 * number + 4), num_images=12)
+        assert torch.equal(part.masks, group.masks)
+        assert torch.equal(part.rows, group.rows)
+        assert torch.equal(part.token_weights, group.token_weights)

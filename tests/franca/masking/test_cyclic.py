@@ -41,6 +41,8 @@ def test_counts_are_exact(case):
     counts = draw(case).sum(axis=(1, 2))
     assert [counts.min(), counts.max()] == [count, count]
     assert [counts.min(), counts.max()] == ORACLE[f"out/samples/{case}/count_min_max"].tolist()
+    assert counts.mean() == float(ORACLE[f"out/samples/{case}/count_mean"])
+    assert counts.std() == float(ORACLE[f"out/samples/{case}/count_std"]) == 0
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -69,6 +71,28 @@ def test_without_roll_the_centre_is_hardly_ever_masked():
     frequency = draw("g16_k96_noroll").mean(axis=0)
     assert frequency[7:9, 7:9].max() < 0.02
     assert frequency[0, 0] > 0.8
+
+
+def rectangles(masks, *, inverse):
+    """Of every mask, wherever it lies: height, width, and what its last row lacks."""
+    shapes = []
+    for mask in ~masks if inverse else masks:
+        rows, columns = mask.any(axis=1), mask.any(axis=0)
+        height, width = int(rows.sum()), int(columns.sum())
+        shapes.append((height, width, height * width - int(mask.sum())))
+    return shapes
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case not in ("g16_k0", "g16_k256")])
+def test_rectangles_are_those_of_the_released_masks(case):
+    """Of 200 kept masks: the same few (height, width, missing cells), as often as ours."""
+    masker, _ = CASES[case]
+    theirs = rectangles(ORACLE[f"out/samples/{case}/masks"], inverse=masker.inverse)
+    ours = rectangles(draw(case), inverse=masker.inverse)
+    kinds = sorted(set(ours) | set(theirs))
+    assert set(theirs) <= set(ours)
+    both = np.array([[shapes.count(kind) for kind in kinds] for shapes in (ours, theirs)])
+    assert chi2_contingency(both[:, both.sum(axis=0) > 10]).pvalue > 1e-4
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case not in ("g16_k0", "g16_k256")])

@@ -33,6 +33,14 @@ def test_a_remade_input_is_noticed(tmp_path):
     ]
 
 
+def test_a_remade_part_is_noticed_once_by_the_parts_that_read_it(tmp_path):
+    inputs = make_run(tmp_path)
+    for part in ("group-000", "group-001"):
+        receipt = inputs["download_images"] / part / "receipt.json"
+        receipt.write_text(json.dumps(json.loads(receipt.read_text()) | {"summary": {"again": 1}}))
+    assert read_run(inputs).stale() == [("filter_images", "download_images")]
+
+
 @pytest.mark.parametrize("missing", ["scenes", "rasa"])
 def test_stages_without_a_receipt_are_left_out(tmp_path, missing):
     inputs = make_run(tmp_path)

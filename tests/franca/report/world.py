@@ -34,6 +34,11 @@ NEEDS = {
     "rasa": ("finetune_highres", "pack_shards", "pack_highres"),
     "evaluate": ("pretrain", "finetune_highres", "rasa", "scenes"),
 }  # fmt: skip
+GROUPS = ("group-000", "group-001")
+PARTS = {
+    "filter_metadata": GROUPS, "download_images": GROUPS, "filter_images": GROUPS,
+    "evaluate": ("highres", "rasa"),
+}  # fmt: skip
 PER_VARIANT = ("pretrain", "finetune_highres", "rasa", "evaluate")
 FUNNEL = (
     ("filter_metadata", "duplicate_url", {"repeated": 37}),
@@ -77,7 +82,7 @@ DATASETS = {"knn": "objects", "logreg": "objects"}
 COUNT = 400
 MASKING = {
     "kind": "cyclic", "probability": 0.5, "ratio": [0.1, 0.65], "counts": "uniform",
-    "min_aspect": 0.3,
+    "min_aspect": 0.3, "padded": False,
 }  # fmt: skip
 AUGMENT = {
     "global_crops": {"size": 64, "scale": [0.48, 1.0]},
@@ -164,12 +169,16 @@ def write_receipts(inputs: dict[str, Path]) -> None:
     for stage, needs in NEEDS.items():
         section = {"version": 1, "seed": 0, stage: parameters.get(stage, {"workers": 2})}
         read = {name: inputs[name] for name in needs}
-        if stage == "evaluate":  # it fans out: its parts read the stages, the whole reads its parts
-            parts = {name: inputs[stage] / name for name in ("highres", "rasa")}
-            for part in parts.values():
-                _write_receipt(part, stage, section, read)
-            read = parts
-        _write_receipt(inputs[stage], stage, section, read)
+        # A stage that fans out: each part reads stages, or the like part of a stage that fans out
+        # into the same parts; the whole reads its parts.
+        parts = {name: inputs[stage] / name for name in PARTS.get(stage, ())}
+        for name, part in parts.items():
+            part.mkdir(exist_ok=True)
+            _write_receipt(part, stage, section, {
+                need: folder / name if PARTS.get(need) == PARTS[stage] else folder
+                for need, folder in read.items()
+            })  # fmt: skip
+        _write_receipt(inputs[stage], stage, section, parts or read)
 
 
 def _write_receipt(folder: Path, stage: str, parameters: dict, inputs: dict[str, Path]) -> None:

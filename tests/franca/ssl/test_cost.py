@@ -66,7 +66,8 @@ def cfg():
 
 @pytest.fixture(scope="module")
 def views(cfg):
-    return make_views(batch_of(cfg, 0), build_masks(cfg, seed=0)(0), device=torch.device("cpu"))
+    masks = build_masks(cfg, seed=0)(0, range(cfg.global_batch_size))
+    return make_views(batch_of(cfg, 0), masks, device=torch.device("cpu"))
 
 
 def losses(method, views):

@@ -28,7 +28,8 @@ def method(cfg):
 
 @pytest.fixture(scope="module")
 def views(cfg):
-    return make_views(batch_of(cfg, 0), build_masks(cfg, seed=0)(0), device=CPU)
+    masks = build_masks(cfg, seed=0)(0, range(cfg.global_batch_size))
+    return make_views(batch_of(cfg, 0), masks, device=CPU)
 
 
 def losses_of(method, views):

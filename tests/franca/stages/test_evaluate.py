@@ -150,6 +150,23 @@ def test_every_benchmark_reports_every_metric(published):
         assert row["n"] in (2, 3, 4, 6, 12, 17, 30)
 
 
+FROM_TRAIN = ("classification", "fine_grained", "probe", "segmentation", "novelty", "pictures")
+LEARNT = {kind: {"train"} for kind in (*FROM_TRAIN, "geometry")}
+LEARNT["shifted"] = {"train", "validation"}
+
+
+def test_an_address_has_every_image_that_is_scored_or_learnt_from(published):
+    tasks = json.loads((published["step-0000000"] / "details.json").read_text())["tasks"]
+    assert len(tasks) == len(TASKS)
+    for task in TASKS:
+        name = task["benchmark"]
+        address = tasks[f"{name}-{task['evaluation_set']}"]["address"]
+        assert set(address["learnt"]) == LEARNT.get(BENCHMARKS[name].kind, set()), name
+        digests = [*address["images"].split(), *address["learnt"].values()]
+        assert len(set(digests)) == len(digests), name
+        assert all(len(digest) >= 32 for digest in digests)
+
+
 def test_outputs_are_complete_and_repeat_byte_for_byte(inputs, published, tmp_path):
     again, summary = evaluate(inputs, tmp_path, "highres")
     first = files(published["highres"])

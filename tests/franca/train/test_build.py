@@ -47,24 +47,54 @@ def test_schedules_run_between_their_ends():
     assert rates[3] == schedules.at(3).learning_rate > 0
 
 
+def masks_of(cfg, *, seed=0, step=0):
+    return build_masks(cfg, seed=seed)(step, range(cfg.global_batch_size)).masks
+
+
 def test_masks_depend_on_seed_and_step_alone():
     cfg = recipe()
+    assert torch.equal(masks_of(cfg, step=3), masks_of(cfg, step=3))
+    assert not torch.equal(masks_of(cfg, step=3), masks_of(cfg, step=4))
+    assert not torch.equal(masks_of(cfg, step=3), masks_of(cfg, seed=1, step=3))
+
+
+@pytest.mark.parametrize("group", [None, 4])
+def test_masks_of_a_share_are_those_it_has_in_the_batch(group):
+    cfg = recipe(global_batch_size=12, images_per_group=group, masking__padded=True)
     masks = build_masks(cfg, seed=0)
-    assert torch.equal(masks(3).masks, build_masks(cfg, seed=0)(3).masks)
-    assert not torch.equal(masks(3).masks, masks(4).masks)
-    assert not torch.equal(masks(3).masks, build_masks(cfg, seed=1)(3).masks)
+    batch = masks(2, range(12))
+    for share in (range(6), range(6, 12), range(4, 8), range(11, 12)):
+        whole, alone = batch.of_images(share, num_images=12), masks(2, share)
+        assert torch.equal(alone.masks, whole.masks)
+        assert torch.equal(alone.rows, whole.rows)
+
+
+def test_every_group_masks_its_half_over_the_whole_range_of_shares():
+    """As on every GPU of the released code, whose batch is such a group."""
+    cfg = recipe(
+        global_batch_size=32,
+        images_per_group=8,
+        masking__counts="upper",
+        masking__ratio=(0.0, 0.5),
+        augment__global_crops={"size": 64, "scale": (0.4, 1.0)},
+    )
+    views = masks_of(cfg).unflatten(0, (2, 4, 8))
+    for group in range(4):
+        counts = views[:, group].sum(dim=2).flatten().sort().values
+        assert counts[:8].tolist() == [0] * 8
+        assert counts[8:].tolist() == [4, 8, 12, 16, 20, 24, 28, 32]
 
 
 @pytest.mark.parametrize("kind", ["cyclic", "inverse_block", "block"])
 def test_each_kind_of_mask_masks_half_of_the_crops(kind):
-    masks = build_masks(recipe(masking__kind=kind, global_batch_size=16), seed=0)(0).masks
+    masks = masks_of(recipe(masking__kind=kind, global_batch_size=16))
     assert masks.shape == (32, 16)
     assert int(masks.any(dim=1).sum()) == 16
 
 
 def test_an_inverse_block_never_leaves_the_crop():
     cfg = recipe(masking__kind="inverse_block", global_batch_size=64)
-    crops = build_masks(cfg, seed=0)(0).masks.reshape(-1, 4, 4)
+    crops = masks_of(cfg).reshape(-1, 4, 4)
     wrapped = 0
     for visible in ~crops[crops.flatten(1).any(dim=1)]:
         rows = visible.any(dim=1).nonzero()[:, 0]

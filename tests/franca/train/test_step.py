@@ -26,7 +26,11 @@ CONFIG = recipe(
 
 def gradients(method, *, images_at_once, cfg=CONFIG):
     """The losses of a batch that the student sees in parts."""
-    batch, masks, parts = batch_of(cfg, 0), build_masks(cfg, seed=0)(0), []
+    batch, masks, parts = (
+        batch_of(cfg, 0),
+        build_masks(cfg, seed=0)(0, range(cfg.global_batch_size)),
+        [],
+    )
     for start in range(0, 8, images_at_once):
         images = range(start, start + images_at_once)
         views = make_views(

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from workflow import params
-from workflow.plan.data import core_hours, data_plan, highres_images, known_source
-from workflow.plan.published import SOURCES
-from workflow.plan.rates import RATES
+from workflow.plan.data import core_hours, data_plan, highres_plan, known_source
+from workflow.plan.published import HIGHRES_BYTES, SOURCES
+from workflow.plan.rates import PACK_HIGHRES, RATES
 
 TREE = params.read(Path(__file__).parents[3] / "params.yaml")
 
@@ -53,12 +53,22 @@ def test_numbers_instead_of_a_preset_count_as_if_all_passed():
 
 
 def test_images_to_fine_tune_on_are_those_of_whole_copies():
-    assert highres_images(resolve("vit_l_laion600m")) == 1_444_270
-    assert highres_images(resolve("vit_g_laion600m")) == 17_125
+    assert highres_plan(resolve("vit_l_laion600m")).images == 1_444_270
+    assert highres_plan(resolve("vit_g_laion600m")).images == 17_125
     part = "pack_highres.sets.kitti.partial=true"
-    assert highres_images(resolve("vit_l_laion600m", part)) is None
-    assert highres_images(resolve("micro")) is None  # nobody counted them yet
-    assert highres_images(resolve("tiny")) is None
+    assert highres_plan(resolve("vit_l_laion600m", part)) is None
+    assert highres_plan(resolve("micro")) is None  # nobody counted them yet
+    assert highres_plan(resolve("tiny")) is None
+
+
+def test_images_to_fine_tune_on_take_their_bytes_and_hours():
+    parameters = resolve("vit_l_laion600m")
+    plan = highres_plan(parameters)
+    assert {source.name for source in parameters.pack_highres.sets.values()} == set(HIGHRES_BYTES)
+    assert plan.image_bytes == pytest.approx(sum(HIGHRES_BYTES.values()))
+    assert 100e3 < plan.image_bytes / plan.images < 150e3
+    assert plan.stored > plan.image_bytes
+    assert plan.core_hours == pytest.approx(1_444_270 / PACK_HIGHRES.per_second / 3600)
 
 
 def test_a_local_source_is_copied_whole():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from franca.report.plots.curves import Line, Panel, draw_panels
 
@@ -56,3 +57,17 @@ def test_reference_and_phases():
     levels = [found.get_ydata()[0] for found in axes.lines if found.get_linestyle() == "--"]
     assert levels == [1.5]
     assert [found.get_xdata()[0] for found in axes.lines[2:]] == [0.5]
+
+
+TITLES = {3: "linear segmentation · segmentation ↑", 4: "gradient norm of the ibot head"}
+
+
+@pytest.mark.parametrize(("columns", "title"), TITLES.items())
+def test_long_titles_stay_above_their_panels(columns, title):
+    curve = Line(label="a", x=np.arange(3.0), y=np.array([0.0501, 0.0502, 0.0503]))
+    row = [Panel(title=title, axis="rmse", lines=(curve,))] * columns
+    figure = draw_panels(row, columns=columns, x_label="step")
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        (shown,) = (text for text in axes.findobj(Text) if text.get_text().startswith(title[:6]))
+        assert shown.get_window_extent().x1 <= axes.bbox.x1 + 1

@@ -1,8 +1,9 @@
 """Make `import torchvision` work beside a CPU build of torch.
 
-The twin of franca/torchvision_shim.py: the two halves of the project share no code. open_clip and
-timm import torchvision, whose registry wheels are CUDA builds; declaring the schemas of the two
-operators that its import looks up repairs it and fakes nothing.
+The registry's torchvision wheels are CUDA builds. Beside CPU torch their compiled operators do not
+load, and the import then fails although everything used here is plain Python. Declaring the schemas
+of the two operators that the import looks up repairs it and fakes nothing: calling `nms` still
+raises torchvision's own error.
 """
 
 import importlib
@@ -19,6 +20,8 @@ _SCHEMAS = (
 
 def ensure_torchvision() -> None:
     """Import torchvision, declaring its missing operator schemas if that is all that is wrong.
+
+    Call before importing timm, open_clip or transformers, which import torchvision themselves.
 
     Raises:
         RuntimeError: torchvision's own, if it fails for any other reason.

@@ -1,0 +1,126 @@
+"""What is kept of a host between two requests: open connections, and TLS sessions to resume."""
+
+import http.client
+import select
+import ssl
+import threading
+import time
+from collections import OrderedDict
+from typing import Final, NamedTuple
+
+_MAX_SESSIONS: Final = 1 << 13
+"""Hosts whose TLS session is remembered; the one seen longest ago is forgotten."""
+
+
+class Place(NamedTuple):
+    """Whom a connection leads to: `http` or `https`, and `host[:port]`."""
+
+    scheme: str
+    netloc: str
+
+
+class _Idle(NamedTuple):
+    place: Place
+    connection: http.client.HTTPConnection
+    since: float
+
+
+class IdleConnections:
+    """Connections that nobody uses at the moment, bounded in number and age.
+
+    Whoever wants a new connection to a host must have taken one from here first, if any is left:
+    so open connections to a host, idle ones included, are never more than were ever used at once.
+
+    Args:
+        limit: Most of them, over all hosts; the host turned to longest ago loses its own first.
+        seconds: How long one may lie idle.
+    """
+
+    def __init__(self, *, limit: int, seconds: float) -> None:
+        self._limit = limit
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._hosts: OrderedDict[str, list[_Idle]] = OrderedDict()
+        self._number = 0
+
+    def take(self, place: Place) -> http.client.HTTPConnection | None:
+        """Return a connection to use alone, or None; one that cannot be used is closed."""
+        with self._lock:
+            idle = self._pop(place.netloc, newest=True)
+        if idle is None:
+            return None
+        if idle.place == place and not self._is_stale(idle):
+            return idle.connection
+        idle.connection.close()
+        return None
+
+    def give(self, place: Place, connection: http.client.HTTPConnection) -> None:
+        """Keep a connection whose last answer is read to its end."""
+        with self._lock:
+            self._hosts.setdefault(place.netloc, []).append(
+                _Idle(place, connection, time.monotonic())
+            )
+            self._hosts.move_to_end(place.netloc)
+            self._number += 1
+            surplus = [self._pop_oldest() for _ in range(self._number - self._limit)]
+            while self._number and self._is_expired(self._oldest()):
+                surplus.append(self._pop_oldest())
+        for idle in surplus:
+            idle.connection.close()
+
+    def close(self) -> None:
+        """Close all of them."""
+        with self._lock:
+            left = [self._pop_oldest() for _ in range(self._number)]
+        for idle in left:
+            idle.connection.close()
+
+    def _is_stale(self, idle: _Idle) -> bool:
+        """Whether it is too old, or has something to say: its end, or what nobody asked."""
+        if self._is_expired(idle):
+            return True
+        poll = select.poll()
+        poll.register(idle.connection.sock, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def _is_expired(self, idle: _Idle) -> bool:
+        return time.monotonic() - idle.since > self._seconds
+
+    def _oldest(self) -> _Idle:
+        return next(iter(self._hosts.values()))[0]
+
+    def _pop_oldest(self) -> _Idle:
+        idle = self._pop(next(iter(self._hosts)), newest=False)
+        assert idle is not None
+        return idle
+
+    def _pop(self, host: str, *, newest: bool) -> _Idle | None:
+        connections = self._hosts.get(host)
+        if connections is None:
+            return None
+        idle = connections.pop(-1 if newest else 0)
+        self._number -= 1
+        if not connections:
+            del self._hosts[host]
+        return idle
+
+
+class Sessions:
+    """TLS sessions by host: who resumes one is spared the certificates, which were verified."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sessions: OrderedDict[str, ssl.SSLSession] = OrderedDict()
+
+    def recall(self, netloc: str) -> ssl.SSLSession | None:
+        """Return the latest session with a host, or None."""
+        with self._lock:
+            return self._sessions.get(netloc)
+
+    def remember(self, netloc: str, session: ssl.SSLSession) -> None:
+        """Keep the session of a handshake that is over."""
+        with self._lock:
+            self._sessions[netloc] = session
+            self._sessions.move_to_end(netloc)
+            if len(self._sessions) > _MAX_SESSIONS:
+                self._sessions.popitem(last=False)
