@@ -11,7 +11,8 @@ One thread, CPU time, all forms in turn, the median of the ratios within a round
     vote     beside the form of DINO's script, which multiplies one-hot labels
 
 Exits with 1 unless recall of both forms is 1.000, both are no slower than faiss (within 5 %, the
-noise of a shared machine) and 3 times as fast as scikit-learn, and the vote 30 times as fast as the one-hot form.
+noise of a shared machine) and 3 times as fast as scikit-learn, and the vote 30 times as fast as the
+one-hot form.
 """
 
 import argparse
