@@ -11,8 +11,8 @@ from torch import Tensor
 
 from franca.data.shards import ShardDataset
 from franca.eval.benchmark import DenseFeatures, SegmentationInputs
-from franca.eval.datasets import SegmentationImages
 from franca.eval.features import digest_files
+from franca.eval.masked import SegmentationImages
 from franca.eval.store import FeatureStore
 from franca.eval.transforms import CentreCrop, Square
 from franca.models.vit import VisionTransformer
