@@ -11,8 +11,8 @@ from torch import Tensor
 
 from franca.data.shards import ShardDataset
 from franca.eval.benchmark import DenseFeatures, SegmentationInputs
-from franca.eval.datasets import SegmentationImages
 from franca.eval.features import digest_files
+from franca.eval.masked import SegmentationImages
 from franca.eval.store import FeatureStore
 from franca.eval.transforms import CentreCrop, Square
 from franca.models.vit import VisionTransformer
@@ -141,6 +141,7 @@ class FinishedRun:
             square=Square(side=cfg.dense_size),
             frame_side=cfg.frame_side,
             pair_side=cfg.pair_size,
+            retrieval_sides=cfg.retrieval_sizes,
             blocks=1,
             patch_dtype="float32",  # rounded after the map, as in the stage evaluate
             max_bytes=None,

@@ -35,13 +35,6 @@ Settings = Annotated[
     typer.Option("--set", help="Override a parameter; may be repeated.", metavar="KEY.PATH=VALUE"),
 ]
 Show = Annotated[bool, typer.Option("--show", help="Show what would run, and stop.")]
-Checkpoint = Annotated[
-    str | None, typer.Option(help="Only this checkpoint; default: all, then their summary.")
-]
-Group = Annotated[
-    str | None,
-    typer.Option(help="Only this group of rows, such as group-000; default: all, then the rest."),
-]
 Gpus = Annotated[int, typer.Option(help="GPUs that train together.", metavar="N")]
 GpuName = Annotated[str, typer.Option("--gpu", help=f"One of {', '.join(GPUS)}.")]
 Utilisation = Annotated[
@@ -86,8 +79,35 @@ def _start(
         run_stage(run, part=part)
 
 
+_PARTS = {
+    "group": "Only this group of rows, such as group-000; default: all, then the rest.",
+    "checkpoint": "Only this checkpoint; default: all, then their summary.",
+}
+
+
 def _make_command(stage: Stage) -> Callable[..., None]:
-    def plain(
+    """Return the sub-command of a stage; one that runs in parts has an option that names a part."""
+    if stage.fan_out is not None:
+        Part = Annotated[  # noqa: N806  a type
+            str | None, typer.Option(f"--{stage.fan_out}", help=_PARTS[stage.fan_out])
+        ]
+
+        def by_part(
+            part: Part = None,
+            scale: Scale = None,
+            variant: Variant = None,
+            params: Params = DEFAULT_FILE,
+            settings: Settings = None,
+            show: Show = False,
+        ) -> None:
+            _start(
+                stage, scale=scale, variant=variant, file=params, settings=settings, show=show,
+                part=part,
+            )  # fmt: skip
+
+        return by_part
+
+    def whole(
         scale: Scale = None,
         variant: Variant = None,
         params: Params = DEFAULT_FILE,
@@ -98,38 +118,7 @@ def _make_command(stage: Stage) -> Callable[..., None]:
             stage, scale=scale, variant=variant, file=params, settings=settings, show=show
         )  # fmt: skip
 
-    def by_group(
-        group: Group = None,
-        scale: Scale = None,
-        variant: Variant = None,
-        params: Params = DEFAULT_FILE,
-        settings: Settings = None,
-        show: Show = False,
-    ) -> None:
-        _start(
-            stage, scale=scale, variant=variant, file=params, settings=settings, show=show,
-            part=group,
-        )  # fmt: skip
-
-    def by_checkpoint(
-        checkpoint: Checkpoint = None,
-        scale: Scale = None,
-        variant: Variant = None,
-        params: Params = DEFAULT_FILE,
-        settings: Settings = None,
-        show: Show = False,
-    ) -> None:
-        _start(
-            stage, scale=scale, variant=variant, file=params, settings=settings, show=show,
-            part=checkpoint,
-        )  # fmt: skip
-
-    commands: dict[str | None, Callable[..., None]] = {
-        None: plain,
-        "group": by_group,
-        "checkpoint": by_checkpoint,
-    }
-    return commands[stage.fan_out]
+    return whole
 
 
 for _stage in STAGES:

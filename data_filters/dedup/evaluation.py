@@ -56,8 +56,7 @@ def evaluation_images(
             "to where your copy is, or remove the set"
         )
     empty = True
-    wanted: Splits = "all" if declared.test_split.startswith(_TRAINING) else splits
-    for image in layout.images(root, wanted):
+    for image in layout.images(root, indexed_splits(declared, splits)):
         empty = False
         yield image
     if empty:
@@ -65,6 +64,11 @@ def evaluation_images(
             f"{key}: no image found in {declared.root!r} (splits: {splits}); expected "
             f"{layout.expected}"
         )
+
+
+def indexed_splits(declared: EvaluationSet, splits: Splits) -> Splits:
+    """Which splits of a set are indexed: a training split, too, where that is what is scored."""
+    return "all" if declared.test_split.startswith(_TRAINING) else splits
 
 
 def _wanted(split: str, splits: Splits) -> bool:
@@ -121,6 +125,13 @@ def _voc(root: Path, splits: Splits) -> Iterator[EvaluationImage]:
         return names is None or path.relative_to(folder).with_suffix("").as_posix() in names
 
     yield from _read(root, [path for path in _files(folder) if listed(path)])
+
+
+def _parts(root: Path, splits: Splits, *, folder: str) -> Iterator[EvaluationImage]:
+    """Yield the images of sets whose parts are folders of images beside others of labels."""
+    parts = (path for path in (root / folder).glob("*") if path.name != "annotations")
+    wanted = [path for path in parts if _wanted(path.name, splits)]
+    yield from _read(root, sorted(file for part in wanted for file in _files(part)))
 
 
 def _voc_detection(root: Path, splits: Splits) -> Iterator[EvaluationImage]:
@@ -187,6 +198,15 @@ LAYOUTS: Final[Mapping[str, Layout]] = MappingProxyType(
         "folder": Layout(_folder, "image files, optionally <split>/<class>/<file>"),
         "openood": Layout(_openood, "images_largescale/ and images_classic/ of OpenOOD v1.5"),
         "voc": Layout(_voc, "JPEGImages/ and ImageSets/Segmentation/<split>.txt"),
+        **{
+            name: Layout(partial(_parts, folder="images"), "images/<split>/ of the challenge")
+            for name in ("ade20k", "ade20k_other")
+        },
+        **{
+            name: Layout(partial(_parts, folder="."), "<split>/<image>.jpg, as COCO's archives")
+            for name in ("coco_stuff", "coco_things")
+        },
+        "cityscapes": Layout(partial(_parts, folder="leftImg8bit"), "leftImg8bit/<split>/<city>/"),
         "voc_detection": Layout(_voc_detection, "JPEGImages/ and ImageSets/Main/<split>.txt"),
         "davis": Layout(_davis, "JPEGImages/<resolution>/<sequence>/ and ImageSets/2017/"),
         "pairs": Layout(_pairs, "pairs.json and the images it names"),

@@ -16,6 +16,7 @@ BenchmarkName = Literal[
     "in_context",
     "linear_segmentation",
     "linseg_mmseg518",
+    "linseg_mmseg518_ade20k",
     "linseg_neco100",
     "overclustering",
     "depth",
@@ -274,6 +275,12 @@ class Ood(Section):
     neighbours: tuple[int, ...] = Field(min_length=1, description="ranks of the kNN detector")
     guide_neighbours: int = Field(ge=1, description="neighbours of NNGuide")
     principal_dims: tuple[int, ...] = Field(description="sizes of ViM's principal subspace")
+    validation_share: float = Field(
+        gt=0,
+        lt=1,
+        description="of the known test images, which choose among the two above with a novel set's "
+        "val_split, and are then not scored; without such a split all are scored",
+    )
     inverse_penalty: float = Field(gt=0, description="C of the classifier behind the detectors")
     max_iterations: int = Field(ge=1, description="of its lbfgs")
     tolerance: float = Field(gt=0, description="of its lbfgs")
@@ -344,6 +351,7 @@ class Evaluate(Section):
     in_context: InContext
     linear_segmentation: LinearSegmentation
     linseg_mmseg518: LinsegMmseg518
+    linseg_mmseg518_ade20k: LinsegMmseg518
     linseg_neco100: LinsegNeco100
     overclustering: Overclustering
     depth: Ridge

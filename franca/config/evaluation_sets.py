@@ -10,6 +10,7 @@ FineGrained = Literal[
     "food101", "cifar10", "cifar100", "sun397", "cars", "aircraft", "dtd", "pets", "caltech101",
     "flowers102", "cub200",
 ]  # fmt: skip
+Masked = Literal["voc", "ade20k", "ade20k_other", "cityscapes", "coco_stuff", "coco_things"]
 
 
 class EvaluationSet(Section):
@@ -32,11 +33,11 @@ class EvaluationSet(Section):
     )
     format: (
         FineGrained
+        | Masked
         | Literal[
             "parquet",
             "folder",
             "openood",
-            "voc",
             "voc_detection",
             "davis",
             "pairs",
@@ -48,7 +49,8 @@ class EvaluationSet(Section):
         ]
     ) = Field(
         description="layout: Hugging Face parquet, <split>/<class>/<image> folders, that of the "
-        "set's authors, OpenOOD's lists, PASCAL VOC with masks, geometry or boxes, DAVIS "
+        "set's authors, OpenOOD's lists, PASCAL VOC with masks, geometry or boxes, ADE20K with its "
+        "150 classes or (ade20k_other) a 151st for the rest, the supercategories of COCO, DAVIS "
         "2017, the rendered pairs, SPair-71k, the rendered views, NAVI, ScanNet's test pairs, or "
         "revisited Oxford and Paris"
     )
@@ -61,7 +63,8 @@ class EvaluationSet(Section):
     )
     val_split: str | None = Field(
         default=None,
-        description="name of the split that penalties are chosen on; null: a tenth of train",
+        description="name of the split that penalties are chosen on; null: a tenth of train; for a "
+        "novel set, that detectors' settings are chosen on; null: none are",
     )
     test_split: str = Field(description="name of the split that is scored")
     num_train: int | None = Field(
@@ -112,7 +115,7 @@ class EvaluationSet(Section):
             "novel": {"parquet", "folder", "openood"},
             "shifted": {"parquet", "folder"},
             "retrieval": {"revisited", "pairs"},
-            "segmentation": {"voc"},
+            "segmentation": set(get_args(Masked)),
             "detection": {"voc_detection"},
             "video": {"davis"},
             "pairs": {"pairs", "spair"},

@@ -5,13 +5,16 @@ places of a whole batch. Workers know neither the data set nor each other, so th
 world size and restarts change no byte.
 """
 
+import contextlib
 import multiprocessing
 import multiprocessing.forkserver
 import multiprocessing.resource_tracker
 import signal
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import torch
@@ -26,8 +29,8 @@ from franca.data.order import EpochOrder
 from franca.data.shards import DamagedShardError, Location
 from franca.data.worker import BatchMaker, Cropped, Made, Place, use_one_thread
 
-# What a queue sends to all processes of a job that is to save and end.
-_FOR_TRAINING_ALONE = (signal.SIGTERM, signal.SIGUSR1)
+# What a queue sends to all processes of a job that is to save and end, or a terminal with Ctrl-C.
+_FOR_TRAINING_ALONE = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 _FEWEST_JUDGED = 10_000  # images before which one bad file says nothing about the share of them
 
 
@@ -109,17 +112,20 @@ class MultiCropBatches:
             DamagedShardError: bytes that are not those on record.
             UndecodableImageError: too many images cannot be decoded.
         """
-        before = set(multiprocessing.active_children())
-        made = iter(self._make(self._places(step) for step in steps))
-        workers = set(multiprocessing.active_children()) - before
+        others = set(multiprocessing.active_children())
+        workers: set[BaseProcess] = set()
+        made: Iterator[Made] | None = None
         try:
+            with _interrupts_put_off():  # workers that are not known could not be ended
+                made = iter(self._make(self._places(step) for step in steps))
+                workers = set(multiprocessing.active_children()) - others
             for _ in steps:
                 started = time.perf_counter()
                 batch = self._repaired(next(made))
                 self.seconds_waited += time.perf_counter() - started
                 yield batch
         finally:
-            del made  # the DataLoader asks its workers to end, then insists with SIGTERM,
+            made = None  # the DataLoader asks its workers to end, then insists with SIGTERM,
             for worker in workers:
                 worker.kill()  # to which they are deaf
 
@@ -197,6 +203,25 @@ def _start_deaf_forkserver() -> None:
         multiprocessing.forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, heard)
+
+
+@contextlib.contextmanager
+def _interrupts_put_off() -> Iterator[None]:
+    """Let Ctrl-C take effect at the end.
+
+    Blocking the signal would not do: another thread receives it, and the main one raises.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # interrupts never reach it
+        return
+    received: list[int] = []
+    usual = signal.signal(signal.SIGINT, lambda number, _: received.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    for number in received[:1]:
+        signal.raise_signal(number)
 
 
 def build_batches(

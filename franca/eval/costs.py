@@ -35,6 +35,9 @@ COSTS: Final[dict[str, Cost]] = {
     "in_context": Cost(7.8, _DENSE),
     "linear_segmentation": Cost(0.7, f"{_DENSE}, shared with in_context"),
     "linseg_mmseg518": Cost(6.5, "640,000 passes at 518 pixels, 2 to 4 h"),
+    "linseg_mmseg518_ade20k": Cost(
+        6.5, "1.0 M passes at 518 pixels; 3 scales of test images, 4 to 6 h"
+    ),
     "linseg_neco100": Cost(5.6, "25 epochs at 448 pixels, 1 to 2 h"),
     "overclustering": Cost(6.9, "5 to 15 min, k-means on the processor"),
     "depth": Cost(0.2, _LAST_BLOCK),

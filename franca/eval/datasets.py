@@ -1,4 +1,4 @@
-"""Labelled images on disk: Hugging Face parquet, ImageNet folders and the PASCAL VOC layout.
+"""Labelled images on disk: Hugging Face parquet, ImageNet folders and lists of OpenOOD.
 
 A set that is missing or laid out differently stops the evaluation with one line that says what was
 expected and where it was looked for. So does an unreadable image: a score over fewer images than
@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -19,7 +19,6 @@ from jaxtyping import Int
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from franca.eval.crops import Picture
 from franca.randomness import numpy_generator
 
 IMAGE_SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".webp"})
@@ -214,7 +213,8 @@ class ListedImages:
     Args:
         root: folder with benchmark_imglist/imagenet/test_<split>.txt, whose lines are "path label",
             and the images at that path below images_largescale/ or images_classic/.
-        split: of the name of the list: ssb_hard, ninco, inaturalist, textures, openimage_o.
+        split: of the name of the list: ssb_hard, ninco, inaturalist, textures, openimage_o; or
+            val_openimage_o for the validation images.
         limit: use at most so many images.
 
     Raises:
@@ -225,7 +225,8 @@ class ListedImages:
     names: tuple[str, ...] = ("novel",)
 
     def __init__(self, root: Path, *, split: str, limit: int | None) -> None:
-        listing = root / "benchmark_imglist" / "imagenet" / f"test_{split}.txt"
+        name = split if split.startswith("val_") else f"test_{split}"
+        listing = root / "benchmark_imglist" / "imagenet" / f"{name}.txt"
         if not listing.is_file():
             raise FileNotFoundError(f"expected the layout of OpenOOD; {listing} does not exist")
         lines = listing.read_text(encoding="utf-8").splitlines()
@@ -258,113 +259,3 @@ class ListedImages:
         """Return one RGB image."""
         path = self._paths[index]
         return decode(path, where=str(path))
-
-
-class SegmentationImages:
-    """One split of a set in the PASCAL VOC layout, with optional geometry.
-
-    Args:
-        root: folder with JPEGImages/<name>.jpg, SegmentationClass/<name>.png,
-            ImageSets/Segmentation/<split>.txt, and optionally Depth/<name>.npy (metres) and
-            Normals/<name>.npy (height x width x 3, camera frame).
-        split: name of the list.
-        limit: use at most so many images.
-
-    Raises:
-        FileNotFoundError: the list, an image or a mask is missing.
-    """
-
-    def __init__(self, root: Path, *, split: str, limit: int | None) -> None:
-        self._root = root
-        listing = root / "ImageSets" / "Segmentation" / f"{split}.txt"
-        if not listing.is_file():
-            raise FileNotFoundError(f"expected the PASCAL VOC layout; {listing} does not exist")
-        names = listing.read_text(encoding="utf-8").split()
-        if not names:
-            raise ValueError(f"{listing}: names no image")
-        self._chosen = choose(len(names), limit)
-        self.image_names = [names[index] for index in self._chosen]
-        self._images = [self._image_path(name) for name in self.image_names]
-        self._masks = [self._file("SegmentationClass", f"{name}.png") for name in self.image_names]
-        self.has_depth = (root / "Depth").is_dir()
-        self.has_normals = (root / "Normals").is_dir()
-
-    def _image_path(self, name: str) -> Path:
-        for suffix in (".png", ".jpeg"):
-            if (path := self._root / "JPEGImages" / (name + suffix)).is_file():
-                return path
-        return self._file("JPEGImages", f"{name}.jpg")
-
-    def _file(self, folder: str, name: str) -> Path:
-        path = self._root / folder / name
-        if not path.is_file():
-            raise FileNotFoundError(f"expected the PASCAL VOC layout; {path} does not exist")
-        return path
-
-    def check_classes(self, expected: int | None) -> None:
-        """Compare the number of classes with classes.txt, if the set has one.
-
-        Raises:
-            ValueError: they differ.
-        """
-        listing = self._root / "classes.txt"
-        if not listing.is_file():
-            return
-        listed = len(listing.read_text(encoding="utf-8").splitlines())
-        if listed != expected:
-            raise ValueError(f"{listing}: lists {listed} classes but num_classes is {expected}")
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self._images)
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of images, masks, geometry and selection."""
-        geometry = [("Depth", self.has_depth), ("Normals", self.has_normals)]
-        folders = [folder for folder, present in geometry if present]
-        paths = [*self._images, *self._masks]
-        paths += [self._file(folder, f"{n}.npy") for folder in folders for n in self.image_names]
-        return digest_selection(self._chosen, ((f"{p.parent.name}/{p.name}", p) for p in paths))
-
-    def image(self, index: int) -> Image.Image:
-        """Return one RGB image."""
-        path = self._images[index]
-        return decode(path, where=str(path))
-
-    def mask(self, index: int, *, side: int) -> NDArray[np.uint8]:
-        """Return the classes of the pixels, resized (nearest) to [side, side]."""
-        with Image.open(self._masks[index]) as mask:
-            return np.array(mask.resize((side, side), Image.Resampling.NEAREST), dtype=np.uint8)
-
-    def full_mask(self, index: int) -> NDArray[np.uint8]:
-        """Return the classes of the pixels as stored."""
-        with Image.open(self._masks[index]) as mask:
-            return np.array(mask, dtype=np.uint8)
-
-    def picture(self, index: int) -> Picture:
-        """Return one image with its mask.
-
-        Raises:
-            ValueError: they differ in size.
-        """
-        picture = Picture(self.image(index), self.full_mask(index))
-        height, width = picture.mask.shape
-        if picture.image.size != (width, height):
-            raise ValueError(
-                f"{self._masks[index]}: {height}x{width} pixels, but its image has "
-                f"{picture.image.height}x{picture.image.width}"
-            )
-        return picture
-
-    def depth(self, index: int) -> NDArray[np.float32]:
-        """Return the depth in metres, [height, width]; invalid where not finite or not positive."""
-        return self._geometry("Depth", index)
-
-    def normals(self, index: int) -> NDArray[np.float32]:
-        """Return camera-frame normals, [height, width, 3]; invalid where not finite or zero."""
-        return self._geometry("Normals", index)
-
-    def _geometry(self, folder: str, index: int) -> NDArray[np.float32]:
-        path = self._file(folder, f"{self.image_names[index]}.npy")
-        return cast("NDArray[np.float32]", np.load(path, allow_pickle=False).astype(np.float32))

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import label
 
 from franca.eval import resampling
-from franca.eval.benchmark import DiscoveryInputs, MetricSpec, Outcome
+from franca.eval.benchmark import MetricSpec, Outcome
+from franca.eval.objects import DiscoveryInputs
 
 Grid = tuple[int, int]
 Find = Callable[[NDArray[np.float32], Grid], NDArray[np.bool_]]

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import grid_sample, normalize
 
-from franca.eval.benchmark import Benchmark, KeypointPair, MetricSpec, Outcome, PairInputs
+from franca.eval.benchmark import Benchmark, MetricSpec, Outcome
+from franca.eval.objects import KeypointPair, PairInputs
 from franca.eval.resampling import Evidence, Weights
 
 Alignment = Literal["centre", "probe3d"]

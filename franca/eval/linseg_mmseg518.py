@@ -7,14 +7,16 @@ not, its appendix says what it changed. Do not compare with `linseg_neco100`.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from franca.eval.benchmark import Benchmark, MetricSpec, Outcome, PictureInputs
@@ -36,17 +38,19 @@ from franca.eval.miou import (
     pixel_accuracy,
 )
 from franca.eval.online import (
+    Crop,
+    Update,
     adamw_update,
-    batches_of_views,
     check_masks,
-    normal_weights,
     pixel_loss,
+    pointwise,
     sgd_update,
     training,
+    training_crops,
 )
-from franca.randomness import generator
 
 _PURPOSE = "evaluate/linseg_mmseg518"
+_ORDER = f"{_PURPOSE}/order"
 Optimizer = Literal["sgd", "adamw"]
 
 
@@ -229,31 +233,15 @@ def linseg_mmseg518(
     check_masks(inputs)
     total = max(1, min(steps, max_epochs * len(inputs.train) // batch_size))
     rows = draw_batches(
-        len(inputs.train),
-        steps=total,
-        batch_size=batch_size,
-        seed=seed,
-        purpose=f"{_PURPOSE}/order",
+        len(inputs.train), steps=total, batch_size=batch_size, seed=seed, purpose=_ORDER
     )
-    crops = partial(
-        training_view,
-        long_side=long_side,
-        short_side=short_side,
-        ratios=ratios,
-        crop=crop,
-        largest_share=largest_share,
-        ignore_index=inputs.ignore_index,
+    seen: dict[str, Any] = {"long_side": long_side, "short_side": short_side, "crop": crop}
+    void = inputs.ignore_index
+    crops: Crop = partial(
+        training_view, ratios=ratios, largest_share=largest_share, ignore_index=void, **seen
     )
-    batches = batches_of_views(
-        inputs.train,
-        rows.flatten(),
-        crops,
-        batch_size=rows.shape[1],
-        seed=seed,
-        purpose=f"{_PURPOSE}/crops",
-        num_workers=inputs.num_workers,
-    )
-    head = _head(inputs, seed=seed).to(device)
+    layer = pointwise(inputs, seed=seed, purpose=_PURPOSE)
+    head = nn.Sequential(nn.BatchNorm2d(inputs.dim), layer).to(device)
     update = (
         adamw_update(head, weight_decay=weight_decay)
         if optimizer == "adamw"
@@ -262,39 +250,30 @@ def linseg_mmseg518(
     rates = poly_rates(
         total, learning_rate=learning_rate, warmup_steps=warmup_steps, warmup_ratio=warmup_ratio
     )
-    for _ in training(
-        head,
-        batches,
-        inputs,
-        update=update,
-        rates=rates,
-        loss=partial(pixel_loss, ignore_index=inputs.ignore_index, over="all"),
-        title="linseg_mmseg518",
-    ):
-        pass
-    painted = segment(
-        head,
-        inputs,
-        long_side=long_side,
-        short_side=short_side,
-        crop=crop,
-        stride=stride,
-        scales=scales,
-        flip=flip,
-    )
+    batches = training_crops(inputs, crops, rows, seed=seed, purpose=_PURPOSE)
+    _train(head, batches, inputs, update=update, rates=rates)
+    painted = segment(head, inputs, stride=stride, scales=scales, flip=flip, **seen)
+    truth = (torch.from_numpy(picture.mask) for picture in inputs.test)
     confusion = confusion_per_image(
-        (torch.from_numpy(picture.mask) for picture in inputs.test),
-        painted,
-        num_classes=inputs.num_classes,
-        ignore_index=inputs.ignore_index,
+        truth, painted, num_classes=inputs.num_classes, ignore_index=void
     )
     return Outcome(evidence={"confusion": confusion}, details={"steps": total})
 
 
-def _head(inputs: PictureInputs, *, seed: int) -> nn.Sequential:
-    source = generator(seed, f"{_PURPOSE}/weights")
-    layer = normal_weights(nn.Conv2d(inputs.dim, inputs.num_classes, 1), source=source)
-    return nn.Sequential(nn.BatchNorm2d(inputs.dim), layer)
+def _train(
+    head: nn.Module,
+    batches: DataLoader[View],
+    inputs: PictureInputs,
+    *,
+    update: Update,
+    rates: Sequence[float],
+) -> None:
+    loss = partial(pixel_loss, ignore_index=inputs.ignore_index, over="all")
+    steps = training(
+        head, batches, inputs, update=update, rates=rates, loss=loss, title="linseg_mmseg518"
+    )
+    for _ in steps:
+        pass
 
 
 BENCHMARK = Benchmark(
@@ -323,4 +302,11 @@ BENCHMARK = Benchmark(
         ),
     ),
     run=linseg_mmseg518,
+)
+
+ADE20K = replace(
+    BENCHMARK,
+    name="linseg_mmseg518_ade20k",
+    protocol=f"{BENCHMARK.protocol}; ADE20K's recipe: AdamW, larger images, test images at several "
+    "scales",
 )

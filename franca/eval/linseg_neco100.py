@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
@@ -22,13 +22,13 @@ from franca.eval.miou import confusion_per_image, miou_statistic, pixel_accuracy
 from franca.eval.online import (
     batches_of_views,
     check_masks,
-    normal_weights,
     pixel_loss,
+    pointwise,
     sgd_update,
     training,
+    training_crops,
 )
 from franca.eval.resampling import point_estimate
-from franca.randomness import generator
 
 _PURPOSE = "evaluate/linseg_neco100"
 _MIOU = miou_statistic("identity", "all")
@@ -123,36 +123,18 @@ def linseg_neco100(
     """
     check_masks(inputs)
     per_epoch = max(1, len(inputs.train) // batch_size)
-    orders = [
-        draw_batches(
-            len(inputs.train),
-            steps=per_epoch,
-            batch_size=batch_size,
-            seed=seed,
-            purpose=f"{_PURPOSE}/order/{epoch}",
-        )
-        for epoch in range(epochs)
-    ]
-    rows = torch.cat(orders)
-    batches = batches_of_views(
-        inputs.train,
-        rows.flatten(),
-        partial(_training_view, side=side, scale=scale, ignore_index=inputs.ignore_index),
-        batch_size=rows.shape[1],
-        seed=seed,
-        purpose=f"{_PURPOSE}/crops",
-        num_workers=inputs.num_workers,
+    rows = _orders(
+        len(inputs.train), epochs=epochs, per_epoch=per_epoch, batch_size=batch_size, seed=seed
     )
-    source = generator(seed, f"{_PURPOSE}/weights")
-    layer = normal_weights(nn.Conv2d(inputs.dim, inputs.num_classes, 1), source=source)
-    head = layer.to(device)
+    crop = partial(_training_view, side=side, scale=scale, ignore_index=inputs.ignore_index)
+    head = pointwise(inputs, seed=seed, purpose=_PURPOSE).to(device)
     rates = [
         learning_rate * drop_factor ** (step // per_epoch // drop_epoch)
         for step in range(len(rows))
     ]
     steps = training(
         head,
-        batches,
+        training_crops(inputs, crop, rows, seed=seed, purpose=_PURPOSE),
         inputs,
         update=sgd_update(head, momentum=momentum, weight_decay=weight_decay),
         rates=rates,
@@ -169,6 +151,23 @@ def linseg_neco100(
         evidence={"confusion": scores[best], "confusion@last": scores[last]},
         details={"steps": last, "chosen_step": best},
     )
+
+
+def _orders(
+    images: int, *, epochs: int, per_epoch: int, batch_size: int, seed: int
+) -> Int[Tensor, "steps batch"]:
+    """Return the rows of every step: each epoch in an order of its own, whole batches alone."""
+    orders = [
+        draw_batches(
+            images,
+            steps=per_epoch,
+            batch_size=batch_size,
+            seed=seed,
+            purpose=f"{_PURPOSE}/order/{epoch}",
+        )
+        for epoch in range(epochs)
+    ]
+    return torch.cat(orders)
 
 
 def _loss(logits: Tensor, masks: Tensor, *, mask_side: int, ignore_index: int) -> Tensor:

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from franca.eval.benchmark import Benchmark, DiscoveryInputs, Outcome
+from franca.eval.benchmark import Benchmark, Outcome
 from franca.eval.discovery import CORLOC, Grid, component_of, locate
+from franca.eval.objects import DiscoveryInputs
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from franca.eval.benchmark import PictureInputs
 from franca.eval.crops import Picture, View
-from franca.randomness import numpy_generator
+from franca.randomness import generator, numpy_generator
 
 Crop = Callable[[Picture, np.random.Generator], View]
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -67,6 +67,34 @@ def batches_of_views(
     """
     views = _Views(pictures, rows.tolist(), crop, seed, purpose)
     return DataLoader(views, batch_size=batch_size, num_workers=num_workers)
+
+
+def training_crops(
+    inputs: PictureInputs,
+    crop: Crop,
+    rows: Int[Tensor, "steps batch"],
+    *,
+    seed: int,
+    purpose: str,
+) -> DataLoader[View]:
+    """Return a loader of crops of the training images, a batch for each step.
+
+    Args:
+        inputs: whose training images are cropped.
+        crop: see `batches_of_views`.
+        rows: which image each sample is of.
+        seed: of the crops.
+        purpose: of the benchmark.
+    """
+    return batches_of_views(
+        inputs.train,
+        rows.flatten(),
+        crop,
+        batch_size=rows.shape[1],
+        seed=seed,
+        purpose=f"{purpose}/crops",
+        num_workers=inputs.num_workers,
+    )
 
 
 def training(
@@ -203,8 +231,10 @@ def check_masks(inputs: PictureInputs) -> None:
 
 
 @torch.no_grad()
-def normal_weights(layer: nn.Conv2d, *, source: torch.Generator) -> nn.Conv2d:
-    """Draw the weights of a 1x1 convolution with standard deviation 0.01; biases are 0."""
+def pointwise(inputs: PictureInputs, *, seed: int, purpose: str) -> nn.Conv2d:
+    """Make a 1x1 convolution from tokens to classes; weights of deviation 0.01, biases 0."""
+    layer = nn.Conv2d(inputs.dim, inputs.num_classes, 1)
+    source = generator(seed, f"{purpose}/weights")
     nn.init.normal_(layer.weight, std=0.01, generator=source)
     assert layer.bias is not None
     nn.init.zeros_(layer.bias)

@@ -53,6 +53,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     benchmark.name: benchmark
     for benchmark in (
         linear.LINEAR,
+        linseg_mmseg518.ADE20K,
         keypoints.SPAIR,
         geometry_probes.DEPTH,
         geometry_probes.NORMALS,

@@ -16,38 +16,27 @@ from torch import Tensor
 from franca.eval.benchmark import (
     ClassificationInputs,
     DenseFeatures,
-    DiscoveryImage,
-    DiscoveryInputs,
     ImageFeatures,
-    KeypointPair,
-    PairInputs,
     PictureInputs,
     SegmentationInputs,
     StreamedFeatures,
-    Video,
-    VideoInputs,
 )
 from franca.eval.crops import pad_to_patches
-from franca.eval.datasets import ImageSet, LabelledImages, SegmentationImages
+from franca.eval.datasets import ImageSet, LabelledImages
 from franca.eval.features import (
     FeatureArtifact,
     PatchDtype,
     StreamedPatches,
     extract,
 )
-from franca.eval.inputs.boxes import BoxedImages
-from franca.eval.inputs.pairs import PairImages
-from franca.eval.inputs.videos import VideoFrames
 from franca.eval.lazy import Lazy
+from franca.eval.masked import SegmentationImages
 from franca.eval.models import FeatureModel
 from franca.eval.native import (
     NativeTokens,
     NativeTransform,
-    PadToPatches,
     SizedImages,
-    SnapToPatches,
     TokenKind,
-    WhiteSquare,
     extract_native,
 )
 from franca.eval.targets import load_targets
@@ -110,21 +99,6 @@ class FeatureStore:
     def patch_bytes(self, patches: int) -> int:
         """Return what so many tokens of one kind take on disk, in bytes."""
         return patches * np.dtype(self.patch_dtype).itemsize * self.model.embed_dim
-
-    @property
-    def pair_square(self) -> WhiteSquare:
-        """How images of pairs enter the model."""
-        return WhiteSquare(side=self.pair_side, patch_size=self.model.patch_size)
-
-    @property
-    def padded(self) -> PadToPatches:
-        """How images of object discovery enter the model."""
-        return PadToPatches(self.model.patch_size)
-
-    @property
-    def frame(self) -> SnapToPatches:
-        """How frames of videos enter the model."""
-        return SnapToPatches(self.frame_side, self.model.patch_size)
 
     @torch.inference_mode()
     def seconds_per_image(self, size: tuple[int, int]) -> float:
@@ -260,68 +234,6 @@ class FeatureStore:
             num_classes=num_classes,
             ignore_index=ignore_index,
         )
-
-    def pairs(self, images: PairImages, *, raw: bool) -> PairInputs:
-        """Return the features of pairs of images with their points.
-
-        Args:
-            images: the pairs.
-            raw: whether tokens are those before the final norm.
-        """
-        tokens = self.native_tokens(images, self.pair_square, kind="raw" if raw else "patches")
-
-        def pair(index: int) -> KeypointPair:
-            row = images.rows[index]
-            sides = [max(images.size(2 * index + which)) for which in (0, 1)]
-            return KeypointPair(
-                source=tokens.rows(2 * index, 2 * index + 1),
-                target=tokens.rows(2 * index + 1, 2 * index + 2),
-                grid=tokens.grids[2 * index],
-                source_points=torch.from_numpy(row.source_points / sides[0]),
-                target_points=torch.from_numpy(row.target_points / sides[1]),
-                target_extent=row.target_extent / sides[1],
-                label=row.label,
-                group=row.group,
-            )
-
-        return PairInputs(Lazy(len(images.rows), pair))
-
-    def discovery(self, images: BoxedImages) -> DiscoveryInputs:
-        """Return the keys of images with the boxes of their objects."""
-        tokens = self.native_tokens(images, self.padded, kind="keys")
-
-        def image(index: int) -> DiscoveryImage:
-            return DiscoveryImage(
-                keys=tokens.rows(index, index + 1),
-                grid=tokens.grids[index],
-                size=images.size(index),
-                boxes=images.boxes(index),
-            )
-
-        return DiscoveryInputs(images=Lazy(len(images), image), patch_size=self.model.patch_size)
-
-    def videos(self, frames: VideoFrames) -> VideoInputs:
-        """Return the features of videos with the masks of their objects.
-
-        Raises:
-            ValueError: the frames of a video have several sizes.
-        """
-        names, starts = frames.sequences.names, frames.sequences.starts
-        for name, start, stop in zip(names, starts, starts[1:], strict=False):
-            if len({frames.size(index) for index in range(start, stop)}) > 1:
-                raise ValueError(f"video {name}: its frames have several sizes")
-        tokens = self.native_tokens(frames, self.frame, kind="patches")
-
-        def video(index: int) -> Video:
-            start, stop = starts[index], starts[index + 1]
-            return Video(
-                name=names[index],
-                patches=tokens.rows(start, stop).unflatten(0, (stop - start, -1)),
-                grid=tokens.grids[start],
-                masks=frames.masks(start, stop),
-            )
-
-        return VideoInputs(videos=Lazy(len(names), video), patch_size=self.model.patch_size)
 
     def native_tokens(
         self, images: SizedImages, transform: NativeTransform, *, kind: TokenKind

@@ -8,7 +8,7 @@ from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
-from franca.eval.datasets import SegmentationImages
+from franca.eval.masked import SegmentationImages
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
-from franca.eval.benchmark import Benchmark, DiscoveryInputs, Outcome
+from franca.eval.benchmark import Benchmark, Outcome
 from franca.eval.discovery import CORLOC, Grid, component_of, locate
+from franca.eval.objects import DiscoveryInputs
 
 WEAK_EDGE = 1e-5
 _DENSE_PATCHES = 64  # below, all eigenvectors cost less than starting Lanczos

@@ -16,18 +16,11 @@ from torch import Tensor, nn
 from franca.eval.benchmark import (
     ClassificationInputs,
     DenseFeatures,
-    DiscoveryImage,
-    DiscoveryInputs,
     ImageFeatures,
-    KeypointPair,
-    NovelImages,
     NoveltyInputs,
-    PairInputs,
     PictureInputs,
     SegmentationInputs,
     StreamedFeatures,
-    Video,
-    VideoInputs,
 )
 from franca.eval.crops import pad_to_patches
 from franca.eval.davis import VOID
@@ -43,13 +36,23 @@ from franca.eval.geometry import (
 from franca.eval.in_context import patch_labels
 from franca.eval.inputs.contracts import ProbeInputs, RetrievalInputs
 from franca.eval.lazy import lazily
+from franca.eval.objects import (
+    DiscoveryImage,
+    DiscoveryInputs,
+    KeypointPair,
+    PairInputs,
+    Video,
+    VideoInputs,
+)
 from franca.eval.position import positions
 from franca.eval.targets import patch_depth as mean_depth
 from franca.eval.targets import patch_normals as mean_normals
 from franca.eval.transforms import RandomCrop
 from franca.eval.video_segmentation import grid_labels
+from franca.randomness import generator
 
 _LEVELS = 16
+_NOISE = 1e-2
 Split = DenseFeatures | StreamedFeatures
 
 
@@ -119,14 +122,33 @@ def retrieved_queries(inputs: RetrievalInputs) -> RetrievalInputs:
 
 
 def novelty(inputs: NoveltyInputs) -> NoveltyInputs:
-    """Return known images with their classes, and novel ones with a class that no known one has."""
+    """Return known images with their classes, and novel ones with a class that no known one has.
+
+    A little noise goes with all: detectors that measure by the spread within classes need one.
+    """
     known = image_classes(inputs.known, spare=1)
+    width = known.num_classes + 1
 
-    def unknown(novel: NovelImages) -> NovelImages:
-        last = torch.full((len(novel.cls),), known.num_classes)
-        return dataclasses.replace(novel, cls=_one_hot(last, width=known.num_classes + 1))
+    def unknown(cls: Tensor, number: int) -> Tensor:
+        last = torch.full((len(cls),), known.num_classes)
+        return _noisy(_one_hot(last, width=width), number)
 
-    return NoveltyInputs(known=known, novel=tuple(map(unknown, inputs.novel)))
+    def noisy(split: ImageFeatures, number: int) -> ImageFeatures:
+        return dataclasses.replace(split, cls_blocks=_noisy(split.cls_blocks, number))
+
+    return NoveltyInputs(
+        known=dataclasses.replace(known, train=noisy(known.train, 0), test=noisy(known.test, 1)),
+        novel=tuple(
+            dataclasses.replace(each, cls=unknown(each.cls, number))
+            for number, each in enumerate(inputs.novel, start=3)
+        ),
+        validation=None if inputs.validation is None else unknown(inputs.validation, 2),
+    )
+
+
+def _noisy(features: Tensor, number: int) -> Tensor:
+    noise = torch.randn(features.shape, generator=generator(0, "evaluate/truth/noise", number))
+    return features + _NOISE * noise
 
 
 def _with_patches(split: Split, patches: Tensor) -> DenseFeatures:
@@ -345,6 +367,7 @@ TRUTHS: dict[str, Callable[[Any], Any]] = {
     "in_context": patch_classes,
     "linear_segmentation": patch_classes,
     "linseg_mmseg518": pixel_classes,
+    "linseg_mmseg518_ade20k": pixel_classes,
     "linseg_neco100": pixel_classes,
     "overclustering": patch_classes,
     "depth": patch_depth,

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from franca.eval.benchmark import Benchmark, MetricSpec, Outcome, Video, VideoInputs
+from franca.eval.benchmark import Benchmark, MetricSpec, Outcome
 from franca.eval.davis import VOID, num_objects, sequence_scores, statistics
+from franca.eval.objects import Video, VideoInputs
 from franca.eval.propagation import Grid, label_map, propagate
 from franca.eval.resampling import Evidence, Weights
 

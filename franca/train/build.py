@@ -28,7 +28,7 @@ from franca.ssl.student_teacher import (
 from franca.train.cost import step_cost
 from franca.train.distributed import World, shard
 from franca.train.loop import Masks, Training
-from franca.train.machine import images_at_once, keep_freed_memory, read_machine
+from franca.train.machine import Machine, images_at_once, keep_freed_memory, read_machine
 from franca.train.optim import build_optimizer
 from franca.train.precision import training_device
 from franca.train.quarantine import RecordingBatches, quarantine_file
@@ -76,9 +76,18 @@ def build_method(cfg: config.Recipe, *, backbone: VisionTransformer, seed: int) 
     return method.to(training_device())
 
 
-def place(method: StudentTeacher, cfg: config.Recipe, world: World) -> None:
-    """Make `method` ready for this machine: shards on every process, or all of it on the one."""
-    machine = read_machine()
+def place(
+    method: StudentTeacher, cfg: config.Recipe, world: World, *, machine: Machine | None = None
+) -> None:
+    """Make `method` ready for a machine: shards on every process, or all of it on the one.
+
+    Args:
+        method: student and teacher as they were built.
+        cfg: their recipe.
+        world: the processes.
+        machine: None means this one, see `franca.train.machine`.
+    """
+    machine = machine or read_machine()
     method.student.backbone.recompute = machine.recompute
     shard(method, world, precision=cfg.run.precision)
     if machine.compiled:

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from data_filters.dedup.evaluation import LAYOUTS
 from data_filters.metadata.presets import PRESETS
 from data_filters.metadata.presets import resolve as thresholds
+from franca.config.evaluation_sets import EvaluationSet
 from franca.eval.inputs.kinds import KINDS
 from franca.eval.published import published_numbers
 from franca.eval.registry import BENCHMARKS
@@ -57,12 +59,56 @@ def test_pretraining_is_the_papers(scale, arch, drop_path, batch_size, learning_
     assert (cfg.dino_head.mode, cfg.dino_head.num_prototypes) == ("slice", 131_072)
 
 
+@pytest.mark.parametrize("scale", SCALES)
+def test_what_all_three_scales_share_is_the_papers(scale):
+    """Appendix B, and the released configurations where they agree with each other."""
+    cfg = resolve(scale).pretrain.model_dump()
+    head = {"hidden_dim": 2048, "num_layers": 3, "normalization": "dinov2", "batch_norm": False}
+    assert cfg["dino_head"].items() >= (head | {"bottleneck_dim": 384}).items()
+    assert cfg["ibot_head"].items() >= (head | {"bottleneck_dim": 256}).items()
+    assert cfg["ibot_head"]["num_prototypes"] == 131_072
+    assert cfg["masking"] == {
+        "kind": "cyclic", "probability": 0.5, "ratio": (0.1, 0.65), "counts": "uniform",
+        "min_aspect": 0.3, "padded": False,
+    }  # fmt: skip
+    assert cfg["objective"] == {
+        "dino_weight": 1.0, "ibot_weight": 1.0, "koleo_weight": 0.1, "level_weights": None,
+        "level_reduction": "sum", "student_temperature": 0.1, "targets": "sinkhorn",
+        "sinkhorn_iterations": 3,
+    }  # fmt: skip
+    assert cfg["optimizer"] == {
+        "beta1": 0.9, "beta2": 0.999, "clip_norm": 3.0, "layer_decay": 1.0,
+        "patch_embed_multiplier": 0.2,
+    }  # fmt: skip
+    schedule = cfg["schedule"]
+    del schedule["base_learning_rate"]  # differs
+    assert schedule == {
+        "final_learning_rate": 1e-6, "warmup_steps": 80 * 1250, "frozen_last_layer_steps": 1250,
+        "weight_decay": (0.04, 0.2), "momentum": (0.994, 1.0),
+        "teacher_temperature": (0.04, 0.07), "teacher_temperature_steps": 30 * 1250,
+    }  # fmt: skip
+    augment = cfg["augment"]
+    assert (augment["local_crops"]["count"], augment["flip"], augment["grayscale"]) == (8, 0.5, 0.2)
+    assert augment["jitter"] == {
+        "probability": 0.8, "brightness": 0.4, "contrast": 0.4, "saturation": 0.2, "hue": 0.1,
+    }  # fmt: skip
+    assert augment["blur"] == {
+        "kernel_size": 9, "sigma": (0.1, 2.0), "first_global": 1.0, "second_global": 0.1,
+        "local": 0.5, "legacy": False,
+    }  # fmt: skip
+    assert augment["solarize"] == {"probability": 0.2, "threshold": 128}
+    assert (cfg["model"]["registers"], cfg["model"]["interpolation"]) == (0, "franca")
+    assert cfg["images_per_group"] == 32
+
+
 @pytest.mark.parametrize("scale", ["vit_b_in21k", "vit_l_laion600m"])
 def test_fine_tuning_is_the_papers(scale):
     cfg = resolve(scale).finetune_highres
     parts = [(part.global_size, part.local_size, part.steps) for part in cfg.sub_stages]
     assert parts == [(364, 112, 30_000), (518, 168, 10_000)]
     assert (cfg.global_batch_size, cfg.schedule.base_learning_rate) == (1024, 1.25e-5)
+    assert (cfg.schedule.warmup_steps, cfg.schedule.teacher_temperature_steps) == (10_000, 10_000)
+    assert (cfg.carry_heads, cfg.carry_optimizer, cfg.drop_path) == (True, False, 0.1)
 
 
 @pytest.mark.parametrize("scale", SCALES[:2])
@@ -103,6 +149,13 @@ def test_every_task_has_its_set_and_every_known_set_exists(scale):
     assert {task.evaluation_set for task in parameters.evaluate.tasks} <= set(sets)
     assert {one.known_set for one in sets.values()} - {None} <= set(sets)
     assert all(one.root.startswith("data/") for one in sets.values())
+
+
+def test_whatever_layout_a_set_may_have_it_can_be_kept_out_of_the_training_data():
+    formats = EvaluationSet.model_json_schema()["properties"]["format"]
+    names = {name for each in formats["anyOf"] for name in each["enum"]}
+    assert len(names) > 20
+    assert names == set(LAYOUTS)
 
 
 @pytest.mark.parametrize("benchmark", ["tokencut", "video_segmentation"])

@@ -4,6 +4,7 @@ from typing import Final, NamedTuple
 
 from franca.config.evaluation_sets import EvaluationSet
 from franca.eval.inputs.layouts import LAYOUTS
+from franca.eval.inputs.masks import MASK_LAYOUTS
 
 
 class Format(NamedTuple):
@@ -37,6 +38,12 @@ FORMATS: Final[dict[str, Format]] = {
     **{
         name: Format(each.expected, "lists, labels and classes fit")
         for name, each in LAYOUTS.items()
+    },
+    **{
+        name: Format(
+            each.expected.partition(": ")[2], "masks are indexed images; num_train, num_test"
+        )
+        for name, each in MASK_LAYOUTS.items()
     },
     "voc": Format(
         "ImageSets/Segmentation/<split>.txt, JPEGImages/<name>.jpg, SegmentationClass/<name>.png; "

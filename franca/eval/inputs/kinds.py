@@ -6,8 +6,10 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
+import torch
+
 from franca.config.evaluation_sets import EvaluationSet
-from franca.eval import geometry_store
+from franca.eval import geometry_store, object_store
 from franca.eval.benchmark import Benchmark, Kind, NovelImages, NoveltyInputs
 from franca.eval.inputs.contracts import RetrievalInputs
 from franca.eval.inputs.probe import AcceptedLabels, probe_inputs
@@ -156,14 +158,20 @@ def _novelty(sets: EvaluationSets, name: str) -> Prepared:
         for other, declared in sets.all.items()
         if (declared.kind, declared.known_set) == ("novel", name)
     }
-    images = sum(map(len, novel.values()))
+    validation = [found for other in novel if (found := sets.validation(other)) is not None]
+    images = sum(map(len, [*novel.values(), *validation]))
 
     def load() -> NoveltyInputs:
         found = (
             NovelImages(other, sets.declared(other).group or "far", sets.store.cls_tokens(each))
             for other, each in novel.items()
         )
-        return NoveltyInputs(known=known.inputs, novel=tuple(found))
+        chosen_on = [sets.store.cls_tokens(each) for each in validation]
+        return NoveltyInputs(
+            known=known.inputs,
+            novel=tuple(found),
+            validation=torch.cat(chosen_on) if chosen_on else None,
+        )
 
     return Prepared(
         load=load,
@@ -172,18 +180,23 @@ def _novelty(sets: EvaluationSets, name: str) -> Prepared:
         input_size=known.input_size,
         bytes=known.bytes + sets.store.image_bytes(images),
         learnt=known.learnt,
-        address={"novel": {other: sets.declared(other).group for other in novel}},
+        address={
+            "novel": {other: sets.declared(other).group for other in novel},
+            "validation": [each.digest for each in validation],
+        },
     )
 
 
 def _pairs(sets: EvaluationSets, name: str, *, raw: bool) -> Prepared:
     images, store = sets.paired(name), sets.store
-    return _native(store, images, store.pair_square, lambda: store.pairs(images, raw=raw))
+    transform = object_store.pair_square(store)
+    return _native(store, images, transform, lambda: object_store.pairs(store, images, raw=raw))
 
 
 def _discovery(sets: EvaluationSets, name: str) -> Prepared:
     images, store = sets.boxed(name), sets.store
-    return _native(store, images, store.padded, lambda: store.discovery(images))
+    transform = object_store.padded(store)
+    return _native(store, images, transform, lambda: object_store.discovery(store, images))
 
 
 def _geometry(sets: EvaluationSets, name: str) -> Prepared:
@@ -203,7 +216,8 @@ def _geometry(sets: EvaluationSets, name: str) -> Prepared:
 
 def _video(sets: EvaluationSets, name: str) -> Prepared:
     frames, store = sets.videos(name), sets.store
-    return _native(store, frames, store.frame, lambda: store.videos(frames))
+    transform = object_store.frame(store)
+    return _native(store, frames, transform, lambda: object_store.videos(store, frames))
 
 
 def _view_pairs(sets: EvaluationSets, name: str) -> Prepared:

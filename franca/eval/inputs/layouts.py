@@ -5,6 +5,7 @@ below; those of `dtd` and `sun397` carry the number of the partition, of which 1
 """
 
 import re
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -118,9 +119,22 @@ class CifarImages:
 
 def _matlab(path: Path) -> dict[str, Any]:
     from scipy.io import loadmat  # here, because it takes a moment that other sets need not wait
+    from scipy.io.matlab import MatReadError
 
     with path.open("rb") as file:
-        return dict(loadmat(file))
+        try:
+            return dict(loadmat(file))
+        # What a damaged file raises depends on which of its bytes are damaged.
+        except (
+            MatReadError,
+            NotImplementedError,
+            LookupError,
+            ValueError,
+            TypeError,
+            OSError,
+            zlib.error,
+        ) as error:
+            raise ValueError(f"{path}: not a readable .mat file ({error}); restore it") from error
 
 
 def _lines(path: Path) -> list[str]:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from franca.config.evaluation_sets import EvaluationSet
-from franca.eval.datasets import FolderImages, LabelledImages, SegmentationImages
+from franca.eval.datasets import FolderImages, LabelledImages
 from franca.eval.inputs.boxes import BoxedImages
 from franca.eval.inputs.geometry import GeometryImages
 from franca.eval.inputs.layouts import open_labelled
+from franca.eval.inputs.masks import MASK_LAYOUTS
 from franca.eval.inputs.navi import NaviViews
 from franca.eval.inputs.pairs import PairImages, open_pairs
 from franca.eval.inputs.probe import AcceptedLabels
@@ -19,6 +20,7 @@ from franca.eval.inputs.retrieval import RetrievalImages, open_retrieval
 from franca.eval.inputs.scannet import ScanNetPairs
 from franca.eval.inputs.videos import VideoFrames
 from franca.eval.inputs.views import Views
+from franca.eval.masked import SegmentationImages
 from franca.eval.store import FeatureStore
 
 _VIEWS: dict[str, Callable[..., Views]] = {
@@ -136,15 +138,24 @@ class EvaluationSets:
         declared = self.declared(name)
         every = open_labelled(declared.format, self.root(name), split=split, limit=None)
         if len(every) != wanted:
-            raise ValueError(
-                f"evaluation_sets.{name}: {self.root(name)}, split {split!r}, has {len(every)} "
-                f"images and not the {wanted} declared: complete the copy"
-            )
+            raise ValueError(self._incomplete(name, split, len(every), wanted))
+
+    def _incomplete(self, name: str, split: str, found: int, wanted: int) -> str:
+        return (
+            f"evaluation_sets.{name}: {self.root(name)}, split {split!r}, has {found} "
+            f"images and not the {wanted} declared: complete the copy"
+        )
 
     def segmented(self, name: str, *, test: bool) -> SegmentationImages:
         """Open a split of a segmentation set."""
-        split, limit = _split(self.declared(name), test=test)
-        return SegmentationImages(self.root(name), split=split, limit=limit)
+        declared = self.declared(name)
+        split, limit = _split(declared, test=test)
+        layout = MASK_LAYOUTS[declared.format]
+        found = SegmentationImages(self.root(name), split=split, limit=limit, layout=layout)
+        wanted = declared.num_test if test else declared.num_train
+        if wanted is not None and found.of_split != wanted:
+            raise ValueError(self._incomplete(name, split, found.of_split, wanted))
+        return found
 
     def boxed(self, name: str) -> BoxedImages:
         """Open the scored split of a set whose objects have boxes or masks."""

@@ -64,6 +64,30 @@ def test_voc_names_may_have_folders(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("layout", "training", "held_out", "mask"),
+    [
+        (
+            "ade20k",
+            "images/training/1.jpg",
+            "images/validation/1.jpg",
+            "annotations/training/1.png",
+        ),
+        ("coco_things", "train2017/1.jpg", "val2017/1.jpg", "annotations/panoptic_val2017/1.png"),
+        (
+            "cityscapes",
+            "leftImg8bit/train/ulm/1.png",
+            "leftImg8bit/val/bern/1.png",
+            "gtFine/val/bern/1.png",
+        ),
+    ],
+)
+def test_parts_of_segmentation_sets(tmp_path, layout, training, held_out, mask):
+    write(tmp_path, [training, held_out, mask], b"x")
+    assert places(tmp_path, layout) == [held_out]
+    assert places(tmp_path, layout, "all") == sorted([training, held_out])
+
+
+@pytest.mark.parametrize(
     ("layout", "images", "depth"),
     [
         ("views", "scene-000/images/000.png", "scene-000/depth/000.npy"),

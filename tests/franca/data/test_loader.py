@@ -3,8 +3,10 @@
 import gc
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -288,3 +290,35 @@ def test_a_signal_to_all_processes_of_a_job_ends_no_worker(packed):
         command, cwd=Path(__file__).parents[3], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+INTERRUPTED = """
+import sys
+from pathlib import Path
+from tests.franca.data.test_loader import batches
+
+stream = batches(Path(sys.argv[1]), workers=1)(range(8))
+print("waiting", flush=True)
+try:
+    next(stream)  # its forkserver has yet to start and to import what workers need
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@pytest.mark.slow
+def test_an_interrupt_while_workers_start_ends_them_all_without_a_word(packed):
+    """Ctrl-C goes to every process of a terminal's job."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, str(packed)],
+        cwd=Path(__file__).parents[3],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout.readline() == "waiting\n"
+    time.sleep(0.5)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=120)  # ends when no process has the pipes any more
+    assert (process.returncode, errors) == (130, "")

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from franca.eval.cameras import unproject
 from franca.eval.correspondence import RENDERED, find_matches, in_bins, match_errors
-from franca.eval.geometry import PosedView, ViewPair, ViewPairInputs
+from franca.eval.geometry import ViewPair, ViewPairInputs
 from franca.eval.truth import world_places
-from tests.franca.eval.test_cameras import CAMERA, pose
+from tests.franca.eval.toy_geometry import view, view_pairs
 
 CPU = torch.device("cpu")
 PARAMETERS = {
@@ -73,33 +72,6 @@ def test_means_by_bin_are_probe3ds(oracle):
     np.testing.assert_allclose(ours, arrays["out/binned/mean_per_bin"], atol=1e-6)
 
 
-def view(degrees, *, seed=0, hole=False):
-    """A wavy wall two metres away, seen after a turn around the middle of the wall."""
-    rows, columns = torch.meshgrid(torch.arange(24.0), torch.arange(32.0), indexing="ij")
-    depth = 2 + 0.1 * (rows / 3).sin() + 0.1 * (columns / 5).cos()
-    if hole:
-        depth[:12] = 0
-    placed = pose(degrees, 0.0, 0.0, 0.0)
-    placed[:, 3] = torch.tensor([0.0, 0.0, 2.0]) - placed[:, :3] @ torch.tensor([0.0, 0.0, 2.0])
-    return PosedView(
-        tokens=torch.randn(48, 8, generator=torch.Generator().manual_seed(seed)),
-        grid=(6, 8),
-        pixels=torch.zeros(3, 24, 32),
-        points=unproject(depth, CAMERA),
-        intrinsics=CAMERA,
-        pose=placed,
-    )
-
-
-def pairs(count=6):
-    return ViewPairInputs(
-        [
-            ViewPair(view(0.0, seed=i), view(12.0 * i, seed=i + 50), group=f"scene{i // 2}")
-            for i in range(count)
-        ]
-    )
-
-
 def run(inputs, **changes):
     return RENDERED.run(inputs, seed=0, device=CPU, **(PARAMETERS | changes))
 
@@ -118,7 +90,7 @@ def test_a_view_finds_itself():
 
 
 def test_perfect_features_find_most_and_noise_finds_little():
-    noise, perfect = run(pairs(2)), run(world_places(pairs(2)))
+    noise, perfect = run(view_pairs(2)), run(world_places(view_pairs(2)))
     assert recall(perfect, "right@0.3m") > 0.8
     assert recall(noise, "right@0.3m") < 0.4
     assert recall(noise, "right@8px") > recall(noise, "right@2px")
@@ -135,13 +107,13 @@ def test_places_without_depth_are_never_matched():
     assert (found.second[:, 2] > 0).all()
     assert found.second_pixels[:, 1].min() > 12
     empty = dataclasses.replace(holed, points=torch.zeros_like(holed.points))
-    inputs = ViewPairInputs([ViewPair(view(0.0), empty, group="a"), *pairs(2).pairs])
+    inputs = ViewPairInputs([ViewPair(view(0.0), empty, group="a"), *view_pairs(2).pairs])
     assert np.isfinite(recall(run(inputs), "right@0.3m"))
 
 
 def test_an_orthogonal_rotation_of_features_changes_nothing():
     turned = torch.linalg.qr(torch.randn(8, 8, generator=torch.Generator().manual_seed(3))).Q
-    (pair,) = pairs(1).pairs
+    (pair,) = view_pairs(1).pairs
     rotated = ViewPair(
         *(
             dataclasses.replace(one, tokens=3 * one.tokens @ turned)
@@ -154,7 +126,7 @@ def test_an_orthogonal_rotation_of_features_changes_nothing():
 
 
 def test_pairs_are_reported_by_angle_and_scenes_are_resampled():
-    outcome = run(pairs(6))
+    outcome = run(view_pairs(6))
     assert set(outcome.evidence) == {
         "right@0.1m",
         "right@0.3m",
@@ -172,7 +144,7 @@ def test_pairs_are_reported_by_angle_and_scenes_are_resampled():
 
 
 def test_pixels_of_the_grid_are_larger():
-    of_image, of_grid = (run(pairs(4), pixels_of_grid=flag) for flag in (False, True))
-    narrower = run(pairs(4), pixels=[1.0, 4.0], pixels_of_grid=True)
+    of_image, of_grid = (run(view_pairs(4), pixels_of_grid=flag) for flag in (False, True))
+    narrower = run(view_pairs(4), pixels=[1.0, 4.0], pixels_of_grid=True)
     assert recall(of_grid, "right@8px") >= recall(of_image, "right@8px")
     assert recall(narrower, "right@4px") == recall(of_image, "right@8px")

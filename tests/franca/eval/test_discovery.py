@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from franca.eval.benchmark import DiscoveryImage, DiscoveryInputs
 from franca.eval.discovery import box_iou, component_box, is_located
 from franca.eval.lost import BENCHMARK as LOST
+from franca.eval.objects import DiscoveryImage, DiscoveryInputs
 from franca.eval.tokencut import BENCHMARK as TOKENCUT
 from franca.eval.truth import object_keys
 

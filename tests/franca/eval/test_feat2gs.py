@@ -6,49 +6,21 @@ import numpy as np
 import pytest
 import torch
 
-from franca.data.scenes.samples import Canvas, views
-from franca.eval.cameras import unproject
 from franca.eval.feat2gs import BENCHMARK, fit_read_out, render_view
-from franca.eval.geometry import PosedView, SceneInputs
+from franca.eval.geometry import SceneInputs
 from franca.eval.image_metrics import psnr
 from franca.eval.regression import moments, solve_ridge
 from franca.eval.truth import depth_and_color
+from tests.franca.eval.toy_geometry import scenes
 
 CPU = torch.device("cpu")
 PARAMETERS = {"dims": 256, "penalty": 1e-3, "radius": 0.5, "margin": 0.05}
 MODES = ("geometry", "texture", "all")
 
 
-def posed(shot, camera, *, seed):
-    side = shot.depth.shape[0]
-    intrinsics = torch.tensor(
-        [[camera.focal * side, 0, side / 2], [0, camera.focal * side, side / 2], [0, 0, 1]],
-        dtype=torch.float32,
-    )
-    pose = np.column_stack([camera.rotation, -camera.rotation @ camera.position])
-    return PosedView(
-        tokens=torch.randn(16, 8, generator=torch.Generator().manual_seed(seed)),
-        grid=(4, 4),
-        pixels=torch.from_numpy(shot.image).permute(2, 0, 1) / 255,
-        points=unproject(torch.from_numpy(shot.depth), intrinsics),
-        intrinsics=intrinsics,
-        pose=torch.from_numpy(pose).float(),
-    )
-
-
 @pytest.fixture(scope="module")
 def inputs():
-    canvas = Canvas(32, 32, 1)
-    scenes = [
-        [
-            posed(shot, camera, seed=10 * index + number)
-            for number, (shot, camera) in enumerate(
-                views(0, "test/views", index, num_views=7, canvas=canvas)
-            )
-        ]
-        for index in range(3)
-    ]
-    return SceneInputs(scenes)
+    return scenes(3)
 
 
 def run(inputs, **changes):

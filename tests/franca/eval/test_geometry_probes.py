@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from torch.nn.functional import normalize
 
-from franca.eval.geometry import Geometry, GeometryInputs, LayerFeatures
+from franca.eval.geometry import Geometry, GeometryInputs
 from franca.eval.geometry_probes import DEPTH, NORMALS, AdamW, Recipe, rate_at, tokens_of
 from franca.eval.truth import layer_depth, layer_normals
+from tests.franca.eval.toy_geometry import layers
 
 CPU = torch.device("cpu")
 RECIPE = {
@@ -22,31 +22,9 @@ RECIPE = {
 }
 
 
-def split(images, seed):
-    """Patches of 2x2 pixels, each of one random depth and normal that no feature tells."""
-    source = torch.Generator().manual_seed(seed)
-    depth = torch.rand(images, 4, 4, generator=source) * 4 + 1
-    normals = normalize(torch.randn(images, 3, 4, 4, generator=source), dim=1)
-    normals[:, 2] = -normals[:, 2].abs()
-    geometry = [
-        Geometry(
-            depth=one.repeat_interleave(2, 0).repeat_interleave(2, 1),
-            normals=normal.repeat_interleave(2, 1).repeat_interleave(2, 2),
-        )
-        for one, normal in zip(depth, normals, strict=True)
-    ]
-    return LayerFeatures(
-        cls=torch.zeros(images, 4, 3),
-        patches=torch.randn(images, 4, 16, 3, generator=source),
-        grid=(4, 4),
-        geometry=geometry,
-        groups=tuple(f"scene{image // 2}" for image in range(images)),
-    )
-
-
 @pytest.fixture(scope="module")
 def inputs():
-    return GeometryInputs(train=split(40, 0), test=split(12, 1))
+    return GeometryInputs(train=layers(40, 0), test=layers(12, 1))
 
 
 def depth_of(inputs, **changes):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from franca.eval.benchmark import KeypointPair, PairInputs
 from franca.eval.keypoints import BENCHMARK, SPAIR, class_recall, errors, match
+from franca.eval.objects import KeypointPair, PairInputs
 from franca.eval.truth import point_places
 
 CPU = torch.device("cpu")

@@ -79,7 +79,7 @@ def features(cls, labels):
     return ImageFeatures(cls_blocks=cls[:, None], mean_patch=cls, labels=labels)
 
 
-def run(classes, shifts, *, absent=-1):
+def run(classes, shifts, *, absent=-1, validation=None):
     """Novel sets by name, each as far from the known classes as its shift says."""
     source = torch.Generator().manual_seed(0)
     centres = 4 * torch.randn(classes, 6, generator=source)
@@ -95,12 +95,13 @@ def run(classes, shifts, *, absent=-1):
         for number, (name, group, shift) in enumerate(shifts)
     )
     return ood(
-        NoveltyInputs(known=known, novel=novel),
+        NoveltyInputs(known=known, novel=novel, validation=validation),
         seed=0,
         device=torch.device("cpu"),
         neighbours=[5, 5000],
         guide_neighbours=5,
         principal_dims=[3, 512],
+        validation_share=0.2,
         inverse_penalty=1.0,
         max_iterations=200,
         tolerance=1e-4,
@@ -137,3 +138,36 @@ def test_a_class_without_training_images_shifts_no_other():
     evidence = run(4, [("noise", "far", 30.0)], absent=1)
     assert evidence["correct"].mean() > 0.9
     assert np.isfinite(evidence["detection@mahalanobis-far"]).all()
+
+
+def test_settings_are_chosen_on_images_that_are_not_scored():
+    source = torch.Generator().manual_seed(1)
+    novel = [("noise", "far", 3.0)]
+    plain = run(3, novel)
+    chosen = run(3, novel, validation=3.0 * torch.randn(40, 6, generator=source))
+    assert not any(name.startswith(("detection@knn-", "detection@vim-")) for name in plain)
+    assert (len(plain["correct"]), len(chosen["correct"])) == (30, 24)
+    # every image of the bank is the 5,000th neighbour of none: the fifth tells more
+    np.testing.assert_array_equal(chosen["detection@knn-far"], chosen["detection@knn5-far"])
+    np.testing.assert_array_equal(chosen["detection@vim-far"], chosen["detection@vim3-far"])
+    scored = chosen["detection@msp-far"][:, 1]
+    assert set(scored[:24]) < set(plain["detection@msp-far"][:30, 1])
+
+
+def test_the_choice_is_the_best_on_validation_images(known):
+
+    def told(sign):
+        return lambda _, x: sign * x[:, 0]
+
+    inside, outside = torch.zeros(20, 2).double(), torch.ones(10, 2).double()
+    detectors = {
+        "knn1": told(1),
+        "knn2": told(-1),
+        "vim4": told(-1),
+        "vim8": told(-1),
+        "msp": told(-1),
+    }
+    assert module.choose_settings(detectors, known, inside, outside) == {
+        "knn": "knn2",
+        "vim": "vim4",  # the first of equals
+    }

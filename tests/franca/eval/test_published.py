@@ -71,7 +71,7 @@ def test_numbers_are_as_printed():
 def test_segmentation_protocols_never_meet():
     """The paper's and the first README's linear segmentation: other sizes, other masks."""
     for row in published_numbers():
-        if row.benchmark == "linseg_mmseg518":
+        if row.benchmark.startswith("linseg_mmseg518"):
             assert (row.conditions["parameters.crop"], row.conditions["parameters.stride"]) == (
                 518,
                 259,

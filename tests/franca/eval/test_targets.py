@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from franca.eval.datasets import SegmentationImages
+from franca.eval.masked import SegmentationImages
 from franca.eval.targets import load_targets, patch_depth, patch_normals
 from tests.franca.eval.worlds import write_voc
 

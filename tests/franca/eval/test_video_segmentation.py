@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from franca.eval.benchmark import Video, VideoInputs
 from franca.eval.davis import VOID
 from franca.eval.inputs.videos import VideoFrames
+from franca.eval.object_store import videos
+from franca.eval.objects import Video, VideoInputs
 from franca.eval.truth import object_patches
 from franca.eval.video_segmentation import (
     BENCHMARK,
@@ -120,8 +121,8 @@ def test_a_real_car_is_followed_by_its_own_mask(store, tmp_path):
     frames = VideoFrames(tmp_path, split="val", limit=None)
     assert frames.sequences.names == ("car-shadow",)
     store = dataclasses.replace(store, frame_side=64)  # 16x28 patches; features are pixels
-    outcome, pixels = run(store.videos(frames))
+    outcome, pixels = run(videos(store, frames))
     assert outcome.details == {"unscored": []}
-    _, perfect = run(object_patches(store.videos(frames)))
+    _, perfect = run(object_patches(videos(store, frames)))
     assert perfect["j_mean"] > 0.8 > pixels["j_mean"] > 0.1
     assert perfect["f_mean"] > pixels["f_mean"]

@@ -1,4 +1,4 @@
-"""Small inputs of every kind of benchmark, and what may be done to all of their features."""
+"""Small inputs of every kind of benchmark."""
 
 import dataclasses
 
@@ -8,19 +8,24 @@ import torch
 from franca.eval.benchmark import (
     ClassificationInputs,
     DenseFeatures,
-    DiscoveryImage,
-    DiscoveryInputs,
     ImageFeatures,
-    KeypointPair,
     NovelImages,
     NoveltyInputs,
-    PairInputs,
-    PictureInputs,
     SegmentationInputs,
+)
+from franca.eval.geometry import GeometryInputs
+from franca.eval.inputs.contracts import Relevant, RetrievalInputs
+from franca.eval.linear import cached_stream
+from franca.eval.objects import (
+    DiscoveryImage,
+    DiscoveryInputs,
+    KeypointPair,
+    PairInputs,
     Video,
     VideoInputs,
 )
 from tests.franca.eval.pictures import blocks, picture_inputs
+from tests.franca.eval.toy_geometry import layers, scenes, view_pairs
 
 DIM, CLASSES, GRID = 12, 3, (4, 4)
 
@@ -107,6 +112,31 @@ def video(source):
     return VideoInputs(videos=[one(number) for number in range(3)], patch_size=4)
 
 
+def probe(source):
+    return cached_stream(classification(source))
+
+
+def shifted(source):
+    """Other images of two of the known classes."""
+    inputs, test = probe(source), _images(15, source)
+    return dataclasses.replace(
+        inputs,
+        test=dataclasses.replace(test, labels=test.labels % 2),
+        columns=torch.tensor([2, 0]),
+    )
+
+
+def retrieval(source):
+    relevant = [Relevant([i], [i + 6], [(i + 1) % 6]) for i in range(6)]
+    queries, database = (torch.randn(n, DIM, generator=source) for n in (6, 12))
+    return RetrievalInputs(queries=queries, database=database, relevant=relevant)
+
+
+def geometry(source):
+    seed = int(torch.randint(1000, (), generator=source))
+    return GeometryInputs(train=layers(40, seed), test=layers(12, seed + 1))
+
+
 INPUTS = {
     "classification": classification,
     "novelty": novelty,
@@ -116,72 +146,11 @@ INPUTS = {
     "raw_pairs": pairs,
     "discovery": discovery,
     "video": video,
+    "fine_grained": classification,
+    "probe": probe,
+    "shifted": shifted,
+    "retrieval": retrieval,
+    "geometry": geometry,
+    "view_pairs": lambda _: view_pairs(6),
+    "scenes": lambda _: scenes(3),
 }
-
-
-def with_features(inputs, change):
-    """Return the same inputs with `change` applied to every feature, [..., dim] -> [..., dim]."""
-
-    def images(split):
-        return dataclasses.replace(
-            split, cls_blocks=change(split.cls_blocks), mean_patch=change(split.mean_patch)
-        )
-
-    def dense(split):
-        return dataclasses.replace(split, patches=change(split.patches))
-
-    match inputs:
-        case ClassificationInputs() | SegmentationInputs():
-            part = images if isinstance(inputs, ClassificationInputs) else dense
-            return dataclasses.replace(inputs, train=part(inputs.train), test=part(inputs.test))
-        case NoveltyInputs():
-            novel = tuple(dataclasses.replace(n, cls=change(n.cls)) for n in inputs.novel)
-            return NoveltyInputs(known=with_features(inputs.known, change), novel=novel)
-        case PictureInputs():
-
-            def encode(pixels, masks):
-                return change(inputs.encode(pixels, masks).movedim(1, -1)).movedim(-1, 1)
-
-            return dataclasses.replace(inputs, encode=encode)
-        case PairInputs():
-            return PairInputs(
-                [
-                    dataclasses.replace(p, source=change(p.source), target=change(p.target))
-                    for p in inputs.pairs
-                ]
-            )
-        case DiscoveryInputs():
-            changed = [dataclasses.replace(i, keys=change(i.keys)) for i in inputs.images]
-            return dataclasses.replace(inputs, images=changed)
-        case VideoInputs():
-            changed = [dataclasses.replace(v, patches=change(v.patches)) for v in inputs.videos]
-            return dataclasses.replace(inputs, videos=changed)
-    raise AssertionError(type(inputs))
-
-
-def in_another_order(inputs, source):
-    """Return the same inputs with the scored items in another order."""
-
-    def shuffled(items):
-        return [items[i] for i in torch.randperm(len(items), generator=source).tolist()]
-
-    def rows(split):
-        tensors = {k: v for k, v in vars(split).items() if isinstance(v, torch.Tensor)}
-        order = torch.randperm(len(next(iter(tensors.values()))), generator=source)
-        return dataclasses.replace(split, **{name: v[order] for name, v in tensors.items()})
-
-    match inputs:
-        case ClassificationInputs() | SegmentationInputs():
-            return dataclasses.replace(inputs, test=rows(inputs.test))
-        case NoveltyInputs():
-            novel = tuple(rows(each) for each in inputs.novel)
-            return NoveltyInputs(known=in_another_order(inputs.known, source), novel=novel)
-        case PictureInputs():
-            return dataclasses.replace(inputs, test=shuffled(inputs.test))
-        case PairInputs():
-            return PairInputs(shuffled(inputs.pairs))
-        case DiscoveryInputs():
-            return dataclasses.replace(inputs, images=shuffled(inputs.images))
-        case VideoInputs():
-            return dataclasses.replace(inputs, videos=shuffled(inputs.videos))
-    raise AssertionError(type(inputs))

@@ -11,9 +11,10 @@ from franca.train.build import (
     build_method,
     build_schedules,
     build_student_optimizer,
+    place,
 )
 from franca.train.cost import step_cost
-from franca.train.distributed import World, shard
+from franca.train.distributed import World
 from franca.train.loop import Training
 from franca.train.machine import Machine, images_at_once
 
@@ -149,8 +150,7 @@ def build(cfg, *, seed=0):
 def training(cfg, work, *, seed=0, batches=None, kept_steps=(), world=ALONE, machine=ANY):
     """A run of a recipe on noise."""
     method = build(cfg, seed=seed)
-    method.student.backbone.recompute = machine.recompute
-    shard(method, world, precision=cfg.run.precision)
+    place(method, cfg, world, machine=machine)
     return Training(
         method=method,
         optimizer=build_student_optimizer(cfg, method),

@@ -1,5 +1,7 @@
 """Several processes train as one does: the same losses, the same states, the same ends."""
 
+import dataclasses
+import functools
 import json
 import signal
 from pathlib import Path
@@ -63,6 +65,23 @@ def test_parts_and_recomputation_have_the_losses_of_the_whole(alone, tmp_path, m
     assert run.images_at_once == (machine.images_at_once or 8)
     train(run)
     torch.testing.assert_close(losses(tmp_path), losses(alone["plain"]), atol=1e-5, rtol=1e-5)
+
+
+def train_with_everything(world, work, changes):
+    """Shards, parts, recomputation and compiled blocks, but for the code a compiler would write."""
+    torch.compile = functools.partial(torch.compile, backend="aot_eager")
+    machine = Machine(images_at_once=2, recompute=True, compiled=True)
+    run = training(recipe(**changes), Path(work), world=world, kept_steps=(0,), machine=machine)
+    train(dataclasses.replace(run, steps=range(3)))
+    return sum(torch._dynamo.utils.counters["stats"].values())
+
+
+@pytest.mark.slow
+def test_compiled_blocks_go_with_shards_parts_and_recomputation(alone, tmp_path):
+    graphs = run_together(train_with_everything, 2, str(tmp_path), HEADS["plain"])
+    assert all(isinstance(count, int) and count > 0 for count in graphs), graphs
+    expected = losses(alone["plain"])[:3]
+    torch.testing.assert_close(losses(tmp_path), expected, atol=1e-5, rtol=1e-6)
 
 
 def stop_the_second(world, work, changes, last_step):

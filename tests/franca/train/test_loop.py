@@ -1,7 +1,9 @@
 """The loop: the same bytes twice and after any kill, clear words when the loss is not finite."""
 
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -217,3 +219,22 @@ def test_a_loss_that_is_not_finite_names_step_terms_and_keys(tmp_path):
     dump = json.loads((tmp_path / "nonfinite-step-0000003.json").read_text())
     assert dump["keys"] == [f"3-{index}" for index in range(cfg.global_batch_size)]
     assert dump["terms"]["dino_global"] == "nan"
+
+
+class Terminal(io.StringIO):
+    """What a terminal is shown."""
+
+    def isatty(self):
+        return True
+
+
+def test_the_progress_bar_shows_speed_utilisation_memory_and_time_left(tmp_path, monkeypatch):
+    monkeypatch.setattr("franca.train.metrics.peak_of", lambda _name: 1e12)
+    shown = Terminal()
+    monkeypatch.setattr(sys, "stderr", shown)
+    train(training(recipe(), tmp_path))
+    bars = shown.getvalue().split("\r")
+    measured = r"loss \d+\.\d{3}, \d+ images/s, \d+% MFU, \d+\.\d GB, data \d+%"
+    assert re.search(measured, bars[-1]), bars[-1]
+    assert re.search(r" 6/6 \[\d\d:\d\d<00:00", bars[-1]), bars[-1]  # passed < left
+    assert re.search(r" 0/6 \[", bars[1]), bars[1]

@@ -182,3 +182,22 @@ def test_plain_layouts_open_too(tmp_path):
     write_parquet(tmp_path, "val", [0, 2])
     found = open_labelled("parquet", tmp_path, split="val", limit=None)
     assert found.labels.tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("damage", ["cut", "overwritten", "text"])
+def test_a_damaged_mat_file_is_named_with_the_remedy(tmp_path, damage):
+    names = np.array([[f"class {number}" for number in range(50)]], dtype=object)
+    path = tmp_path / "devkit" / "cars_meta.mat"
+    path.parent.mkdir()
+    savemat(path, {"class_names": names}, do_compression=True)
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    path.write_bytes(
+        {
+            "cut": whole[:middle],
+            "overwritten": whole[:middle] + bytes(20) + whole[middle + 20 :],
+            "text": b"<html>404</html>" * 20,
+        }[damage]
+    )
+    with pytest.raises(ValueError, match=r"cars_meta.mat: not a readable .mat file .*restore it"):
+        open_labelled("cars", tmp_path, split="train", limit=None)

@@ -9,6 +9,7 @@ from PIL import Image
 
 from franca.data.scenes.layouts import EncodedPair, encode, write_pairs
 from franca.eval.inputs.pairs import open_pairs
+from franca.eval.object_store import pairs
 
 
 def picture(seed, *, width=16, height=16):
@@ -52,12 +53,12 @@ def test_rendered_pairs(rendered, store):
     images = open_pairs("pairs", rendered, split="val", limit=None)
     assert len(images) == 4
     assert [row.group for row in images.rows] == ["semantic", "geometric"]
-    inputs = store.pairs(images, raw=False)
+    inputs = pairs(store, images, raw=False)
     pair = inputs.pairs[1]
     assert (pair.label, pair.grid) == ("cube", (4, 4))
     assert pair.source_points.tolist() == [[0.25, 0.5], [0.75, 0.125]]
     assert pair.target_extent == 0.5
-    alone = store.pairs(open_pairs("pairs", rendered, split="val", limit=1), raw=False)
+    alone = pairs(store, open_pairs("pairs", rendered, split="val", limit=1), raw=False)
     assert len(alone.pairs) == 1
 
 
@@ -65,7 +66,7 @@ def test_spair_keeps_points_through_the_white_square(spair, store):
     images = open_pairs("spair", spair, split="test", limit=None)
     (row,) = images.rows
     assert (row.label, row.group, row.target_extent) == ("cat", "d2", 10.0)
-    (pair,) = store.pairs(images, raw=False).pairs
+    (pair,) = pairs(store, images, raw=False).pairs
     assert pair.source_points.tolist() == [[0.05, 0.1], [0.15, 0.2]]  # of the square of 20 pixels
     white = pair.source.unflatten(0, pair.grid)[3:]  # well below the picture
     assert torch.allclose(white, white[:1, :1].expand_as(white), atol=0.1)
