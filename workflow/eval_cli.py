@@ -146,6 +146,18 @@ def compare(folder: Folder, baseline: Baseline) -> None:
 
 
 @app.command()
+def seeds(folders: Folders) -> None:
+    """Show how far another seed moves each number, apart from the error of sampling images.
+
+    The folders are runs that differ in nothing but `--set seed=N`, or in the weights of a training
+    with another seed.
+    """
+    from workflow import evaluations
+
+    typer.echo("\n".join(evaluations.seed_spread(folders)))
+
+
+@app.command()
 def convert(
     file: Annotated[Path, typer.Argument(help="gnd_roxford5k.pkl or gnd_rparis6k.pkl.")],
 ) -> None:

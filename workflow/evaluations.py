@@ -14,6 +14,7 @@ from franca.eval.inputs.kinds import fits
 from franca.eval.published import Comparison, compare_with_paper
 from franca.eval.registry import BENCHMARKS
 from franca.eval.results import Metric, read_details, read_metrics
+from franca.eval.seeds import spread_over_seeds
 from franca.eval.suite import Pair, Suite
 from franca.eval.tables import heads, is_main
 from franca.stages.evaluate import build_suite, evaluation_device, load_checkpoint
@@ -175,6 +176,24 @@ def compared(folder: Path, other: Path) -> list[str]:
         ours, theirs = (f"{values[name][key]:.3f}" for name in folders)
         change = f"{row['difference']:+.3f} [{low:+.3f}, {high:+.3f}]"
         lines.append([*key, ours, theirs, change, f"{row['p_value']:.3g}"])
+    return table(lines)
+
+
+def seed_spread(folders: Sequence[Path]) -> list[str]:
+    """Lay out how far another seed moves each main metric, beside what other images would.
+
+    Raises:
+        FileNotFoundError: a folder holds no results.
+        ValueError: they differ in more than the seed, or in nothing.
+    """
+    for folder in folders:
+        read_results(folder)
+    lines = [["benchmark", "set", "metric", "runs", "mean", "sd of seeds", "95 % over images"]]
+    for found in spread_over_seeds(folders):
+        if is_main(found.metric):
+            key = (found.metric.benchmark, found.metric.dataset, found.metric.metric)
+            numbers = (f"{found.mean:.3f}", f"{found.sd_seed:.4f}", f"±{found.ci_sampling:.3f}")
+            lines.append([*key, str(found.runs), *numbers])
     return table(lines)
 
 

@@ -113,7 +113,7 @@ def _passes(radius: int, files: Sequence[Path], max_bytes: int) -> list[tuple[Ba
     """List bands and shares of their values; what does not agree in a band may be kept apart."""
     return [
         (band, share)
-        for band in bands(radius)
+        for band in bands(radius + 1)
         for share in _shares(
             f"hash({_band_sql(band)})", files, _BYTES_PER_HASH, max_bytes=max_bytes
         )

@@ -56,8 +56,7 @@ def evaluation_images(
             "to where your copy is, or remove the set"
         )
     empty = True
-    wanted: Splits = "all" if declared.test_split.startswith(_TRAINING) else splits
-    for image in layout.images(root, wanted):
+    for image in layout.images(root, indexed_splits(declared, splits)):
         empty = False
         yield image
     if empty:
@@ -65,6 +64,11 @@ def evaluation_images(
             f"{key}: no image found in {declared.root!r} (splits: {splits}); expected "
             f"{layout.expected}"
         )
+
+
+def indexed_splits(declared: EvaluationSet, splits: Splits) -> Splits:
+    """Which splits of a set are indexed: a training split, too, where that is what is scored."""
+    return "all" if declared.test_split.startswith(_TRAINING) else splits
 
 
 def _wanted(split: str, splits: Splits) -> bool:

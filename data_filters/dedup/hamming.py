@@ -1,18 +1,23 @@
 """All pairs of 64-bit hashes within a Hamming radius, found exactly through an index of bands.
 
-Cut a hash into radius + 1 bands: two hashes that differ in at most `radius` bits agree in at least
-one whole band (pigeonhole; Norouzi et al., "Fast Exact Search in Hamming Space with Multi-Index
-Hashing", 2014). So only hashes that share a band are compared, and no pair is missed.
+Cut a hash into bands: two hashes that differ in at most `radius` bits differ in few bits of at
+least one band (pigeonhole; Norouzi et al., "Fast Exact Search in Hamming Space with Multi-Index
+Hashing", 2014). So only hashes that nearly share a band are compared, and no pair is missed. With
+radius + 1 bands, one is shared as it is.
 """
 
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import combinations, pairwise
+from math import comb
 from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 _BITS: Final = 64
+_FEWEST_BANDS: Final = 3
+"""When hashes are looked up: a table of the values of one of three bands takes 32 MB."""
+
 _MAX_CANDIDATES: Final = 1 << 20
 """Candidate pairs compared at a time: 8 MB per column."""
 
@@ -26,14 +31,19 @@ class Band(NamedTuple):
     shift: np.uint64
     mask: np.uint64
 
+    @property
+    def width(self) -> int:
+        """How many bits."""
+        return int(self.mask).bit_length()
+
     def of(self, hashes: Hashes) -> Hashes:
         """Cut the band out of each hash."""
         return (hashes >> self.shift) & self.mask
 
 
-def bands(radius: int) -> list[Band]:
-    """Cut 64 bits into radius + 1 bands of nearly equal width."""
-    edges = np.linspace(0, _BITS, radius + 2).round().astype(int)
+def bands(number: int) -> list[Band]:
+    """Cut 64 bits into bands of nearly equal width."""
+    edges = np.linspace(0, _BITS, number + 1).round().astype(int)
     return [
         Band(np.uint64(low), np.uint64((1 << int(high - low)) - 1)) for low, high in pairwise(edges)
     ]
@@ -50,13 +60,26 @@ def pairs_between(queries: Hashes, base: Hashes, *, radius: int) -> tuple[Indice
     Returns:
         Indices into `queries` and into `base`, sorted, without repeats.
     """
-    found = [close_between(queries, base, band=band, radius=radius) for band in bands(radius)]
-    return _sorted_once([pairs for each in found for pairs in each])
+    found = []
+    for band, flips in _probes(len(base), radius=radius):
+        cut = band.of(base).astype(np.int64)
+        ends = np.cumsum(np.bincount(cut, minlength=int(band.mask) + 1))
+        starts = np.concatenate([[0], ends])
+        order = np.argsort(cut, kind="stable")
+        for first in range(0, len(queries), _MAX_CANDIDATES):
+            piece = queries[first : first + _MAX_CANDIDATES]
+            for flip in flips:
+                value = band.of(piece ^ (flip << band.shift)).astype(np.int64)
+                for left, place in _candidates(starts[value], starts[value + 1]):
+                    right = order[place]
+                    close = np.bitwise_count(piece[left] ^ base[right]) <= radius
+                    found.append((first + left[close], right[close]))
+    return _sorted_once(found)
 
 
 def pairs_within(hashes: Hashes, *, radius: int) -> tuple[Indices, Indices]:
     """Find every pair i < j of hashes at a Hamming distance of at most `radius`."""
-    found = [close_within(hashes, band=band, radius=radius) for band in bands(radius)]
+    found = [close_within(hashes, band=band, radius=radius) for band in bands(radius + 1)]
     return _sorted_once([pairs for each in found for pairs in each])
 
 
@@ -101,6 +124,31 @@ def close_within(hashes: Hashes, *, band: Band, radius: int) -> Iterator[tuple[I
         close = np.bitwise_count(hashes[left] ^ hashes[right]) <= radius
         left, right = left[close], right[close]
         yield np.minimum(left, right), np.maximum(left, right)
+
+
+def _probes(size: int, *, radius: int) -> list[tuple[Band, list[np.uint64]]]:
+    """Choose bands, and the bits of each to flip, for the least work with so many hashes.
+
+    Hashes within the radius differ in at most r_i bits of some band i, where the r_i + 1 add up to
+    radius + 1. Fewer and wider bands have fewer hashes of one value, but more values to look up.
+    """
+    choices = []
+    for number in range(_FEWEST_BANDS, max(_FEWEST_BANDS, radius + 1) + 1):
+        spread = [(radius + 1 + rest) // number - 1 for rest in range(number)]
+        probes = [pair for pair in zip(bands(number), spread, strict=True) if pair[1] >= 0]
+        work = sum(
+            (1 + size / (1 + int(band.mask))) * sum(comb(band.width, k) for k in range(within + 1))
+            for band, within in probes
+        )
+        choices.append((work, number, probes))
+    return [(band, _flips(band, within)) for band, within in min(choices)[2]]
+
+
+def _flips(band: Band, within: int) -> list[np.uint64]:
+    """List the ways to change at most `within` bits of a band."""
+    bits = [1 << place for place in range(band.width)]
+    chosen = (some for count in range(within + 1) for some in combinations(bits, count))
+    return [np.uint64(sum(some)) for some in chosen]
 
 
 def _candidates(start: Indices, stop: Indices) -> Iterator[tuple[Indices, Indices]]:

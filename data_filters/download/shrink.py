@@ -6,7 +6,7 @@ averaging, and redirects the output of the whole process around it.
 """
 
 import io
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from data_filters.config import Resize
 from data_filters.io.pixels import sniff
 
-Pixels = npt.NDArray[np.generic]
+Pixels = npt.NDArray[Any]
 Shrunk = tuple[bytes | None, int | None, int | None, int | None, int | None, str | None]
 """Encoded bytes, width and height, original width and height, error: img2dataset's order."""
 

@@ -1,7 +1,7 @@
 """Rows whose URL another kept row has: found over any number of rows in bounded memory.
 
-Row ids are hashed to 64 bits and sorted, as many at a time as fit. What occurs once, nearly all, is
-done with; only rows whose hash occurs again are read and compared by their row ids.
+Row ids are hashed to 64 bits, as many at a time as fit. What occurs once, nearly all, is done with;
+only rows whose hash occurs again are read and compared by their row ids.
 """
 
 # ruff: noqa: S608  the SQL is made of our own words; file names go through sql_text
@@ -26,7 +26,9 @@ COPY_ORDER: Final = "coalesce(caption, ''), part, row"
 """What decides among rows with one URL: the smallest caption, then the position. Shuffling the
 source changes nothing unless two rows agree in URL and caption."""
 
-_BYTES_PER_KEY: Final = 10  # the key, and whether it equals the next
+_BYTES_PER_KEY: Final = 28  # the key, up to four slots of four bytes, and keys that share theirs
+
+_CHUNK: Final = 1 << 16  # of keys: what is computed on the way stays in the processor's cache
 
 Keys = npt.NDArray[np.uint64]
 
@@ -78,9 +80,57 @@ def repeated_keys(
     for batch in stream(connection, query):
         keys[size : size + batch.num_rows] = batch["key"].to_numpy()
         size += batch.num_rows
-    keys = keys[:size]
-    keys.sort()
-    return np.unique(keys[1:][keys[1:] == keys[:-1]])
+    return occurring_again(keys[:size])
+
+
+def occurring_again(keys: Keys) -> Keys:
+    """Return, sorted, the values that occur more than once, without sorting all of them.
+
+    Few are sorted. Of many, every key writes its position into the slot of a table that its high
+    bits name. Most find their own position there afterwards: whatever else equals one of them does
+    not, so they can be forgotten. Of the others, whoever equals the key that took its slot occurs
+    again; the rest, which only shared a slot, is looked at once more.
+
+    Args:
+        keys: Evenly spread 64-bit hashes, fewer than 2^32.
+    """
+    if len(keys) <= _CHUNK:
+        return _repeated_in(_sorted([keys]))
+    bits = len(keys).bit_length() + 1  # two to four slots a key
+    shift = np.uint64(64 - bits)
+    table = np.empty(1 << bits, np.uint32)  # a slot is read only after it was written
+    chunks = [slice(start, start + _CHUNK) for start in range(0, len(keys), _CHUNK)]
+    for chunk in chunks:
+        slots = (keys[chunk] >> shift).astype(np.intp)
+        table[slots] = np.arange(chunk.start, chunk.start + len(slots), dtype=np.uint32)
+    again, rest = [], []
+    for chunk in chunks:
+        mine = keys[chunk]
+        taken_by = table.take((mine >> shift).astype(np.intp), mode="clip")
+        numbers = np.arange(chunk.start, chunk.start + len(mine), dtype=np.uint32)
+        ousted = np.flatnonzero(taken_by != numbers)
+        left = mine[ousted]
+        equal = keys[taken_by[ousted]] == left
+        again.append(left[equal])
+        rest.append(left[~equal])
+    others = np.concatenate(rest)
+    evenly_spread = len(others) < len(keys) // 2
+    again.append(occurring_again(others) if evenly_spread else _repeated_in(_sorted(rest)))
+    return _distinct(_sorted(again))
+
+
+def _sorted(pieces: Sequence[Keys]) -> Keys:
+    joined = np.concatenate(pieces)
+    joined.sort()
+    return joined
+
+
+def _repeated_in(ordered: Keys) -> Keys:
+    return _distinct(ordered[1:][ordered[1:] == ordered[:-1]])
+
+
+def _distinct(ordered: Keys) -> Keys:
+    return np.concatenate([ordered[:1], ordered[1:][ordered[1:] != ordered[:-1]]])
 
 
 def without_repeats(file: Path, repeated: Path) -> Iterator[pa.RecordBatch]:

@@ -38,7 +38,7 @@ from data_filters.dedup.decision import (
     verdicts,
 )
 from data_filters.dedup.describe import Embeddings, build_describer, stacked
-from data_filters.dedup.evaluation import evaluation_images
+from data_filters.dedup.evaluation import evaluation_images, indexed_splits
 from data_filters.dedup.gathering import Images, gather_images
 from data_filters.dedup.leakage import (
     BYTES,
@@ -150,7 +150,10 @@ def _index(
     cfg: Deduplicate, sets: Mapping[str, EvaluationSet], *, scenes: Path, output: Path
 ) -> Evaluation:
     """Describe and write down the images of all evaluation sets; several may share a root."""
-    distinct = {(each.root, each.format): (name, each) for name, each in sorted(sets.items())}
+    distinct = {
+        (each.root, each.format, indexed_splits(each, cfg.evaluation_splits)): (name, each)
+        for name, each in sorted(sets.items())
+    }
     index = partial(_index_set, cfg=cfg, scenes=scenes)
     found = list(run_jobs(index, sorted(distinct.values()), label="evaluation sets"))
     file = output / "evaluation_index.parquet"

@@ -46,7 +46,7 @@ def compare(
     read = cache(read_evidence)
     rows = []
     for checkpoint, baseline in pairs:
-        _check_alike(folders[checkpoint], folders[baseline])
+        check_alike(folders[checkpoint], folders[baseline], apart=("weights",))
         shared = {(m.benchmark, m.dataset, m.metric) for m in results[baseline]}
         for metric in results[checkpoint]:
             if (metric.benchmark, metric.dataset, metric.metric) not in shared:
@@ -80,12 +80,23 @@ def compare(
     return rows
 
 
-def _check_alike(folder: Path, other: Path) -> None:
-    """Refuse tasks whose addresses differ in more than the weights."""
+def check_alike(folder: Path, other: Path, *, apart: Sequence[str]) -> None:
+    """Refuse tasks of two folders whose addresses differ in more than is meant to.
+
+    Other scored images are left to those who read the evidence, which names them too.
+
+    Args:
+        folder: results with their details.json.
+        other: likewise.
+        apart: entries of an address that may differ.
+
+    Raises:
+        ValueError: others differ.
+    """
     first, second = (read_details(part)["tasks"] for part in (folder, other))
     for task in first.keys() & second.keys():
         mine, theirs = first[task]["address"], second[task]["address"]
-        keys = sorted((mine.keys() | theirs.keys()) - {"weights", "images"})
+        keys = sorted((mine.keys() | theirs.keys()) - {*apart, "images"})
         different = [key for key in keys if mine.get(key) != theirs.get(key)]
         if different:
             raise ValueError(

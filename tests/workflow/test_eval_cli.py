@@ -190,3 +190,14 @@ def test_a_dry_run_counts_images_that_only_pass_through(franca, results):  # noq
 def test_mistakes_are_named(franca, results, arguments, message):  # noqa: ARG001  a folder to read
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         franca(*arguments)
+
+
+def test_seeds_are_told_apart_from_images(franca, results):
+    arguments = ["--benchmark", "knn", "--set", "seed=1"]
+    franca("run", "--model", "again=highres", *arguments)
+    lines = franca("seeds", str(results / "highres"), str(results / "again")).stdout.splitlines()
+    assert "sd of seeds" in lines[0]
+    row = next(line.split() for line in lines if "top1@k20" in line)
+    assert row[3] == "2"
+    assert float(row[5]) == 0.0  # nothing in k-NN is drawn
+    assert row[6].startswith("±")

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from data_filters.dedup.evaluation import LAYOUTS
 from data_filters.metadata.presets import PRESETS
 from data_filters.metadata.presets import resolve as thresholds
+from franca.config.evaluation_sets import EvaluationSet
 from franca.eval.inputs.kinds import KINDS
 from franca.eval.published import published_numbers
 from franca.eval.registry import BENCHMARKS
@@ -147,6 +149,13 @@ def test_every_task_has_its_set_and_every_known_set_exists(scale):
     assert {task.evaluation_set for task in parameters.evaluate.tasks} <= set(sets)
     assert {one.known_set for one in sets.values()} - {None} <= set(sets)
     assert all(one.root.startswith("data/") for one in sets.values())
+
+
+def test_whatever_layout_a_set_may_have_it_can_be_kept_out_of_the_training_data():
+    formats = EvaluationSet.model_json_schema()["properties"]["format"]
+    names = {name for each in formats["anyOf"] for name in each["enum"]}
+    assert len(names) > 20
+    assert names == set(LAYOUTS)
 
 
 @pytest.mark.parametrize("benchmark", ["tokencut", "video_segmentation"])

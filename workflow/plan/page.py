@@ -221,7 +221,7 @@ def _work(parameters: Any) -> list[str]:
             f"In {groups} groups, each a job of one core; gathering, pack_shards and pack_highres "
             f"are one job. Rates and memory: our benchmarks (docs/log.md), {MACHINE}; downloading: "
             "img2dataset on the loopback, bound by the network elsewhere. Comparing with "
-            "evaluation images comes on top: 1,300 images a core and second with 100,000 of them "
+            "evaluation images comes on top: 30,000 images a core and second with 100,000 of them "
             "and their crops."
         ),
     ]

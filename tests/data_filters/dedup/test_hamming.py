@@ -59,8 +59,26 @@ def test_the_size_of_the_chunks_changes_nothing(monkeypatch, limit):
     assert [side.tolist() for side in cut] == [side.tolist() for side in whole]
 
 
-@pytest.mark.parametrize("radius", [0, 1, 3, 16, 63])
-def test_bands_cover_every_bit_once(radius):
-    masks = [int(band.mask) << int(band.shift) for band in bands(radius)]
-    assert len(masks) == radius + 1
+@pytest.mark.parametrize("size", [10, 10**4, 10**5, 10**7])
+@pytest.mark.parametrize("radius", [0, 1, 2, 5, 6, 12])
+def test_however_many_hashes_there_are_to_look_through(monkeypatch, radius, size):
+    """With many of them bands are few and wide, and values that differ a little looked up too."""
+    chosen = hamming._probes(size, radius=radius)
+    monkeypatch.setattr(hamming, "_probes", lambda _, *, radius: chosen)  # noqa: ARG005
+    rng = np.random.default_rng(radius)
+    base = rng.integers(0, 2**64, 60, dtype=np.uint64)
+    changed = [sum(1 << int(bit) for bit in rng.permutation(64)[: k % (radius + 3)])
+               for k in range(60)]  # fmt: skip
+    queries = base ^ np.array(changed, np.uint64)
+    left, right = pairs_between(queries, base, radius=radius)
+    assert list(zip(left.tolist(), right.tolist(), strict=True)) == brute_force(
+        queries, base, radius
+    )
+    assert len(left) >= 60 * (radius + 1) // (radius + 3)
+
+
+@pytest.mark.parametrize("number", [1, 2, 4, 17, 64])
+def test_bands_cover_every_bit_once(number):
+    masks = [int(band.mask) << int(band.shift) for band in bands(number)]
+    assert len(masks) == number
     assert sum(masks) == 2**64 - 1

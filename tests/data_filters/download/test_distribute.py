@@ -1,6 +1,8 @@
 """The same shards, whoever runs the processes."""
 
 import importlib.util
+import os
+import shutil
 
 import pyarrow.parquet as pq
 import pytest
@@ -17,6 +19,8 @@ from data_filters.download.plan import plan_shards
 def test_every_job_is_done(tmp_path, metadata_part, limits, jpeg, name):
     if name != "multiprocessing" and importlib.util.find_spec(name) is None:
         pytest.skip(f"{name} is not installed")
+    if name == "pyspark" and not ("JAVA_HOME" in os.environ or shutil.which("java")):
+        pytest.skip("there is no Java, which Spark runs on")
     (tmp_path / "0.jpg").write_bytes(jpeg(0))
     urls = [{"url": f"http://{{origin}}/{index}.jpg"} for index in range(4)]
     plans = plan_shards([metadata_part(urls)], rows_per_shard=2)
@@ -44,3 +48,11 @@ def test_a_missing_cluster_library_is_told_with_the_remedy(monkeypatch, name):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ValueError, match=rf"distributor is {name}.*pip install .*\[{name}\]"):
         DISTRIBUTORS[name]([], workers=1)
+
+
+def test_missing_java_is_told_with_the_remedy(monkeypatch, tmp_path):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    with pytest.raises(ValueError, match=r"pyspark, and Spark runs on Java.*or set JAVA_HOME"):
+        DISTRIBUTORS["pyspark"]([], workers=1)

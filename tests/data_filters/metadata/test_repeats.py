@@ -1,6 +1,7 @@
 """One row per URL, whatever the order of the source and however little memory there is."""
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data_filters.io.parquet import write_batches
-from data_filters.metadata.repeats import repeated_keys, repeats, without_repeats
+from data_filters.metadata.repeats import occurring_again, repeated_keys, repeats, without_repeats
 from data_filters.records import REPEATED
 
 
@@ -51,8 +52,26 @@ def test_equal_rows_are_told_apart_by_their_position(metadata_part):
 def test_little_memory_takes_more_passes_and_changes_nothing(metadata_part):
     rows = [{"url": f"https://a.org/{number % 70}"} for number in range(100)]
     parts = [metadata_part(rows[:50], part=0), metadata_part(rows[50:], part=1)]
-    assert repeated(parts, max_bytes=100) == repeated(parts)  # ten keys at a time
+    assert repeated(parts, max_bytes=280) == repeated(parts)  # ten keys at a time
     assert repeated(parts).num_rows == 30
+
+
+@settings(max_examples=60)
+@given(st.lists(st.integers(0, 40), max_size=200), st.integers(0, 63), st.integers(1, 300))
+def test_the_table_finds_what_counting_finds(values, shift, chunk):
+    """With few high bits in use, all keys fight for a few slots."""
+    keys = np.array(values, np.uint64) << np.uint64(shift)
+    found, counts = np.unique(keys, return_counts=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("data_filters.metadata.repeats._CHUNK", chunk)
+        assert occurring_again(keys).tolist() == found[counts > 1].tolist()
+
+
+def test_many_spread_keys_and_several_chunks(monkeypatch):
+    monkeypatch.setattr("data_filters.metadata.repeats._CHUNK", 1000)
+    keys = np.random.default_rng(0).integers(0, 1 << 64, 10_500, dtype=np.uint64)
+    keys[10_000:] = keys[::20][:500]
+    assert occurring_again(keys).tolist() == sorted(keys[::20][:500].tolist())
 
 
 def test_hashes_find_what_a_set_finds(tmp_path):

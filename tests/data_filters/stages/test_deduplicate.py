@@ -137,6 +137,18 @@ def test_training_splits_may_stay_or_go(chain, tmp_path, parameters, jpeg):
         assert summary["leaks"] == leaks
 
 
+def test_sets_that_share_a_folder_are_each_indexed_by_what_they_score(
+    chain, tmp_path, parameters, jpeg
+):
+    """One is scored on its training split; the other, which comes later, is not."""
+    for split, number in {"train": 3, "val": 4}.items():
+        (tmp_path / "set" / split).mkdir(parents=True)
+        (tmp_path / "set" / split / "a.jpg").write_bytes(jpeg(number))
+    (one,) = declared(tmp_path / "set").values()
+    sets = {"a": SimpleNamespace(**{**vars(one), "test_split": "train"}), "b": one}
+    assert run(chain, tmp_path, parameters, sets)["leaks"] == 2
+
+
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("crops", [[], [0.25]])
 def test_mirror_images_and_crops_of_evaluation_images_leak_where_configured(
