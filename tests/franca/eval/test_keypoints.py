@@ -58,6 +58,13 @@ def test_errors_are_probe3ds(oracle, number):
     assert np.flatnonzero(visible).tolist() == arrays[f"out/spair/{number}/keypoint_index"].tolist()
     ours = errors(pair, alignment="probe3d").numpy()
     np.testing.assert_allclose(ours, arrays[f"out/spair/{number}/error_same"], atol=1e-5)
+    # what a place was found to be may lie nearer to another of the target's keypoints
+    found, shown = match(pair, alignment="probe3d"), np.flatnonzero(target[:, 2] > 0)
+    if len(found):
+        nearest, index = torch.cdist(found, torch.from_numpy(target[shown, :2] / 64)).min(1)
+        expected = arrays[f"out/spair/{number}/error_nearest"]
+        np.testing.assert_allclose(nearest / pair.target_extent, expected, atol=1e-5)
+        assert shown[index].tolist() == arrays[f"out/spair/{number}/nearest_index"].tolist()
 
 
 @pytest.mark.parametrize("threshold", [0.05, 0.1, 0.2])
