@@ -61,13 +61,13 @@ def single_precision_search(
     device: torch.device,
 ) -> tuple[Tensor, Tensor]:
     """Do what `cosine_search` does, without rounding."""
-    parts = queries.split(block)
+    parts = [normalize(part.to(device, torch.float32), dim=1) for part in queries.split(block)]
     best = [_nothing(len(part), device) for part in parts]
     start = 0
     for rows in bank.split(block) if isinstance(bank, Tensor) else bank:
         unit = normalize(rows.to(device, torch.float32), dim=1)
         for number, part in enumerate(parts):
-            found = _nearest(normalize(part.to(unit), dim=1), unit, neighbours=neighbours)
+            found = _nearest(part, unit, neighbours=neighbours)
             best[number] = _merged(best[number], found, start=start, neighbours=neighbours)
         start += len(rows)
     similarity, index = zip(*best, strict=True)
@@ -122,7 +122,7 @@ def processor_flags() -> frozenset[str]:
 
 
 def _listed(neighbours: int) -> int:
-    return neighbours + max(12, neighbours // 2)
+    return neighbours + max(12, neighbours)
 
 
 def _rounded_search(
