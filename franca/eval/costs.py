@@ -36,7 +36,7 @@ COSTS: Final[dict[str, Cost]] = {
     "linear_segmentation": Cost(0.7, f"{_DENSE}, shared with in_context"),
     "linseg_mmseg518": Cost(6.3, "640,000 passes at 518 pixels, 2 to 4 h"),
     "linseg_mmseg518_ade20k": Cost(
-        6.5, "1.0 M passes at 518 pixels; 3 scales of test images, 4 to 6 h"
+        6.3, "640,000 passes at 518 pixels, 2 to 4 h; three scales on top"
     ),
     "linseg_neco100": Cost(4.0, "25 epochs at 448 pixels, 1 to 2 h"),
     "overclustering": Cost(1.0, "5 to 15 min, k-means on the processor"),
