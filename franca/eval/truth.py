@@ -282,11 +282,13 @@ def _with_layers(
 ) -> GeometryInputs:
     def change(split: LayerFeatures) -> LayerFeatures:
         patches = torch.stack([told(geometry, split.grid) for geometry in split.geometry])
-        layers = split.patches.shape[1]
+        layers, width = split.patches.shape[1], split.patches.shape[3]
+        # As many channels as tokens have, since heads train for as many steps as suit those.
+        wide = patches.float().repeat(1, 1, max(1, width // patches.shape[2]))
         return dataclasses.replace(
             split,
             cls=torch.zeros(len(patches), layers, 1),
-            patches=patches.float()[:, None].expand(-1, layers, -1, -1),
+            patches=wide[:, None].expand(-1, layers, -1, -1),
         )
 
     return dataclasses.replace(inputs, train=change(inputs.train), test=change(inputs.test))
