@@ -1,9 +1,8 @@
 """The opener that img2dataset's `urlopen` meets: guarded, patient and polite.
 
 Every attempt, with its redirects and its body, happens inside `open`, so that what may help is
-tried
-again after a pause, and what is final is asked for once. img2dataset's own retries, which repeat
-everything at once, stay at zero.
+tried again after a pause, and what is final is asked for once. img2dataset's own retries, which
+repeat everything at once, stay at zero.
 """
 
 import hashlib
