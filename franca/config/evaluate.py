@@ -14,6 +14,7 @@ BenchmarkName = Literal[
     "robustness",
     "retrieval",
     "in_context",
+    "hummingbird",
     "linear_segmentation",
     "linseg_mmseg518",
     "linseg_mmseg518_ade20k",
@@ -121,6 +122,18 @@ class InContext(Section):
     temperature: float = Field(gt=0, description="of their weights (beta of Hummingbird)")
     memory_size: int | None = Field(ge=1, description="patches in the memory; null keeps all")
     block: int = Field(ge=1, description="rows compared at a time; changes no result")
+
+
+class Hummingbird(InContext):
+    """The same from augmented crops, several times over."""
+
+    side: int = Field(ge=1, description="pixels of a side of crops and test images")
+    scale: tuple[float, float] = Field(
+        description="share of the image's area that a crop is cut from; above 1 is drawn again"
+    )
+    jitter: float = Field(ge=0, le=0.5, description="greatest change of the colours")
+    memories: int = Field(ge=1, description="filled anew, and averaged over")
+    batch_size: int = Field(ge=1, description="images at a time; changes no result")
 
 
 class LinearSegmentation(Section):
@@ -349,6 +362,7 @@ class Evaluate(Section):
     logreg: Logreg
     retrieval: Retrieval
     in_context: InContext
+    hummingbird: Hummingbird
     linear_segmentation: LinearSegmentation
     linseg_mmseg518: LinsegMmseg518
     linseg_mmseg518_ade20k: LinsegMmseg518

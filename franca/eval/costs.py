@@ -33,6 +33,7 @@ COSTS: Final[dict[str, Cost]] = {
     "robustness": Cost(1.0, "150,000 passes at 224 pixels, minutes, with the heads of `linear`"),
     "retrieval": Cost(0.6, "11,500 images at three sizes, 5 to 10 min"),
     "in_context": Cost(4.7, _DENSE),
+    "hummingbird": Cost(4.0, "58,000 passes at 518 pixels for VOC, five searches of minutes each"),
     "linear_segmentation": Cost(0.7, f"{_DENSE}, shared with in_context"),
     "linseg_mmseg518": Cost(6.3, "640,000 passes at 518 pixels, 2 to 4 h"),
     "linseg_mmseg518_ade20k": Cost(

@@ -86,6 +86,18 @@ def soft_labels(
     similarity, index = cosine_search(
         patches, memory, neighbours=neighbours, block=block, device=device
     )
+    return mix_labels(similarity, index, memory_labels, temperature=temperature, block=block)
+
+
+def mix_labels(
+    similarity: Float[Tensor, "queries neighbours"],
+    index: Int[Tensor, "queries neighbours"],
+    memory_labels: Float[Tensor, "memory classes"],
+    *,
+    temperature: float,
+    block: int,
+) -> Float[Tensor, "queries classes"]:
+    """Average the labels of what was found, weighted by softmax(cosine / temperature)."""
     weights = (similarity / temperature).softmax(1)
     mixed = [
         torch.einsum("qk,qkc->qc", weight, memory_labels[rows])

@@ -369,6 +369,7 @@ TRUTHS: dict[str, Callable[[Any], Any]] = {
     "logreg": image_classes,
     "ood": novelty,
     "in_context": patch_classes,
+    "hummingbird": pixel_classes,
     "linear_segmentation": patch_classes,
     "linseg_mmseg518": pixel_classes,
     "linseg_mmseg518_ade20k": pixel_classes,

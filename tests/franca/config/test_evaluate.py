@@ -88,6 +88,17 @@ EVALUATE = {
         "standardised": True,
     },
     "in_context": {"neighbours": 5, "temperature": 0.02, "memory_size": None, "block": 64},
+    "hummingbird": {
+        "neighbours": 5,
+        "temperature": 0.02,
+        "memory_size": None,
+        "block": 64,
+        "side": 16,
+        "scale": [0.5, 2.0],
+        "jitter": 0.1,
+        "memories": 2,
+        "batch_size": 4,
+    },
     "linear_segmentation": {
         "steps": 5,
         "batch_size": 4,

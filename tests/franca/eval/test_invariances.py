@@ -26,8 +26,9 @@ LEARN_ON_TEST = {"overclustering", "spatial_entropy"}
 # Distances, angles and least squares do not see the axes; SGD, standardised features and k-means'
 # sample do, or only up to their own convergence.
 ANGLES_ONLY = {
-    "correspondence", "depth", "feat2gs_lite", "in_context", "keypoints", "knn", "lost", "navi",
-    "normals", "ood", "position", "retrieval", "scannet", "spair", "tokencut", "video_segmentation",
+    "correspondence", "depth", "feat2gs_lite", "hummingbird", "in_context", "keypoints", "knn",
+    "lost", "navi", "normals", "ood", "position", "retrieval", "scannet", "spair", "tokencut",
+    "video_segmentation",
 }  # fmt: skip
 # What perfect features reach where that is known without computing.
 PERFECT = {
