@@ -10,6 +10,7 @@ BenchmarkName = Literal[
     "knn",
     "linear",
     "linear_cached",
+    "linear_pca",
     "logreg",
     "robustness",
     "retrieval",
@@ -83,6 +84,14 @@ class LinearCached(Section):
         le=0.5,
         description="share of train on which the head is chosen; 0 chooses on the scored images, "
         "as the official code does",
+    )
+
+
+class LinearPca(LinearCached):
+    """Linear heads on few principal components."""
+
+    pca_dims: tuple[int, ...] = Field(
+        min_length=1, description="numbers of components; those beyond the features are left out"
     )
 
 
@@ -359,6 +368,7 @@ class Evaluate(Section):
     knn: Knn
     linear: Linear
     linear_cached: LinearCached
+    linear_pca: LinearPca
     logreg: Logreg
     retrieval: Retrieval
     in_context: InContext

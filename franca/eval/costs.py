@@ -29,11 +29,12 @@ COSTS: Final[dict[str, Cost]] = {
     "knn": Cost(4.0, _TWENTY_MINUTES),
     "linear": Cost(6.5, "12.8 M passes at 224 pixels, 2 to 3 h"),
     "linear_cached": Cost(0.5, f"{_TWENTY_MINUTES}; then minutes"),
+    "linear_pca": Cost(1.0, f"{_TWENTY_MINUTES}, shared with linear_cached; then minutes"),
     "logreg": Cost(1.0, "20 to 60 min for eleven sets"),
     "robustness": Cost(1.0, "150,000 passes at 224 pixels, minutes, with the heads of `linear`"),
     "retrieval": Cost(0.6, "11,500 images at three sizes, 5 to 10 min"),
     "in_context": Cost(4.7, _DENSE),
-    "hummingbird": Cost(4.0, "58,000 passes at 518 pixels for VOC, five searches of minutes each"),
+    "hummingbird": Cost(5.0, "58,000 passes at 518 pixels for VOC, five searches of minutes each"),
     "linear_segmentation": Cost(0.7, f"{_DENSE}, shared with in_context"),
     "linseg_mmseg518": Cost(6.3, "640,000 passes at 518 pixels, 2 to 4 h"),
     "linseg_mmseg518_ade20k": Cost(

@@ -10,6 +10,7 @@ from franca.eval import (
     keypoints,
     knn,
     linear,
+    linear_pca,
     linear_segmentation,
     linseg_mmseg518,
     linseg_neco100,
@@ -32,6 +33,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     for module in (
         knn,
         linear,
+        linear_pca,
         logreg,
         robustness,
         retrieval,

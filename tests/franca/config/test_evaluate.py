@@ -80,6 +80,7 @@ EVALUATE = {
     "knn": KNN,
     "linear": LINEAR | {"crop_scale": [0.5, 1.0], "flip": 0.5},
     "linear_cached": LINEAR,
+    "linear_pca": LINEAR | {"blocks": [1], "pca_dims": [2, 10_000]},
     "retrieval": {"precisions": [1, 5], "block": 64},
     "logreg": {
         "inverse_penalties": [1.0],
