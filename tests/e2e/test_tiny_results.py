@@ -36,6 +36,7 @@ def results():
         ("linear_cached", "top1"),
         ("logreg", "top1@standardised"),
         ("in_context", "miou"),
+        ("hummingbird", "miou"),
         ("linear_segmentation", "miou"),
         ("depth", "rmse"),
     ],
