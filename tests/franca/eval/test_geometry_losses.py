@@ -33,6 +33,20 @@ def test_depth_losses_are_probe3ds(depths):
     assert depth_loss(prediction, truth, max_depth=10.0).item() == expected("loss_total")
 
 
+def test_dinov2s_scale_invariant_loss_differs_by_bessels_factor_alone(depths):
+    """Its training starts with the mean's part only, and its variance is the unbiased one."""
+    prediction, truth, arrays = depths
+    valid = truth > 0
+    count = int(valid.sum())
+    scale_only = ((prediction + 1e-3).log() - (truth + 1e-3).log())[valid].mean().square() * 0.15
+    assert scale_only.sqrt().item() == pytest.approx(
+        float(arrays["out/dinov2_sigloss_warm"]), rel=1e-4
+    )
+    shape = scale_invariant_loss(prediction, truth).square() - scale_only
+    expected = (shape * count / (count - 1) + scale_only).sqrt().item()
+    assert expected == pytest.approx(float(arrays["out/dinov2_sigloss"]), abs=2e-7)
+
+
 def test_angular_loss_is_probe3ds(oracle):
     arrays = oracle("probe3d")
     prediction, truth, valid = (
