@@ -181,8 +181,10 @@ def correspondence(
         wanted: dict[Unit, Sequence[float]] = {"m": metres, "px": pixels}
         for unit, thresholds in wanted.items():
             for threshold in thresholds:
-                key = f"right@{threshold:g}{unit}"
-                shares.setdefault(key, []).append(_share(errors[unit], threshold))
+                variant = f"{threshold:g}{unit}"
+                near = errors[unit]
+                shares.setdefault(f"right@{variant}", []).append(_share(near, threshold))
+                shares.setdefault(f"area@{variant}", []).append(area_under_shares(near, threshold))
     groups = [pair.group for pair in inputs.pairs]
     evidence = {key: by_group(np.array(values), groups) for key, values in shares.items()}
     binned = f"right@{bin_threshold:g}{bin_unit}"
@@ -208,11 +210,33 @@ def in_bins(
     }
 
 
+def area_under_shares(errors: Float[Tensor, " matches"], threshold: float) -> float:
+    """Return the mean share of matches with a smaller error, over all errors up to a threshold.
+
+        points = (0, 0), (smallest error, 1 / n), (second smallest, 2 / n), … up to the threshold,
+                 and the last share once more at the threshold
+        area under the straight lines between them / threshold
+
+    Unlike the share at the threshold it tells close matches from those that just count (Probe3D's
+    `error_auc`, after SuperGlue); not a number where there is no match.
+    """
+    if not len(errors):
+        return float("nan")
+    ordered = errors.double().sort().values
+    reached = int((ordered < threshold).sum())
+    shares = torch.arange(reached + 1, dtype=torch.float64) / len(ordered)
+    x = torch.cat([ordered.new_zeros(1), ordered[:reached], ordered.new_tensor([threshold])])
+    return float(torch.trapezoid(torch.cat([shares, shares[-1:]]), x) / threshold)
+
+
 def _share(errors: Float[Tensor, " matches"], threshold: float) -> float:
     return float((errors < threshold).double().mean()) if len(errors) else float("nan")
 
 
-_METRICS = (MetricSpec("recall", "higher", "fraction", "right", mean_of_groups, "percentile"),)
+_METRICS = (
+    MetricSpec("recall", "higher", "fraction", "right", mean_of_groups, "percentile"),
+    MetricSpec("auc", "higher", "fraction", "area", mean_of_groups, "percentile"),
+)
 _RULE = (
     "tokens before the final norm, bicubic to a grid of points with depth, nearest by cosine, the "
     "surest matches by ratio of distances; share near the truth, by degrees between views"
@@ -221,7 +245,7 @@ _SOURCE = "mbanani/probe3d@a1f1464"
 
 RENDERED = Benchmark(
     name="correspondence",
-    version="1.0",
+    version="1.1",
     protocol=f"{_RULE}; intervals over scenes",
     source=f"{_SOURCE}; thresholds ours",
     kind="view_pairs",
@@ -232,7 +256,7 @@ RENDERED = Benchmark(
 
 NAVI = Benchmark(
     name="navi",
-    version="1.0",
+    version="1.1",
     protocol=f"{_RULE}; pairs drawn by our rule; intervals over objects",
     source=f"{_SOURCE} evaluate_navi_correspondence.py",
     kind="view_pairs",
@@ -243,7 +267,7 @@ NAVI = Benchmark(
 
 SCANNET = Benchmark(
     name="scannet",
-    version="1.0",
+    version="1.1",
     protocol=f"{_RULE}, in pixels of the grid; ImageNet's normalisation; intervals over scenes",
     source=f"{_SOURCE} evaluate_scannet_correspondence.py",
     kind="view_pairs",

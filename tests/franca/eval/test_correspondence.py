@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from franca.eval.correspondence import RENDERED, find_matches, in_bins, match_errors
+from franca.eval.correspondence import (
+    RENDERED,
+    area_under_shares,
+    find_matches,
+    in_bins,
+    match_errors,
+)
 from franca.eval.geometry import ViewPair, ViewPairInputs
 from franca.eval.truth import world_places
 from tests.franca.eval.toy_geometry import view, view_pairs
@@ -61,6 +67,20 @@ def test_recall_is_probe3ds(reference):
     ):
         ours = [float((errors < threshold).double().mean()) for threshold in thresholds]
         np.testing.assert_allclose(ours, arrays[f"out/dense/main/{name}"], atol=1e-6)
+
+
+def test_area_under_the_shares_is_probe3ds(oracle):
+    arrays = oracle("probe3d")
+    errors = torch.from_numpy(arrays["in/auc/errors"])
+    shuffled = errors[torch.randperm(len(errors), generator=torch.Generator().manual_seed(0))]
+    found = [area_under_shares(shuffled, each) for each in arrays["in/auc/thresholds"].tolist()]
+    np.testing.assert_allclose(found, arrays["out/auc/error_auc"], atol=1e-12)
+
+
+@pytest.mark.parametrize(("errors", "area"), [([0.0, 0.0], 1.0), ([9.0, np.inf], 0.0), ([], None)])
+def test_area_of_perfect_of_far_and_of_no_matches(errors, area):
+    found = area_under_shares(torch.tensor(errors), 5.0)
+    assert np.isnan(found) if area is None else found == area
 
 
 def test_means_by_bin_are_probe3ds(oracle):
@@ -128,6 +148,10 @@ def test_an_orthogonal_rotation_of_features_changes_nothing():
 def test_pairs_are_reported_by_angle_and_scenes_are_resampled():
     outcome = run(view_pairs(6))
     assert set(outcome.evidence) == {
+        "area@0.1m",
+        "area@0.3m",
+        "area@2px",
+        "area@8px",
         "right@0.1m",
         "right@0.3m",
         "right@2px",

@@ -27,6 +27,7 @@ def test_matches_the_reference(oracle, name):
         np.testing.assert_array_equal(box, arrays[f"{out}/box_ties_lowest_index_first"])
         if not arrays[f"{out}/box_depends_on_tie_order"]:
             np.testing.assert_array_equal(box, arrays[f"{out}/box_xyxy"])
+            np.testing.assert_array_equal(box, arrays[f"{out}/box_ties_highest_index_first"])
 
 
 def test_keys_that_say_nothing_leave_the_seed_alone():
