@@ -194,7 +194,8 @@ class Outcome:
     """What a benchmark returns.
 
     Attributes:
-        evidence: name -> [images, ...]; a variant follows an @ ("correct@k10").
+        evidence: name -> [images, ...]; a variant follows an @ ("correct@k10"). Predicted classes
+            are there too, for whoever looks at single images; no metric reads them.
         details: what was chosen on the way (a penalty, a learning rate), for the record.
     """
 

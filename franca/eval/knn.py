@@ -149,6 +149,7 @@ def knn(
         for name, ranks in (("correct", 1), ("correct5", 5)):
             hits = correct_within(score, test.labels, ranks=ranks)
             evidence[f"{name}@{variant}"] = hits.numpy()
+        evidence[f"predicted@{variant}"] = score.argmax(1).numpy()
     for few in shots:
         total = torch.zeros(len(test.labels))
         for attempt in range(attempts):

@@ -176,7 +176,11 @@ def linear(
     """
     heads = probe_heads(inputs, seed=seed, device=device, **settings)
     chosen = heads.get("chosen", heads["best"])
-    evidence = {"correct": hits(chosen.logits(inputs.test), inputs, restricted=False).numpy()}
+    logits = chosen.logits(inputs.test)
+    evidence = {
+        "correct": hits(logits, inputs, restricted=False).numpy(),
+        "predicted": logits.argmax(1).cpu().numpy(),
+    }
     if "chosen" in heads:
         best = hits(heads["best"].logits(inputs.test), inputs, restricted=False)
         evidence["correct@best"] = best.numpy()

@@ -49,7 +49,8 @@ def linear_pca(
             num_classes=inputs.num_classes,
         )
         outcome = linear_cached(few, seed=seed, device=device, **settings)
-        evidence[f"correct@pca{kept}"] = outcome.evidence["correct"]
+        for name in ("correct", "predicted"):
+            evidence[f"{name}@pca{kept}"] = outcome.evidence[name]
         details[f"pca{kept}"] = outcome.details["chosen"]
     return Outcome(evidence=evidence, details=details)
 

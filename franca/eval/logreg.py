@@ -82,7 +82,7 @@ class _Split:
         return replace(self, train=train, test=test)
 
 
-def _choose_and_score(
+def _choose_and_predict(
     split: _Split,
     *,
     held_out: NDArray[np.int64],
@@ -90,8 +90,8 @@ def _choose_and_score(
     inverse_penalties: Sequence[float],
     max_iterations: int,
     tolerance: float,
-) -> tuple[NDArray[np.bool_], dict[str, Any]]:
-    """Return whether each test image is classified right, and what was chosen."""
+) -> tuple[NDArray[np.int64], dict[str, Any]]:
+    """Return the class of each test image as predicted, and what was chosen."""
     stuck: set[float] = set()
 
     def fitted(
@@ -116,8 +116,7 @@ def _choose_and_score(
     model = fitted(np.arange(len(split.labels)), chosen)
     if stuck:
         _LOGGER.warning("logreg: lbfgs stopped at max_iterations for C in %s", sorted(stuck))
-    correct: NDArray[np.bool_] = predict(split.test, *model) == split.truth
-    return correct, {"inverse_penalty": chosen, "not_converged": sorted(stuck)}
+    return predict(split.test, *model), {"inverse_penalty": chosen, "not_converged": sorted(stuck)}
 
 
 def logreg(
@@ -164,7 +163,7 @@ def logreg(
     evidence: dict[str, NDArray[Any]] = {}
     details = {}
     for variant, part in variants.items():
-        correct, details["logreg" + variant] = _choose_and_score(
+        guesses, details["logreg" + variant] = _choose_and_predict(
             part,
             held_out=held_out,
             kept=kept,
@@ -172,6 +171,8 @@ def logreg(
             max_iterations=max_iterations,
             tolerance=tolerance,
         )
+        correct = guesses == split.truth
+        evidence["predicted" + variant] = guesses
         evidence["correct" + variant] = correct
         pairs = np.stack([split.truth, correct.astype(np.int64)], axis=1)
         evidence["class_and_correct" + variant] = pairs

@@ -26,7 +26,10 @@ def robustness(inputs: ProbeInputs, *, seed: int, device: torch.device, **settin
     heads = probe_heads(inputs, seed=seed, device=device, **settings)
     chosen = heads.get("chosen", heads["best"])
     logits = chosen.logits(inputs.test)
-    evidence = {"correct": hits(logits, inputs, restricted=True).numpy()}
+    evidence = {
+        "correct": hits(logits, inputs, restricted=True).numpy(),
+        "predicted": logits.argmax(1).cpu().numpy(),
+    }
     if inputs.accepted is None and len(inputs.columns) < inputs.num_classes:
         unrestricted = hits(logits, inputs, restricted=False)
         evidence["correct@unrestricted"] = unrestricted.numpy()
