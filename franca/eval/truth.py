@@ -364,7 +364,6 @@ TRUTHS: dict[str, Callable[[Any], Any]] = {
     "knn": image_classes,
     "linear": probe_classes,
     "linear_cached": image_classes,
-    "linear_pca": image_classes,
     "robustness": probe_classes,
     "retrieval": retrieved_queries,
     "logreg": image_classes,
