@@ -20,11 +20,11 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from franca.eval.benchmark import Benchmark, MetricSpec, Outcome, PictureInputs
-from franca.eval.crops import Picture, View, random_resized_crop, resize, view
+from franca.eval.crops import Picture, View, random_resized_crop, view
 from franca.eval.in_context import mix_labels, paint, patch_labels, sample_patches
 from franca.eval.miou import confusion_per_image, miou_statistic
 from franca.eval.neighbours import cosine_search
-from franca.eval.online import Crop, batches_of_views, check_masks
+from franca.eval.online import Crop, batches_of_views, check_masks, whole_test_images
 from franca.eval.resampling import Evidence, Statistic, Weights
 from franca.randomness import generator
 
@@ -169,23 +169,10 @@ def _look_at_test_images(
     inputs: PictureInputs, *, side: int, batch_size: int
 ) -> tuple[Float[Tensor, "images dim rows columns"], Tensor]:
     """Return the tokens of all test images, and their masks at the same size."""
-    batches = batches_of_views(
-        inputs.test,
-        torch.arange(len(inputs.test)),
-        partial(_whole, side=side, ignore_index=inputs.ignore_index),
-        batch_size=batch_size,
-        seed=0,
-        purpose=_PURPOSE,
-        num_workers=inputs.num_workers,
-    )
+    batches = whole_test_images(inputs, side=side, batch_size=batch_size, purpose=_PURPOSE)
     seen = [(inputs.encode(pixels, masks).cpu(), masks) for pixels, masks in batches]
     tokens, masks = zip(*seen, strict=True)
     return torch.cat(tokens), torch.cat(masks)
-
-
-def _whole(picture: Picture, rng: np.random.Generator, *, side: int, ignore_index: int) -> View:
-    del rng
-    return view(resize(picture, height=side, width=side), side=side, ignore_index=ignore_index)
 
 
 def _crop(

@@ -16,17 +16,17 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from franca.eval.benchmark import Benchmark, MetricSpec, Outcome, PictureInputs
-from franca.eval.crops import Picture, View, random_flip, random_resized_crop, resize, view
+from franca.eval.crops import Picture, View, random_flip, random_resized_crop, view
 from franca.eval.heads import draw_batches
 from franca.eval.miou import confusion_per_image, miou_statistic, pixel_accuracy
 from franca.eval.online import (
-    batches_of_views,
     check_masks,
     pixel_loss,
     pointwise,
     sgd_update,
     training,
     training_crops,
+    whole_test_images,
 )
 from franca.eval.resampling import point_estimate
 
@@ -50,25 +50,12 @@ def _training_view(
     return view(part, side=side, ignore_index=ignore_index)
 
 
-def _test_view(picture: Picture, rng: np.random.Generator, *, side: int, ignore_index: int) -> View:
-    del rng
-    return view(resize(picture, height=side, width=side), side=side, ignore_index=ignore_index)
-
-
 @torch.no_grad()
 def _confusion(
     head: nn.Module, inputs: PictureInputs, *, side: int, mask_side: int, batch_size: int
 ) -> np.ndarray:
     """Return [images, classes, classes] counts of the test images at the size of small masks."""
-    batches = batches_of_views(
-        inputs.test,
-        torch.arange(len(inputs.test)),
-        partial(_test_view, side=side, ignore_index=inputs.ignore_index),
-        batch_size=batch_size,
-        seed=0,
-        purpose=_PURPOSE,
-        num_workers=inputs.num_workers,
-    )
+    batches = whole_test_images(inputs, side=side, batch_size=batch_size, purpose=_PURPOSE)
     head.eval()
 
     def pairs() -> Iterator[tuple[Tensor, Tensor]]:

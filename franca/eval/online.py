@@ -6,6 +6,7 @@ change any of them.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -19,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from franca.eval.benchmark import PictureInputs
-from franca.eval.crops import Picture, View
+from franca.eval.crops import Picture, View, resize, view
 from franca.randomness import generator, numpy_generator
 
 Crop = Callable[[Picture, np.random.Generator], View]
@@ -95,6 +96,33 @@ def training_crops(
         purpose=f"{purpose}/crops",
         num_workers=inputs.num_workers,
     )
+
+
+def whole_test_images(
+    inputs: PictureInputs, *, side: int, batch_size: int, purpose: str
+) -> DataLoader[View]:
+    """Return a loader of all test images as squares; their ratio is not kept.
+
+    Args:
+        inputs: whose test images are shown.
+        side: of the squares in pixels.
+        batch_size: images at a time.
+        purpose: of the benchmark.
+    """
+    return batches_of_views(
+        inputs.test,
+        torch.arange(len(inputs.test)),
+        partial(_whole, side=side, ignore_index=inputs.ignore_index),
+        batch_size=batch_size,
+        seed=0,
+        purpose=purpose,
+        num_workers=inputs.num_workers,
+    )
+
+
+def _whole(picture: Picture, rng: np.random.Generator, *, side: int, ignore_index: int) -> View:
+    del rng
+    return view(resize(picture, height=side, width=side), side=side, ignore_index=ignore_index)
 
 
 def training(
