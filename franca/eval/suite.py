@@ -133,7 +133,7 @@ class Suite:
             if task.benchmark in TRUTHS:
                 perfect = TRUTHS[task.benchmark](self.prepared(task).inputs)
                 metrics += self._measure(task, perfect)[1]
-        return [metric for metric in metrics if not _of_fewer_features(metric)]
+        return metrics
 
     def _measure(self, task: Pair, inputs: Any) -> tuple[Outcome, list[Metric]]:
         benchmark = BENCHMARKS[task.benchmark]
@@ -161,11 +161,6 @@ class Suite:
         details = read_details(folder)
         details["tasks"][str(task)] = {"address": self.address(task), **outcome.details}
         write_json(folder / "details.json", details)
-
-
-def _of_fewer_features(metric: Metric) -> bool:
-    """Say whether a metric is of truncated features; a part of a perfect feature is not perfect."""
-    return metric.metric.partition("@")[2].startswith(("d/", "pca"))
 
 
 def _begin(folder: Path, *, seed: int, resamples: int) -> None:

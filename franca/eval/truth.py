@@ -53,6 +53,7 @@ from franca.randomness import generator
 
 _LEVELS = 16
 _NOISE = 1e-2
+_SMALLEST = 0.8
 Split = DenseFeatures | StreamedFeatures
 
 
@@ -60,45 +61,64 @@ def _one_hot(labels: Int[Tensor, " images"], *, width: int) -> Float[Tensor, "im
     return nn.functional.one_hot(labels, width).float()
 
 
-def _labelled(split: ImageFeatures, *, width: int) -> ImageFeatures:
-    classes = _one_hot(split.labels, width=width)
-    blocks = split.cls_blocks.shape[1]
+def class_code(
+    labels: Int[Tensor, " images"], *, classes: int, width: int
+) -> Float[Tensor, "images width"]:
+    """Return features that tell classes apart from their first entries on.
+
+    Classes lie evenly on circles: the first pair of entries goes round once, the next twice, a
+    little smaller, and so on; what is left of the width is 0. On the first circle alone a linear
+    head can tell all classes, and the first principal components are the first circles; all
+    together keep the classes as far from each other as one-hot entries do.
+
+    Args:
+        labels: classes.
+        classes: how many there are.
+        width: at least 2.
+    """
+    circles = max(1, min(classes - 1, width) // 2)
+    angles = 2 * torch.pi / classes * labels[:, None] * torch.arange(1, circles + 1)
+    waves = torch.stack([angles.cos(), angles.sin()], dim=2)
+    sizes = torch.linspace(1.0, _SMALLEST, circles)
+    return nn.functional.pad((waves * sizes[:, None]).flatten(1), (0, width - 2 * circles))
+
+
+def _labelled(split: ImageFeatures, *, classes: int) -> ImageFeatures:
+    _, blocks, width = split.cls_blocks.shape
+    code = class_code(split.labels, classes=classes, width=width)
     return ImageFeatures(
-        cls_blocks=classes[:, None].expand(-1, blocks, -1),
-        mean_patch=classes,
-        labels=split.labels,
+        cls_blocks=code[:, None].expand(-1, blocks, -1), mean_patch=code, labels=split.labels
     )
 
 
 def image_classes(inputs: ClassificationInputs, *, spare: int = 0) -> ClassificationInputs:
-    """Return the same images, each with its class as a one-hot feature of `spare` more entries."""
-    width = inputs.num_classes + spare
-    train, test = (_labelled(split, width=width) for split in (inputs.train, inputs.test))
-    chosen_on = inputs.validation and _labelled(inputs.validation, width=width)
+    """Return the same images, each with the code of its class, of which there are `spare` more."""
+    classes = inputs.num_classes + spare
+    train, test = (_labelled(split, classes=classes) for split in (inputs.train, inputs.test))
+    chosen_on = inputs.validation and _labelled(inputs.validation, classes=classes)
     return dataclasses.replace(inputs, train=train, test=test, validation=chosen_on)
 
 
 def probe_classes(inputs: ProbeInputs) -> ProbeInputs:
-    """Return the same images, each with its known class as a one-hot feature.
+    """Return the same images, each with the code of its known class.
 
     Of several right classes it has the first; heads are trained anew and not kept.
     """
 
     def known(split: ImageFeatures) -> ImageFeatures:
-        return _labelled(split, width=inputs.num_classes)
+        return _labelled(split, classes=inputs.num_classes)
 
     def stream(
         batches: Sequence[Int[Tensor, " _"]], augment: RandomCrop | None
     ) -> Iterator[ImageFeatures]:
         del augment  # a class has no crop
         for rows in batches:
-            blank = torch.zeros(len(rows), 1, 1)
-            for_shape = ImageFeatures(
-                blank.expand(-1, blocks, -1), blank[:, 0], inputs.labels[rows]
+            blank = torch.zeros(len(rows), blocks, width)
+            yield known(
+                ImageFeatures(cls_blocks=blank, mean_patch=blank[:, 0], labels=inputs.labels[rows])
             )
-            yield known(for_shape)
 
-    blocks = inputs.validation.cls_blocks.shape[1]
+    _, blocks, width = inputs.validation.cls_blocks.shape
     right = inputs.columns[inputs.test.labels]
     if inputs.accepted is not None:
         right = inputs.accepted.int().argmax(1)
@@ -127,11 +147,11 @@ def novelty(inputs: NoveltyInputs) -> NoveltyInputs:
     A little noise goes with all: detectors that measure by the spread within classes need one.
     """
     known = image_classes(inputs.known, spare=1)
-    width = known.num_classes + 1
+    classes = known.num_classes + 1
 
     def unknown(cls: Tensor, number: int) -> Tensor:
         last = torch.full((len(cls),), known.num_classes)
-        return _noisy(_one_hot(last, width=width), number)
+        return _noisy(class_code(last, classes=classes, width=cls.shape[1]), number)
 
     def noisy(split: ImageFeatures, number: int) -> ImageFeatures:
         return dataclasses.replace(split, cls_blocks=_noisy(split.cls_blocks, number))
@@ -364,6 +384,7 @@ TRUTHS: dict[str, Callable[[Any], Any]] = {
     "knn": image_classes,
     "linear": probe_classes,
     "linear_cached": image_classes,
+    "linear_pca": image_classes,
     "robustness": probe_classes,
     "retrieval": retrieved_queries,
     "logreg": image_classes,
@@ -378,6 +399,7 @@ TRUTHS: dict[str, Callable[[Any], Any]] = {
     "depth": patch_depth,
     "normals": patch_normals,
     "position": patch_places,
+    "spatial_entropy": patch_places,
     "keypoints": point_places,
     "spair": point_places,
     "tokencut": object_keys,
@@ -390,4 +412,4 @@ TRUTHS: dict[str, Callable[[Any], Any]] = {
     "scannet": world_places,
     "feat2gs_lite": depth_and_color,
 }
-"""Perfect features by benchmark; `spatial_entropy` has none, for no entropy is right."""
+"""Perfect features by benchmark; for the two that look for a bias to position, nothing else."""
