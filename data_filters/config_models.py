@@ -140,7 +140,6 @@ class Components(Section):
     """Images joined by close embeddings are one; the best of each component stays (DINOv2)."""
 
     kind: Literal["components"]
-    neighbours: int = Field(ge=1, le=1024, description="Nearest images considered of each image.")
     lists: int | None = Field(
         ge=1,
         description="Lists of faiss's inverted file, for sets too big to compare all with all: "

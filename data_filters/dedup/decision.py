@@ -6,7 +6,7 @@ goes, so they are as long as there are copies and leaks.
 
 # ruff: noqa: S608  the SQL is made of our own words and numbers
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -88,11 +88,26 @@ def drop_copies(connection: duckdb.DuckDBPyConnection, *, reason: str) -> None:
     )
 
 
-def by_content(connection: duckdb.DuckDBPyConnection, *, left: bool) -> Indices:
-    """Return all images, or those that are left, in an order that depends on content alone."""
-    which = "ANTI JOIN dropped USING (place)" if left else ""
-    query = f"SELECT place FROM images {which} ORDER BY sha256, row_id, place"
-    return np.asarray(connection.sql(query).fetchnumpy()["place"])
+def by_content(
+    connection: duckdb.DuckDBPyConnection, file: Path, *, without: Sequence[str]
+) -> Indices:
+    """Write down the images in an order that depends on content alone.
+
+    Args:
+        connection: The database.
+        file: The .npy file to write; it is mapped, not read.
+        without: Reasons; images dropped for one of them are left out.
+    """
+    gone = ", ".join(f"'{reason}'" for reason in without)
+    left = f"images ANTI JOIN (FROM dropped WHERE reason IN ({gone})) USING (place)"
+    number = connection.sql(f"SELECT count(*) FROM {left}").fetchall()[0][0]
+    order: Indices = np.lib.format.open_memmap(file, "w+", np.dtype(np.int64), (number,))
+    first = 0
+    query = f"SELECT place FROM {left} ORDER BY sha256, row_id, place"
+    for batch in stream(connection, query):
+        order[first : first + batch.num_rows] = batch["place"].to_numpy()
+        first += batch.num_rows
+    return order
 
 
 def drop_pairs(

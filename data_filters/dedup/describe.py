@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from data_filters.config_models import Semantic
 from data_filters.dedup.signatures import Signature, looks_cropped, sign
+from data_filters.dedup.vectors import Embeddings, stacked
 from data_filters.io.pixels import Pixels, decode, open_image
 from data_filters.models.build import build_network
 from data_filters.models.network import Network, Prepared, normalised, vectors
-
-Embeddings = npt.NDArray[np.float16]
 
 
 class Describer:
@@ -78,9 +76,3 @@ def build_describer(cfg: Semantic | None, *, key: str) -> Describer:
         cfg.network, device=cfg.device, batch_size=cfg.batch_size, key=f"{key}.network"
     )
     return Describer(network, batch_size=cfg.batch_size)
-
-
-def stacked(parts: Sequence[Embeddings]) -> Embeddings:
-    """Join embeddings; those of no image at all have no width."""
-    some = [part for part in parts if len(part)]
-    return np.concatenate(some) if some else np.zeros((0, 0), np.float16)

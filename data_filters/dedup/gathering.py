@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data_filters.dedup.describe import stacked
 from data_filters.dedup.digests import WIDTH, Digests, to_digests
 from data_filters.dedup.leakage import Signatures
+from data_filters.dedup.vectors import Embeddings, mapped
 from data_filters.io.parquet import ParquetWriter, part_files
 
 IMAGE: Final = pa.schema(
@@ -32,8 +31,6 @@ _COMPARED: Final = ["sha256", "pixels", "perceptual", "mirrored", "contrast"]
 _ROW_GROUPS: Final = 4
 """Whose signatures are compared with those of evaluation images at a time."""
 
-Embeddings = npt.NDArray[np.float16]
-
 
 class Images(NamedTuple):
     """All images.
@@ -41,7 +38,7 @@ class Images(NamedTuple):
     Attributes:
         files: By group, tables of `IMAGE`, in order.
         number: How many images there are.
-        embeddings: Of each, of length one, [images, dim]; None where there are none.
+        embeddings: Of each, of length one, [images, dim], a mapped file; None where there are none.
     """
 
     files: dict[str, Path]
@@ -72,9 +69,14 @@ def gather_images(
         downloads: Published folder of `download_images`.
         judged: Published folder of `filter_images`.
         embedded: Whether there are embeddings.
-        folder: Where the tables go.
+        folder: Where the tables and the embeddings of all images go.
     """
-    files, vectors, number = {}, [], 0
+    files: dict[str, Path] = {}
+    number, embeddings = 0, None
+    folder.mkdir(parents=True, exist_ok=True)
+    if embedded:
+        arrays = [file for part in parts.values() for file in part.glob("embeddings/*.npy")]
+        embeddings = mapped(folder / "embeddings.npy", arrays)
     for group, part in parts.items():
         files[group] = folder / f"{group}.parquet"
         with ParquetWriter(files[group], IMAGE) as writer:
@@ -85,11 +87,11 @@ def gather_images(
                     verdicts=judged / group / "verdicts" / file.name,
                 )
                 writer.write(_images(rows, first=number))
-                number += rows.num_rows
-                if embedded:
+                if embeddings is not None and rows.num_rows:
                     array = np.load(part / "embeddings" / f"{file.stem}.npy")
-                    vectors.append(array[rows["place"].to_numpy()])
-    return Images(files, number, stacked(vectors) if embedded else None)
+                    embeddings[number : number + len(array)] = array[rows["place"].to_numpy()]
+                number += rows.num_rows
+    return Images(files, number, embeddings)
 
 
 def _shard(signatures: Path, *, raw: Path, verdicts: Path) -> pa.Table:

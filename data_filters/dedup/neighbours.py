@@ -1,83 +1,52 @@
-"""Images whose embeddings are close, by faiss: exactly, or through an inverted file of lists."""
+"""Images whose embeddings are close: all pairs of a cell, and the closest evaluation image."""
 
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
+import duckdb
 import numpy as np
-import numpy.typing as npt
 
-Indices = npt.NDArray[np.int64]
-Embeddings = npt.NDArray[np.float16] | npt.NDArray[np.float32]
+from data_filters.dedup.cells import cells
+from data_filters.dedup.vectors import Embeddings, Indices, Vectors
 
-_BLOCK: Final = 16_384
-"""Queries at a time."""
+_BLOCK: Final = 2048
+"""Images compared with as many others at a time: 16 MB of cosines."""
 
-
-class Search(NamedTuple):
-    """How to look for neighbours.
-
-    Attributes:
-        neighbours: Nearest images considered of each image.
-        lists: Cells into which k-means cuts the space; None compares all with all, exactly.
-        probes: Cells searched for each image; the more, the fewer pairs are missed.
-        seed: Of k-means.
-    """
-
-    neighbours: int
-    lists: int | None
-    probes: int
-    seed: int
+_QUERIES: Final = 16_384
+"""Images at a time whose closest evaluation image is looked for."""
 
 
 def close_pairs(
-    embeddings: Embeddings, *, min_cosine: float, search: Search
-) -> tuple[Indices, Indices]:
-    """Find pairs of images whose embeddings have a cosine of at least `min_cosine`.
+    connection: duckdb.DuckDBPyConnection,
+    vectors: Vectors,
+    *,
+    min_cosine: float,
+    lists: int | None,
+    probes: int,
+    seed: int,
+) -> Iterator[tuple[Indices, Indices]]:
+    """Yield pairs of vectors with a cosine of at least `min_cosine`; some may come again.
 
-    The embeddings must come in an order that depends on content alone: k-means begins with some of
-    them, so which pairs an inverted file finds depends on their order.
+    An inverted file: a pair is found if one of the two has the cell of the other among its nearest
+    cells. Within a cell everything is compared, so no number of neighbours limits what is found.
 
     Args:
-        embeddings: Of length one, [images, dim].
+        connection: A database, for the cells.
+        vectors: In an order that depends on content alone.
         min_cosine: -1 to 1.
-        search: How to look.
-
-    Returns:
-        Indices i and j with i < j, sorted, without repeats.
+        lists: Number of cells; None compares all with all.
+        probes: Cells searched for each vector; the more, the fewer pairs are missed.
+        seed: Of k-means.
     """
-    rows = np.ascontiguousarray(embeddings, dtype=np.float32)
-    none = np.zeros(0, np.int64)
-    if len(rows) < 2:
-        return none, none
-    index = _index(rows, search)
-    found = [none]
-    for start in range(0, len(rows), _BLOCK):
-        block = rows[start : start + _BLOCK]
-        # one more than asked for: the nearest neighbour of an image is itself
-        cosines, nearest = index.search(block, min(search.neighbours + 1, len(rows)))
-        place, column = np.nonzero((cosines >= min_cosine) & (nearest >= 0))
-        left, right = place + start, nearest[place, column]
-        low, high = np.minimum(left, right), np.maximum(left, right)
-        found.append((low * len(rows) + high)[low < high])
-    pairs = np.unique(np.concatenate(found))
-    return pairs // len(rows), pairs % len(rows)
-
-
-def _index(rows: npt.NDArray[np.float32], search: Search) -> Any:
-    import faiss  # half a second, for users of embeddings
-
-    dim = rows.shape[1]
-    index: Any
-    if search.lists is None:
-        index = faiss.IndexFlatIP(dim)
-    else:
-        index = faiss.IndexIVFFlat(
-            faiss.IndexFlatIP(dim), dim, search.lists, faiss.METRIC_INNER_PRODUCT
-        )
-        index.nprobe = search.probes
-        index.cp.seed, index.cp.spherical, index.cp.min_points_per_centroid = search.seed, True, 1
-        index.train(rows)
-    index.add(rows)
-    return index
+    for cell in cells(connection, vectors, number=lists or 1, probes=probes, seed=seed):
+        for first in range(0, cell.members, _BLOCK):
+            base = cell.images[first : min(first + _BLOCK, cell.members)]
+            theirs = vectors.read(base)
+            for start in range(first, len(cell.images), _BLOCK):
+                queries = cell.images[start : start + _BLOCK]
+                left, right = np.nonzero(vectors.read(queries) @ theirs.T >= min_cosine)
+                one, other = queries[left], base[right]
+                yield one[one != other], other[one != other]
 
 
 class Matches(NamedTuple):
@@ -103,8 +72,8 @@ def best_matches(queries: Embeddings, base: Embeddings, *, min_cosine: float) ->
     index = faiss.IndexFlatIP(base.shape[1])
     index.add(np.ascontiguousarray(base, dtype=np.float32))
     found, matched = [none], [none]
-    for start in range(0, len(queries), _BLOCK):
-        block = np.ascontiguousarray(queries[start : start + _BLOCK], dtype=np.float32)
+    for start in range(0, len(queries), _QUERIES):
+        block = np.ascontiguousarray(queries[start : start + _QUERIES], dtype=np.float32)
         cosines, nearest = index.search(block, 1)
         close = np.flatnonzero(cosines[:, 0] >= min_cosine)
         found.append(close + start)

@@ -37,7 +37,7 @@ from data_filters.dedup.decision import (
     open_tables,
     verdicts,
 )
-from data_filters.dedup.describe import Embeddings, build_describer, stacked
+from data_filters.dedup.describe import build_describer
 from data_filters.dedup.evaluation import evaluation_images, indexed_splits
 from data_filters.dedup.gathering import Images, gather_images
 from data_filters.dedup.leakage import (
@@ -45,13 +45,15 @@ from data_filters.dedup.leakage import (
     LOOKS,
     MEANING,
     PIXELS,
+    REASONS,
     Evaluation,
     Leaks,
     Signatures,
     find_leaks,
 )
-from data_filters.dedup.neighbours import Search, close_pairs
+from data_filters.dedup.neighbours import close_pairs
 from data_filters.dedup.semdedup import semdedup
+from data_filters.dedup.vectors import Embeddings, Vectors, stacked
 from data_filters.io.database import connect
 from data_filters.io.files import write_array
 from data_filters.io.parquet import num_rows, part_files, write_batches, write_rows
@@ -112,7 +114,7 @@ def gather(
     with connect(work) as connection:
         connection.execute(EDGES)
         open_tables(connection, list(images.files.values()))
-        _drop_copies(connection, cfg, images, seed=seed)
+        _drop_copies(connection, cfg, images, seed=seed, work=work)
         for first, signatures in images.signatures():
             add_leaks(connection, _leaks(cfg, signatures, evaluation), first=first)
         explain(connection, evaluation.places)
@@ -190,7 +192,12 @@ def _index_set(
 
 
 def _drop_copies(
-    connection: duckdb.DuckDBPyConnection, cfg: Deduplicate, images: Images, *, seed: int
+    connection: duckdb.DuckDBPyConnection,
+    cfg: Deduplicate,
+    images: Images,
+    *,
+    seed: int,
+    work: Path,
 ) -> None:
     """Group images by bytes, then also by pixels, by looks, by meaning; keep the best of each."""
     files = list(images.files.values())
@@ -212,7 +219,7 @@ def _drop_copies(
         )
         _drop_groups(connection, LOOKS)
     if cfg.semantic is not None:
-        _drop_by_meaning(connection, cfg.semantic, images, seed=seed)
+        _drop_by_meaning(connection, cfg.semantic, images, seed=seed, work=work)
 
 
 def _drop_groups(connection: duckdb.DuckDBPyConnection, reason: str) -> None:
@@ -221,23 +228,37 @@ def _drop_groups(connection: duckdb.DuckDBPyConnection, reason: str) -> None:
 
 
 def _drop_by_meaning(
-    connection: duckdb.DuckDBPyConnection, cfg: Semantic, images: Images, *, seed: int
+    connection: duckdb.DuckDBPyConnection,
+    cfg: Semantic,
+    images: Images,
+    *,
+    seed: int,
+    work: Path,
 ) -> None:
     """Group images by close embeddings, or thin out what the criteria before have left."""
     assert images.embeddings is not None
     how = cfg.selection
+    # images of equal pixels have equal embeddings
+    without = (BYTES, PIXELS) if how.kind == "components" else REASONS
+    order = by_content(connection, work / "order.npy", without=without)
+    vectors = Vectors(images.embeddings, order)
     if how.kind == "components":
-        order = by_content(connection, left=False)
-        search = Search(how.neighbours, how.lists, how.probes, seed)
-        pairs = close_pairs(images.embeddings[order], min_cosine=cfg.min_cosine, search=search)
-        add_pairs(connection, order[pairs[0]], order[pairs[1]])
+        found = close_pairs(
+            connection,
+            vectors,
+            min_cosine=cfg.min_cosine,
+            lists=how.lists,
+            probes=how.probes,
+            seed=seed,
+        )
+        for left, right in found:
+            add_pairs(connection, order[left], order[right])
         _drop_groups(connection, MEANING)
         return
-    order = by_content(connection, left=True)
-    dropped = semdedup(
-        images.embeddings[order], clusters=how.clusters, min_cosine=cfg.min_cosine, seed=seed
-    )
-    drop_pairs(connection, order[dropped.images], order[dropped.kept], reason=MEANING)
+    for dropped, kept in semdedup(
+        connection, vectors, clusters=how.clusters, min_cosine=cfg.min_cosine, seed=seed
+    ):
+        drop_pairs(connection, order[dropped], order[kept], reason=MEANING)
 
 
 def _leaks(cfg: Deduplicate, signatures: Signatures, evaluation: Evaluation) -> Leaks:

@@ -1,12 +1,14 @@
-"""Close embeddings: exact against brute force; an inverted file misses little and adds nothing."""
+"""Close embeddings: exact against brute force; in cells, what an inverted file in memory finds."""
 
+import duckdb
+import faiss
 import numpy as np
 import pytest
 
-from data_filters.dedup.neighbours import Search, best_matches, close_pairs
+from data_filters.dedup import cells, neighbours
+from data_filters.dedup.neighbours import best_matches, close_pairs
+from data_filters.dedup.vectors import Vectors
 from data_filters.models.network import normalised
-
-EXACT = Search(neighbours=8, lists=None, probes=1, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -18,42 +20,76 @@ def rows():
     return np.concatenate([some, copies]).astype(np.float16)
 
 
+@pytest.fixture(params=[7, 2048], ids="{} at a time".format)
+def blocks(request, monkeypatch):
+    """Blocks of some rows, and cells read some at a time."""
+    monkeypatch.setattr(neighbours, "_BLOCK", request.param)
+    monkeypatch.setattr(cells, "_BLOCK", request.param)
+    monkeypatch.setattr(cells, "_AT_A_TIME", 10 * request.param)
+
+
 def brute_force(rows, min_cosine):
     cosines = rows.astype(float) @ rows.astype(float).T
     return set(zip(*np.nonzero(np.triu(cosines >= min_cosine, 1)), strict=True))
 
 
-def pairs(rows, min_cosine, search):
-    return set(zip(*close_pairs(rows, min_cosine=min_cosine, search=search), strict=True))
+def in_memory(rows, min_cosine, *, lists, probes):
+    """What faiss's own inverted file finds, all of it in memory, from the same centroids."""
+    vectors = Vectors(rows, np.arange(len(rows)))
+    centroids = cells._centroids(vectors, number=lists, seed=0)
+    index = faiss.IndexIVFFlat(centroids, rows.shape[1], lists, faiss.METRIC_INNER_PRODUCT)
+    index.nprobe = probes
+    index.add(rows.astype(np.float32))
+    limits, _, found = index.range_search(rows.astype(np.float32), min_cosine)
+    queries = np.repeat(np.arange(len(rows)), np.diff(limits.astype(np.int64)))
+    return {(min(pair), max(pair)) for pair in zip(queries, found, strict=True) if len({*pair}) > 1}
 
 
+def pairs(vectors, min_cosine, *, lists=None, probes=1):
+    """Pairs of places of the embeddings."""
+    order = np.asarray(vectors.order)
+    with duckdb.connect() as connection:
+        return {
+            (min(pair), max(pair))
+            for left, right in close_pairs(
+                connection, vectors, min_cosine=min_cosine, lists=lists, probes=probes, seed=0
+            )
+            for pair in zip(order[left], order[right], strict=True)
+        }
+
+
+@pytest.mark.usefixtures("blocks")
 def test_all_with_all_finds_exactly_what_brute_force_finds(rows):
     expected = brute_force(rows, 0.9)
     assert len(expected) >= 90
-    assert pairs(rows, 0.9, EXACT) == expected
+    order = np.random.default_rng(1).permutation(len(rows))
+    assert pairs(Vectors(rows, order), 0.9) == expected
 
 
-def test_an_inverted_file_misses_little_and_adds_nothing(rows):
-    expected = brute_force(rows, 0.9)
-    some = pairs(rows, 0.9, Search(neighbours=8, lists=20, probes=4, seed=0))
-    assert some <= expected
-    assert len(some) >= 0.9 * len(expected)
-    assert pairs(rows, 0.9, Search(neighbours=8, lists=20, probes=20, seed=0)) == expected
-    again = pairs(rows, 0.9, Search(neighbours=8, lists=20, probes=4, seed=0))
-    assert again == some
+@pytest.mark.usefixtures("blocks")
+@pytest.mark.parametrize("probes", [1, 2, 20])
+def test_cells_on_disk_find_what_an_inverted_file_in_memory_finds(rows, tmp_path, probes):
+    np.save(tmp_path / "rows.npy", rows)
+    mapped = Vectors(np.load(tmp_path / "rows.npy", mmap_mode="r"), np.arange(len(rows)))
+    found = pairs(mapped, 0.5, lists=20, probes=probes)
+    everything = brute_force(rows, 0.5)
+    assert found == in_memory(rows, 0.5, lists=20, probes=probes)
+    assert (found == everything) == (probes == 20)
+    assert 90 < len(found) <= len(everything)
 
 
-def test_few_neighbours_still_join_what_belongs_together():
+def test_many_copies_are_one_group_however_many():
     rows = np.tile(np.float16([0.6, 0.8]), (50, 1))
-    left, right = close_pairs(rows, min_cosine=0.99, search=EXACT._replace(neighbours=2))
-    assert (left < right).all()
-    assert len(left) >= 40
+    found = pairs(Vectors(rows, np.arange(50)), 0.99, lists=3)
+    assert found >= {(first, first + 1) for first in range(49)}
 
 
-def test_nothing_has_no_neighbours():
-    for size in (0, 1):
-        left, right = close_pairs(np.ones((size, 3), np.float16), min_cosine=0, search=EXACT)
-        assert (len(left), len(right)) == (0, 0)
+@pytest.mark.parametrize("size", [0, 1])
+def test_nothing_has_no_neighbours(size):
+    assert pairs(Vectors(np.ones((size, 3), np.float16), np.arange(size)), 0) == set()
+
+
+def test_no_evaluation_image_matches_nothing():
     matches = best_matches(np.ones((2, 3), np.float16), np.zeros((0, 0), np.float16), min_cosine=0)
     assert matches.queries.tolist() == []
 

@@ -44,8 +44,8 @@ def test_without_looks_only_exact_copies_go(chain, world, stages, tmp_path):
 
 
 SELECTIONS = {
-    "exact": {"kind": "components", "neighbours": 4, "lists": None, "probes": 1},
-    "inverted file": {"kind": "components", "neighbours": 4, "lists": 3, "probes": 3},
+    "exact": {"kind": "components", "lists": None, "probes": 1},
+    "inverted file": {"kind": "components", "lists": 3, "probes": 3},
     "semdedup": {"kind": "semdedup", "clusters": 2},
 }
 
