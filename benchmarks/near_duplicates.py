@@ -32,8 +32,8 @@ import numpy.typing as npt
 import pyarrow as pa
 from PIL import Image, ImageOps
 
-from data_filters.dedup.hamming import pairs_between, pairs_within
-from data_filters.dedup.leakage import Evaluation, Signatures, find_leaks
+from data_filters.dedup.hamming import Lookup, pairs_within
+from data_filters.dedup.leakage import Evaluation, LeakFinder, Signatures
 from data_filters.dedup.signatures import looks_cropped, perceptual_hash, sign
 from data_filters.io.pixels import Pixels, decode, open_image
 from data_filters.records import SIGNATURE
@@ -119,7 +119,7 @@ def found_pairs(whole: Signatures, radius: int, *, mirrored: bool) -> set[tuple[
     hashes = whole.perceptual[worth]
     pairs = [pairs_within(hashes, radius=radius)]
     if mirrored:
-        pairs.append(pairs_between(hashes, whole.mirrored[worth], radius=radius))
+        pairs.append(Lookup(whole.mirrored[worth], radius=radius).pairs(hashes))
     return {
         (min(i, j), max(i, j))
         for left, right in pairs
@@ -213,15 +213,13 @@ def report_leaks(
     strangers = Signatures(*(array[images:] for array in originals[:-1]), None)
 
     def leaks(training: Signatures, looks: Hashes) -> int:
-        return len(
-            find_leaks(
-                training,
-                Evaluation(evaluation, looks, None),
-                radius=EVALUATION_RADIUS,
-                min_contrast=MIN_CONTRAST,
-                min_cosine=None,
-            ).images
+        finder = LeakFinder(
+            Evaluation(evaluation, looks, None),
+            radius=EVALUATION_RADIUS,
+            min_contrast=MIN_CONTRAST,
+            min_cosine=None,
         )
+        return len(finder.find(training).images)
 
     print(f"\nplanted copies of {images} evaluation images that get through at radius "
           f"{EVALUATION_RADIUS}, where an image is recognised by\n{'':24}"

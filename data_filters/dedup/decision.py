@@ -122,7 +122,7 @@ def add_leaks(connection: duckdb.DuckDBPyConnection, leaks: Leaks, *, first: int
 
     Args:
         connection: The database.
-        leaks: What `find_leaks` returned of some images.
+        leaks: What a `LeakFinder` found among some images.
         first: Place of the first of them.
     """
     reasons = np.array(REASONS)[leaks.reasons]

@@ -49,32 +49,64 @@ def bands(number: int) -> list[Band]:
     ]
 
 
-def pairs_between(queries: Hashes, base: Hashes, *, radius: int) -> tuple[Indices, Indices]:
-    """Find every (query, base) pair at a Hamming distance of at most `radius`.
+class Lookup:
+    """Hashes in which others are looked up: sorted once by some of their bits, asked many times.
 
     Args:
-        queries: Hashes, [queries].
-        base: Hashes, [base].
+        base: Hashes, [base]; fewer than 2^31.
         radius: Bits that may differ, 0 to 63.
-
-    Returns:
-        Indices into `queries` and into `base`, sorted, without repeats.
     """
-    found = []
-    for band, flips in _probes(len(base), radius=radius):
-        cut = band.of(base).astype(np.int64)
-        ends = np.cumsum(np.bincount(cut, minlength=int(band.mask) + 1))
-        starts = np.concatenate([[0], ends])
-        order = np.argsort(cut, kind="stable")
+
+    def __init__(self, base: Hashes, *, radius: int) -> None:
+        self._radius = radius
+        self._tables = [_table(base, *probe) for probe in _probes(len(base), radius=radius)]
+
+    def pairs(self, queries: Hashes) -> tuple[Indices, Indices]:
+        """Find every (query, base) pair within the radius.
+
+        Returns:
+            Indices into `queries` and into `base`, sorted, without repeats.
+        """
+        found = []
         for first in range(0, len(queries), _MAX_CANDIDATES):
             piece = queries[first : first + _MAX_CANDIDATES]
-            for flip in flips:
-                value = band.of(piece ^ (flip << band.shift)).astype(np.int64)
-                for left, place in _candidates(starts[value], starts[value + 1]):
-                    right = order[place]
-                    close = np.bitwise_count(piece[left] ^ base[right]) <= radius
-                    found.append((first + left[close], right[close]))
-    return _sorted_once(found)
+            for table in self._tables:
+                for left, place in table.candidates(piece):
+                    close = np.bitwise_count(piece[left] ^ table.hashes[place]) <= self._radius
+                    right = table.order[place[close]].astype(np.int64)
+                    found.append((first + left[close], right))
+        return _sorted_once(found)
+
+
+class _Table(NamedTuple):
+    """Hashes in the order of one band.
+
+    Attributes:
+        band: The band.
+        flips: Its bits to flip, so that a query meets all hashes that nearly agree with it.
+        hashes: Sorted by the band: those of one value lie side by side.
+        order: Index of each before.
+        starts: Of each value of the band, where its hashes start; and the end.
+    """
+
+    band: Band
+    flips: list[np.uint64]
+    hashes: Hashes
+    order: npt.NDArray[np.int32]
+    starts: Indices
+
+    def candidates(self, queries: Hashes) -> Iterator[tuple[Indices, Indices]]:
+        """Yield (query, place) of hashes that nearly agree with a query in the band."""
+        for flip in self.flips:
+            value = self.band.of(queries ^ (flip << self.band.shift)).astype(np.int64)
+            yield from _candidates(self.starts[value], self.starts[value + 1])
+
+
+def _table(base: Hashes, band: Band, flips: list[np.uint64]) -> _Table:
+    cut = band.of(base).astype(np.int64)
+    ends = np.cumsum(np.bincount(cut, minlength=int(band.mask) + 1))
+    order = np.argsort(cut, kind="stable").astype(np.int32)
+    return _Table(band, flips, base[order], order, np.concatenate([[0], ends]))
 
 
 def pairs_within(hashes: Hashes, *, radius: int) -> tuple[Indices, Indices]:

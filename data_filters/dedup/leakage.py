@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data_filters.dedup.digests import Digests, to_digests
-from data_filters.dedup.hamming import pairs_between
-from data_filters.dedup.neighbours import Indices, best_matches
+from data_filters.dedup.hamming import Lookup
+from data_filters.dedup.neighbours import Closest
+from data_filters.dedup.vectors import Indices
 
 BYTES, PIXELS, LOOKS, MEANING = "same_bytes", "same_pixels", "near_duplicate", "semantic_duplicate"
 REASONS: Final = (BYTES, PIXELS, LOOKS, MEANING)
@@ -90,62 +91,75 @@ class Leaks(NamedTuple):
     matches: Indices
 
 
-def find_leaks(
-    training: Signatures,
-    evaluation: Evaluation,
-    *,
-    radius: int | None,
-    min_contrast: float,
-    min_cosine: float | None,
-) -> Leaks:
-    """Compare every training image with every evaluation image.
+class LeakFinder:
+    """Compare training images with every evaluation image, of which the indexes are built once.
 
     Args:
-        training: Signatures of what may be trained on.
-        evaluation: What must not be.
+        evaluation: What must not be trained on.
         radius: Bits in which perceptual hashes may differ; None for exact matches only.
         min_contrast: Contrast below which a hash is not compared.
         min_cosine: Cosine of embeddings from which on an image is a leak; None to leave them out.
     """
-    theirs = evaluation.signatures
-    reasons = np.full(len(training.sha256), len(REASONS), np.int64)
-    matches = np.full(len(training.sha256), len(theirs.sha256), np.int64)
-    found = [
-        (BYTES, _equal(training.sha256, theirs.sha256)),
-        (PIXELS, _equal(training.pixels, theirs.pixels)),
-    ]
-    if radius is not None:
-        near = _near(training, evaluation, radius=radius, min_contrast=min_contrast)
-        found.append((LOOKS, near))
-    if min_cosine is not None:
+
+    def __init__(
+        self,
+        evaluation: Evaluation,
+        *,
+        radius: int | None,
+        min_contrast: float,
+        min_cosine: float | None,
+    ) -> None:
+        self._evaluation, self._min_contrast = evaluation.signatures, min_contrast
+        self._worth = np.flatnonzero(self._evaluation.contrast >= min_contrast)
+        looks = evaluation.looks[self._worth]
+        self._looks_each = max(looks.shape[1], 1)
+        self._looks = None if radius is None else Lookup(looks.ravel(), radius=radius)
+        self._min_cosine, self._closest = min_cosine, None
+        if min_cosine is not None:
+            assert self._evaluation.embeddings is not None
+            self._closest = Closest(self._evaluation.embeddings)
+
+    def find(self, training: Signatures) -> Leaks:
+        """Find the leaks among some images that may be trained on."""
+        theirs = self._evaluation
+        reasons = np.full(len(training.sha256), len(REASONS), np.int64)
+        matches = np.full(len(training.sha256), len(theirs.sha256), np.int64)
+        for reason, (left, right) in enumerate(
+            (
+                _equal(training.sha256, theirs.sha256),
+                _equal(training.pixels, theirs.pixels),
+                self._alike(training),
+                self._close(training),
+            )
+        ):
+            new = reasons[left] >= reason
+            left, right = left[new], right[new]
+            reasons[left] = reason
+            np.minimum.at(matches, left, right)
+        images = np.flatnonzero(reasons < len(REASONS))
+        return Leaks(images, reasons[images], matches[images])
+
+    def _alike(self, training: Signatures) -> tuple[Indices, Indices]:
+        if self._looks is None:
+            return _NONE
+        ours = np.flatnonzero(training.contrast >= self._min_contrast)
+        left, right = self._looks.pairs(training.perceptual[ours])
+        return ours[left], self._worth[right // self._looks_each]
+
+    def _close(self, training: Signatures) -> tuple[Indices, Indices]:
+        if self._closest is None or self._min_cosine is None:
+            return _NONE
         assert training.embeddings is not None
-        assert theirs.embeddings is not None
-        close = best_matches(training.embeddings, theirs.embeddings, min_cosine=min_cosine)
-        found.append((MEANING, close))
-    for word, (left, right) in found:
-        reason = REASONS.index(word)
-        new = reasons[left] >= reason
-        left, right = left[new], right[new]
-        reasons[left] = reason
-        np.minimum.at(matches, left, right)
-    images = np.flatnonzero(reasons < len(REASONS))
-    return Leaks(images, reasons[images], matches[images])
+        return self._closest.matches(training.embeddings, min_cosine=self._min_cosine)
+
+
+_NONE: Final = (np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
 def _equal(training: Digests, evaluation: Digests) -> tuple[Indices, Indices]:
     values, first = np.unique(evaluation, return_index=True)
     if len(values) == 0:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        return _NONE
     place = np.minimum(np.searchsorted(values, training), len(values) - 1)
     left = np.flatnonzero(values[place] == training)
     return left, first[place[left]]
-
-
-def _near(
-    training: Signatures, evaluation: Evaluation, *, radius: int, min_contrast: float
-) -> tuple[Indices, Indices]:
-    ours = np.flatnonzero(training.contrast >= min_contrast)
-    theirs = np.flatnonzero(evaluation.signatures.contrast >= min_contrast)
-    hashes = evaluation.looks[theirs]
-    left, right = pairs_between(training.perceptual[ours], hashes.ravel(), radius=radius)
-    return ours[left], theirs[right // max(hashes.shape[1], 1)]

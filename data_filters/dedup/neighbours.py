@@ -56,26 +56,31 @@ class Matches(NamedTuple):
     base: Indices
 
 
-def best_matches(queries: Embeddings, base: Embeddings, *, min_cosine: float) -> Matches:
-    """Find for each query the closest of `base`, exactly; those below `min_cosine` are left out.
+class Closest:
+    """Embeddings among which the closest to others is looked up, exactly.
 
     Args:
-        queries: Of length one, [queries, dim].
         base: Of length one, [base, dim].
-        min_cosine: -1 to 1.
     """
-    none = np.zeros(0, np.int64)
-    if not len(queries) or not len(base):
-        return Matches(none, none)
-    import faiss
 
-    index = faiss.IndexFlatIP(base.shape[1])
-    index.add(np.ascontiguousarray(base, dtype=np.float32))
-    found, matched = [none], [none]
-    for start in range(0, len(queries), _QUERIES):
-        block = np.ascontiguousarray(queries[start : start + _QUERIES], dtype=np.float32)
-        cosines, nearest = index.search(block, 1)
-        close = np.flatnonzero(cosines[:, 0] >= min_cosine)
-        found.append(close + start)
-        matched.append(nearest[close, 0])
-    return Matches(np.concatenate(found), np.concatenate(matched))
+    def __init__(self, base: Embeddings) -> None:
+        import faiss  # half a second, for users of embeddings
+
+        self._index = faiss.IndexFlatIP(base.shape[1])
+        self._index.add(np.ascontiguousarray(base, dtype=np.float32))
+
+    def matches(self, queries: Embeddings, *, min_cosine: float) -> Matches:
+        """Find for each query the closest; those below `min_cosine` are left out.
+
+        Args:
+            queries: Of length one, [queries, dim].
+            min_cosine: -1 to 1.
+        """
+        found, matched = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        for start in range(0, len(queries) if self._index.ntotal else 0, _QUERIES):
+            block = np.ascontiguousarray(queries[start : start + _QUERIES], dtype=np.float32)
+            cosines, nearest = self._index.search(block, 1)
+            close = np.flatnonzero(cosines[:, 0] >= min_cosine)
+            found.append(close + start)
+            matched.append(nearest[close, 0])
+        return Matches(np.concatenate(found), np.concatenate(matched))

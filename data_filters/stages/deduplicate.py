@@ -20,6 +20,7 @@ from typing import Any, Final
 import duckdb
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from tqdm import tqdm
 
 from data_filters.config import Deduplicate, EvaluationSet
 from data_filters.config_models import Semantic
@@ -47,9 +48,7 @@ from data_filters.dedup.leakage import (
     PIXELS,
     REASONS,
     Evaluation,
-    Leaks,
-    Signatures,
-    find_leaks,
+    LeakFinder,
 )
 from data_filters.dedup.neighbours import close_pairs
 from data_filters.dedup.semdedup import semdedup
@@ -115,8 +114,9 @@ def gather(
         connection.execute(EDGES)
         open_tables(connection, list(images.files.values()))
         _drop_copies(connection, cfg, images, seed=seed, work=work)
-        for first, signatures in images.signatures():
-            add_leaks(connection, _leaks(cfg, signatures, evaluation), first=first)
+        finder = _leak_finder(cfg, evaluation)
+        for first, signatures in tqdm(images.signatures(), desc="leaks", unit="stretch"):
+            add_leaks(connection, finder.find(signatures), first=first)
         explain(connection, evaluation.places)
         tally = _write_verdicts(connection, images, output)
     if tally.kept == 0:
@@ -261,9 +261,8 @@ def _drop_by_meaning(
         drop_pairs(connection, order[dropped], order[kept], reason=MEANING)
 
 
-def _leaks(cfg: Deduplicate, signatures: Signatures, evaluation: Evaluation) -> Leaks:
-    return find_leaks(
-        signatures,
+def _leak_finder(cfg: Deduplicate, evaluation: Evaluation) -> LeakFinder:
+    return LeakFinder(
         evaluation,
         radius=cfg.evaluation_radius,
         min_contrast=cfg.min_contrast,

@@ -31,8 +31,9 @@ from data_filters.catalogue import Counts, check_counts
 from data_filters.config import Catalogue, Deduplicate, ImageSource, PackHighres, layout_of
 from data_filters.config_models import Semantic
 from data_filters.dedup.decision import LEAK
-from data_filters.dedup.describe import Embeddings, build_describer, stacked
-from data_filters.dedup.leakage import REASONS, Evaluation, Signatures, find_leaks
+from data_filters.dedup.describe import build_describer, stacked
+from data_filters.dedup.leakage import REASONS, Evaluation, LeakFinder, Signatures
+from data_filters.dedup.vectors import Embeddings
 from data_filters.download.copy import copy_shards
 from data_filters.download.plan import ShardPlan, plan_shards
 from data_filters.download.raw_shard import FILTER
@@ -242,13 +243,12 @@ def _without_leaks(
     indexed = pq.read_table(index / "evaluation_index.parquet")
     evaluation = Evaluation.of(indexed, known, mirrored=cfg.evaluation_mirrored)
     readable = np.flatnonzero(table["kept"].to_numpy())
-    leaks = find_leaks(
-        Signatures.of(table.take(readable), embeddings),
+    leaks = LeakFinder(
         evaluation,
         radius=cfg.evaluation_radius,
         min_contrast=cfg.min_contrast,
         min_cosine=None if cfg.semantic is None else cfg.semantic.evaluation_min_cosine,
-    )
+    ).find(Signatures.of(table.take(readable), embeddings))
     leaked = readable[leaks.images]
     verdicts = {
         "kept": (False, leaked),

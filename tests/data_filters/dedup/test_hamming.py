@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_filters.dedup import hamming
-from data_filters.dedup.hamming import bands, pairs_between, pairs_within
+from data_filters.dedup.hamming import Lookup, bands, pairs_within
 
 HASHES = st.lists(st.integers(0, 2**64 - 1), max_size=25)
 FLIPS = st.lists(
@@ -44,7 +44,7 @@ def test_within_one_set(hashes, flips, radius):
 def test_between_two_sets(hashes, flips, more, radius):
     queries = close_family(hashes, flips)
     base = np.array(hashes + more, np.uint64)
-    left, right = pairs_between(queries, base, radius=radius)
+    left, right = Lookup(base, radius=radius).pairs(queries)
     assert list(zip(left.tolist(), right.tolist(), strict=True)) == brute_force(
         queries, base, radius
     )
@@ -53,9 +53,9 @@ def test_between_two_sets(hashes, flips, more, radius):
 @pytest.mark.parametrize("limit", [1, 7, 1000])
 def test_the_size_of_the_chunks_changes_nothing(monkeypatch, limit):
     hashes = np.random.default_rng(0).integers(0, 2**8, 200, dtype=np.uint64)
-    whole = [*pairs_between(hashes, hashes, radius=2), *pairs_within(hashes, radius=2)]
+    whole = [*Lookup(hashes, radius=2).pairs(hashes), *pairs_within(hashes, radius=2)]
     monkeypatch.setattr(hamming, "_MAX_CANDIDATES", limit)
-    cut = [*pairs_between(hashes, hashes, radius=2), *pairs_within(hashes, radius=2)]
+    cut = [*Lookup(hashes, radius=2).pairs(hashes), *pairs_within(hashes, radius=2)]
     assert [side.tolist() for side in cut] == [side.tolist() for side in whole]
 
 
@@ -70,7 +70,7 @@ def test_however_many_hashes_there_are_to_look_through(monkeypatch, radius, size
     changed = [sum(1 << int(bit) for bit in rng.permutation(64)[: k % (radius + 3)])
                for k in range(60)]  # fmt: skip
     queries = base ^ np.array(changed, np.uint64)
-    left, right = pairs_between(queries, base, radius=radius)
+    left, right = Lookup(base, radius=radius).pairs(queries)
     assert list(zip(left.tolist(), right.tolist(), strict=True)) == brute_force(
         queries, base, radius
     )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from data_filters.dedup.leakage import REASONS, Evaluation, Signatures, find_leaks
+from data_filters.dedup.leakage import REASONS, Evaluation, LeakFinder, Signatures
 
 DULL = 0xFFFF_FFFF << 20
 
@@ -28,13 +28,11 @@ FAR = 2**50 - 1
 
 def found(training, evaluation=EVALUATION, *more, radius=1, min_cosine=None):
     looks = np.stack([evaluation.perceptual, *more], axis=1)
-    leaks = find_leaks(
-        training,
-        Evaluation(evaluation, looks, None),
-        radius=radius,
-        min_contrast=5.0,
-        min_cosine=min_cosine,
+    finder = LeakFinder(
+        Evaluation(evaluation, looks, None), radius=radius, min_contrast=5.0, min_cosine=min_cosine
     )
+    leaks = finder.find(training)
+    assert [one.tolist() for one in finder.find(training)] == [one.tolist() for one in leaks]
     names = [REASONS[reason] for reason in leaks.reasons]
     return list(zip(leaks.images.tolist(), names, leaks.matches.tolist(), strict=True))
 

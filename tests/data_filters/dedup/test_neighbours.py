@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data_filters.dedup import cells, neighbours
-from data_filters.dedup.neighbours import best_matches, close_pairs
+from data_filters.dedup.neighbours import Closest, close_pairs
 from data_filters.dedup.vectors import Vectors
 from data_filters.models.network import normalised
 
@@ -90,13 +90,15 @@ def test_nothing_has_no_neighbours(size):
 
 
 def test_no_evaluation_image_matches_nothing():
-    matches = best_matches(np.ones((2, 3), np.float16), np.zeros((0, 0), np.float16), min_cosine=0)
+    matches = Closest(np.zeros((0, 0), np.float16)).matches(
+        np.ones((2, 3), np.float16), min_cosine=0
+    )
     assert matches.queries.tolist() == []
 
 
 def test_best_matches_are_the_largest_cosines(rows):
     cosines = rows[300:].astype(float) @ rows[:300].astype(float).T
-    found = best_matches(rows[300:], rows[:300], min_cosine=0.97)
+    found = Closest(rows[:300]).matches(rows[300:], min_cosine=0.97)
     assert found.queries.tolist() == np.flatnonzero(cosines.max(axis=1) >= 0.97).tolist()
     assert found.base.tolist() == cosines.argmax(axis=1)[found.queries].tolist()
     assert 0 < len(found.queries) < 100
