@@ -1,10 +1,16 @@
 """Near-duplicate hashes: the index of bands against comparing every pair, in the same run.
 
     python benchmarks/hash_pairs.py [--hashes 100000 1000000 10000000] [--radius 2]
+                                    [--photographs 'data/tiny_imagenet_50/train-*.parquet']
 
 Random 64-bit hashes, one in a hundred a copy of another with up to `--radius` bits flipped. Process
 CPU time on one thread, and the peak of traced memory in a second call. Comparing every pair is
 timed on blocks of 4,096 x 4,096 with the same popcount and extrapolated to all pairs.
+
+What `franca plan` projects from comes after it: pairs that share a band compared a second, when as
+many hashes share its value as of 600 million; images a second looked up among the hashes of
+evaluation images at radius 6; and, of photographs in parquet files with a column image{bytes}, how
+many times as many share each band as would by chance.
 
 Exits with 1 when a planted pair is missing, or an index of a million hashes is not a hundred times
 faster than all pairs.
@@ -15,11 +21,15 @@ import statistics
 import sys
 import time
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.parquet as pq
 
-from data_filters.dedup.hamming import pairs_within
+from data_filters.dedup.hamming import Lookup, bands, close_within, pairs_within
+from data_filters.dedup.signatures import sign
+from data_filters.io.pixels import decode, open_image
 
 BLOCK = 4096
 Hashes = npt.NDArray[np.uint64]
@@ -74,16 +84,71 @@ def measure(number: int, *, radius: int) -> tuple[bool, float]:
     return missing == 0, brute / seconds
 
 
+def crowded(number: int = 1_000_000, images: int = 600_000_000) -> None:
+    """Print how many candidates a second are compared when many hashes share a value."""
+    band = bands(3)[0]
+    values = max(1, number * (int(band.mask) + 1) // images)
+    rng = np.random.default_rng(0)
+    hashes = rng.integers(0, 1 << 64, number, np.uint64) & ~band.mask
+    hashes |= rng.integers(0, values, number, np.uint64)
+    counts = np.bincount((hashes & band.mask).astype(np.int64)).astype(float)
+    start = time.process_time()
+    for _ in close_within(hashes, band=band, radius=2):
+        pass
+    rate = (counts * (counts - 1)).sum() / 2 / (time.process_time() - start)
+    print(f"{number / values:.0f} hashes of each value of a band: {rate / 1e6:.0f} M pairs/s")
+
+
+def looked_up(number: int, *, radius: int, queries: int = 65_536) -> None:
+    """Print how many images a second are compared with so many hashes of evaluation images."""
+    rng = np.random.default_rng(0)
+    base, others = (rng.integers(0, 1 << 64, size, np.uint64) for size in (number, queries))
+    start = time.process_time()
+    lookup = Lookup(base, radius=radius)
+    built = time.process_time()
+    lookup.pairs(others)
+    rate = queries / (time.process_time() - built)
+    print(
+        f"{number:,} evaluation hashes, radius {radius}: indexed in {built - start:.1f} s, then "
+        f"{rate:,.0f} images/s"
+    )
+
+
+def over_chance(pattern: str) -> None:
+    """Print how many times as many photographs share a band of their hashes as would by chance."""
+    files = sorted(Path().glob(pattern))
+    if not files:
+        raise FileNotFoundError(f"--photographs: nothing matches {pattern!r}")
+    images = (
+        image["bytes"] for file in files for image in pq.read_table(file)["image"].to_pylist()
+    )
+    distinct = {sign(data, decode(open_image(data))).perceptual for data in images}
+    hashes = np.array(sorted(distinct), np.uint64)
+    ratios = []
+    for band in bands(3):
+        shared = np.unique(band.of(hashes), return_counts=True)[1].astype(float)
+        pairs = (shared * (shared - 1)).sum() / (len(hashes) * (len(hashes) - 1))
+        ratios.append(pairs * 2**band.width)
+    print(f"{len(hashes):,} distinct hashes of photographs, pairs that share a band, times chance: "
+          + ", ".join(f"{ratio:.1f}" for ratio in ratios))  # fmt: skip
+
+
 def main() -> int:
     """Measure every size; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--hashes", type=int, nargs="+", default=[100_000, 1_000_000, 10_000_000])
     parser.add_argument("--radius", type=int, default=2)
+    parser.add_argument("--photographs", help="glob of parquet files")
     arguments = parser.parse_args()
     good = True
     for number in arguments.hashes:
         complete, ratio = measure(number, radius=arguments.radius)
         good &= complete and (ratio >= 100 or number < 1_000_000)
+    crowded()
+    for number in (3_800_000, 27_000_000):
+        looked_up(number, radius=6)
+    if arguments.photographs is not None:
+        over_chance(arguments.photographs)
     return int(not good)
 
 

@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from data_filters.config import Catalogue, Thresholds, layout_of
+from data_filters.dedup.hamming import bands
 from data_filters.source_kinds import UrlTable
 from workflow.plan.published import (
     ANSWERING,
@@ -14,7 +15,7 @@ from workflow.plan.published import (
     STORED_BYTES,
     Source,
 )
-from workflow.plan.rates import COPY, PACK_HIGHRES, RATES, Rate
+from workflow.plan.rates import COPY, PACK_HIGHRES, PAIRS_OVER_CHANCE, RATES, Rate
 
 Range = tuple[float, float]
 """Least and largest; equal where nothing is uncertain."""
@@ -44,6 +45,7 @@ class DataPlan:
         fetched: bytes over the network; None for a local source.
         image_bytes: of a stored image.
         stored: bytes that each stage publishes.
+        pairs: of images whose hashes are compared since they share a band.
     """
 
     rows: int
@@ -55,6 +57,7 @@ class DataPlan:
     fetched: Range | None
     image_bytes: float
     stored: dict[str, Range]
+    pairs: Range
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +135,17 @@ def data_plan(parameters: Any, source: Source) -> DataPlan:
             "deduplicate": times(arrived, _SIGNATURE_BYTES),
             "pack_shards": times(arrived, image_bytes + _PACKED_BYTES),
         },
+        pairs=_near_pairs(arrived, parameters.deduplicate.near_duplicate_radius),
     )
+
+
+def _near_pairs(images: Range, radius: int | None) -> Range:
+    """Pairs of images that share a band of their hashes; quadratic in the number of images."""
+    if radius is None:
+        return (0.0, 0.0)
+    shared = sum(2.0**-band.width for band in bands(radius + 1))
+    low, high = (PAIRS_OVER_CHANCE * shared * number**2 / 2 for number in images)
+    return low, high
 
 
 def rates(plan: DataPlan) -> dict[str, Rate]:
@@ -147,6 +160,7 @@ def core_hours(plan: DataPlan) -> dict[str, Range]:
         "attempts": plan.attempted,
         "images": plan.arrived,
         "bytes": times(plan.arrived, plan.image_bytes),
+        "pairs": plan.pairs,
     }
     return {
         name: times(amounts[rate.unit], 1 / rate.per_second / 3600)

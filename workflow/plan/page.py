@@ -212,6 +212,7 @@ def _work(parameters: Any) -> list[str]:
             digits(rate.megabytes),
         ]
         for name, rate in speed.items()
+        if hours[name][1] > 0
     ]
     total = (sum(low for low, _ in hours.values()), sum(high for _, high in hours.values()))
     rows.append(["all", "", between(*total, ""), ""])
@@ -220,9 +221,10 @@ def _work(parameters: Any) -> list[str]:
         *note(
             f"In {groups} groups, each a job of one core; gathering, pack_shards and pack_highres "
             f"are one job. Rates and memory: our benchmarks (docs/log.md), {MACHINE}; downloading: "
-            "img2dataset on the loopback, bound by the network elsewhere. Comparing with "
-            "evaluation images comes on top: 30,000 images a core and second with 100,000 of them "
-            "and their crops."
+            "img2dataset on the loopback, bound by the network elsewhere. Of deduplicate all but "
+            "the signatures is one job, of one core; near pairs are pairs of images whose hashes "
+            "share a band, which grow with the square of the images; evaluation images: 700,000 of "
+            "them with their crops and mirror images."
         ),
     ]
 

@@ -13,20 +13,21 @@ class Rate:
 
     Attributes:
         per_second: how many of `unit`.
-        unit: rows of the source, rows that pass and are attempted, images that arrive, or their
-            bytes.
+        unit: rows of the source, rows that pass and are attempted, images that arrive, their
+            bytes, or pairs of them that share a band of their hashes.
         megabytes: the most that a job held.
         source: the script that measured it.
     """
 
     per_second: float
-    unit: Literal["rows", "attempts", "images", "bytes"]
+    unit: Literal["rows", "attempts", "images", "bytes", "pairs"]
     megabytes: float
     source: str
 
 
 # docs/log.md has the conditions. Metadata: 5 million rows; images: a thousand of 124 kB, 683 x 512.
-# Gathering signatures: ten million within 1,000 MB, without evaluation images.
+# Gathering signatures: ten million within 1,000 MB, without evaluation images. Those: 700,000 with
+# their crops and mirror images, 27 million hashes at radius 6.
 # Downloading: img2dataset 1.47 from the loopback, images shrunk and packed, without TLS.
 RATES: Final = MappingProxyType(
     {
@@ -47,6 +48,12 @@ RATES: Final = MappingProxyType(
         "deduplicate, gathering": Rate(
             per_second=243e3, unit="images", megabytes=690, source="dedup_memory"
         ),
+        "deduplicate, near pairs": Rate(
+            per_second=48e6, unit="pairs", megabytes=690, source="hash_pairs"
+        ),
+        "deduplicate, evaluation images": Rate(
+            per_second=14.9e3, unit="images", megabytes=1190, source="hash_pairs"
+        ),
         "pack_shards": Rate(per_second=443e6, unit="bytes", megabytes=223, source="image_stages"),
     }
 )
@@ -56,3 +63,7 @@ PACK_HIGHRES: Final = Rate(per_second=186, unit="images", megabytes=356, source=
 
 # A local source is copied: no network, and no image is decoded.
 COPY: Final = Rate(per_second=2696, unit="attempts", megabytes=301, source="image_stages")
+
+# How many times as many images share a band of their hashes as would by chance: 24,997 hashes of
+# photographs (Tiny-ImageNet), three bands (hash_pairs --photographs).
+PAIRS_OVER_CHANCE: Final = 1.9
