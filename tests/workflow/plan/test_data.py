@@ -7,7 +7,7 @@ import pytest
 from workflow import params
 from workflow.plan.data import core_hours, data_plan, highres_plan, known_source
 from workflow.plan.published import HIGHRES_BYTES, SOURCES
-from workflow.plan.rates import PACK_HIGHRES, RATES
+from workflow.plan.rates import PACK_HIGHRES, PAIRS_OVER_CHANCE, RATES
 
 TREE = params.read(Path(__file__).parents[3] / "params.yaml")
 
@@ -97,6 +97,16 @@ def test_the_work_of_a_stage_follows_from_its_rate_and_what_it_is_given():
     assert hours["pack_shards"] == pytest.approx(
         [size / RATES["pack_shards"].per_second / 3600 for size in stored]
     )
+
+
+def test_near_pairs_grow_with_the_square_of_the_images():
+    """So a rate in images, measured on few, does not hold: three bands of 21, 22 and 21 bits."""
+    plan = plan_of("vit_l_laion600m")
+    low, high = plan.arrived
+    assert plan.pairs[1] / plan.pairs[0] == pytest.approx((high / low) ** 2)
+    chance = 2**-21 + 2**-22 + 2**-21
+    assert plan.pairs[0] == pytest.approx(PAIRS_OVER_CHANCE * low**2 / 2 * chance)
+    assert plan_of("vit_b_in21k").pairs == (0, 0)  # hashes are not compared there
 
 
 def test_local_images_are_copied_not_fetched():
