@@ -31,9 +31,9 @@ from data_filters.catalogue import Counts, check_counts
 from data_filters.config import Catalogue, Deduplicate, ImageSource, PackHighres, layout_of
 from data_filters.config_models import Semantic
 from data_filters.dedup.decision import LEAK
-from data_filters.dedup.describe import build_describer, stacked
+from data_filters.dedup.describe import build_describer
 from data_filters.dedup.leakage import REASONS, Evaluation, LeakFinder, Signatures
-from data_filters.dedup.vectors import Embeddings
+from data_filters.dedup.vectors import Embeddings, stacked
 from data_filters.download.copy import copy_shards
 from data_filters.download.plan import ShardPlan, plan_shards
 from data_filters.download.raw_shard import FILTER
