@@ -3,9 +3,9 @@
     python benchmarks/near_duplicates.py [--images FOLDER] [--number 1000]
 
 Every image gets copies: exact, resized to 60 and 40 %, JPEG at quality 50, cropped by 2 % and by
-5 % at each side, mirrored, and several of these at once. Recall is the share of (image, copy) pairs found,
-precision the share of pairs found, over all originals and the copies of one kind, that are an image
-and its own copy; each with and without mirrored hashes. Then, on the same hashes:
+5 % at each side, mirrored, and several of these at once. Recall is the share of (image, copy) pairs
+found, precision the share of pairs found, over all originals and the copies of one kind, that are
+an image and its own copy; each with and without mirrored hashes. Then, on the same hashes:
 
     cells      what hashes of fewer or more cells of an image find (the decoder averages pixels)
     exactness  the multi-index search finds what comparing all with all finds, at every radius

@@ -108,8 +108,9 @@ def perceptual_hash(luma: Luma) -> Looks:
 
 
 def _bits(spectrum: npt.NDArray[np.float64]) -> int:
-    middle = np.sort(spectrum)[BITS // 2 - 1 : BITS // 2 + 1]
-    return int.from_bytes(np.packbits(spectrum > middle.sum() / 2).tobytes(), "big")
+    ordered = np.sort(spectrum)
+    median = (ordered[BITS // 2 - 1] + ordered[BITS // 2]) / 2  # np.median takes five times as long
+    return int.from_bytes(np.packbits(spectrum > median).tobytes(), "big")
 
 
 @lru_cache(maxsize=4096)
