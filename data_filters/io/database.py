@@ -55,7 +55,8 @@ def ask(query: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
     """
     database = _OPEN[-1] if _OPEN else _homeless()
     with database.cursor() as cursor:  # leaves rows that are being streamed alone
-        return cursor.execute(query, list(parameters)).fetchall()
+        rows: list[tuple[Any, ...]] = cursor.execute(query, list(parameters)).fetchall()
+    return rows
 
 
 @cache
