@@ -1,5 +1,7 @@
 """The `franca` command: every stage is a sub-command; `franca <stage> --help` explains it."""
 
+import contextlib
+import errno
 import inspect
 import subprocess
 import sys
@@ -193,15 +195,31 @@ def export_weights(
         typer.echo(line)
 
 
+_WRITABLE = "; artifacts/, work/ and logs/ must be writable"
+_REMEDIES = {
+    errno.ENOSPC: "; free some space and start again: it goes on where it was",
+    errno.EROFS: _WRITABLE,
+    errno.EACCES: _WRITABLE,
+}
+
+
 def main() -> None:
-    """Run the command line; a user's mistake ends in one line and exit status 2."""
+    """Run the command line; what fails ends in one line: status 2, or 1 if unforeseen."""
     try:
         app()
-    except (ValueError, OSError, subprocess.CalledProcessError) as error:
-        sys.stderr.write(f"franca: {' '.join(str(error).split())}\n")
+    except Exception as error:  # noqa: BLE001  the last door
+        foreseen = isinstance(error, ValueError | OSError | subprocess.CalledProcessError)
+        kind = "" if foreseen else f"{type(error).__name__}: "
+        remedy = _REMEDIES.get(getattr(error, "errno", None) or 0, "")
+        sys.stderr.write(f"franca: {kind}{' '.join(str(error).split())}{remedy}\n")
         if not isinstance(error, ParameterError):
-            LOGS.mkdir(exist_ok=True)
-            trace = LOGS / "traceback.txt"
-            trace.write_text(traceback.format_exc(), encoding="utf-8")
-            sys.stderr.write(f"franca: the traceback is in {trace}\n")
-        raise SystemExit(2) from None
+            _keep_traceback(hint="" if foreseen else "; did a file change? `franca verify` tells")
+        raise SystemExit(2 if foreseen else 1) from None
+
+
+def _keep_traceback(*, hint: str) -> None:
+    file = LOGS / "traceback.txt"
+    with contextlib.suppress(OSError):  # a disk that is full or cannot be written
+        LOGS.mkdir(exist_ok=True)
+        file.write_text(traceback.format_exc(), encoding="utf-8")
+        sys.stderr.write(f"franca: the traceback is in {file}{hint}\n")
