@@ -31,7 +31,7 @@ from franca.eval.results import (
     write_json,
     write_metrics,
 )
-from franca.eval.truth import TRUTHS
+from franca.eval.truth.truths import TRUTHS
 
 
 class Pair(NamedTuple):

@@ -14,7 +14,7 @@ from franca.eval.correspondence import (
     match_errors,
 )
 from franca.eval.geometry import ViewPair, ViewPairInputs
-from franca.eval.truth import world_places
+from franca.eval.truth.geometry import world_places
 from tests.franca.eval.toy_geometry import view, view_pairs
 
 CPU = torch.device("cpu")

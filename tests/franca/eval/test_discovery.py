@@ -10,7 +10,7 @@ from franca.eval.discovery import box_iou, component_box, is_located
 from franca.eval.lost import BENCHMARK as LOST
 from franca.eval.objects import DiscoveryImage, DiscoveryInputs
 from franca.eval.tokencut import BENCHMARK as TOKENCUT
-from franca.eval.truth import object_keys
+from franca.eval.truth.objects import object_keys
 
 METHODS = [(TOKENCUT, {"threshold": 0.2}), (LOST, {"similar": 5})]
 both = pytest.mark.parametrize(("benchmark", "parameters"), METHODS)

@@ -8,7 +8,7 @@ import torch
 
 from franca.eval.geometry import Geometry, GeometryInputs
 from franca.eval.geometry_probes import DEPTH, NORMALS, AdamW, Recipe, rate_at, tokens_of
-from franca.eval.truth import layer_depth, layer_normals
+from franca.eval.truth.geometry import layer_depth, layer_normals
 from tests.franca.eval.toy_geometry import layers
 
 CPU = torch.device("cpu")

@@ -16,7 +16,7 @@ from franca.config.evaluate import Evaluate
 from franca.eval.benchmark import Kind
 from franca.eval.neighbours import cosine_search
 from franca.eval.registry import BENCHMARKS
-from franca.eval.truth import TRUTHS
+from franca.eval.truth.truths import TRUTHS
 from tests.franca.config.test_evaluate import EVALUATE
 from tests.franca.eval.toy_changes import in_another_order, with_features
 from tests.franca.eval.toys import CLASSES, DIM, INPUTS

@@ -6,7 +6,7 @@ import torch
 
 from franca.eval.keypoints import BENCHMARK, SPAIR, class_recall, errors, match
 from franca.eval.objects import KeypointPair, PairInputs
-from franca.eval.truth import point_places
+from franca.eval.truth.objects import point_places
 
 CPU = torch.device("cpu")
 

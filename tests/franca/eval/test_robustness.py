@@ -8,7 +8,7 @@ import torch
 from franca.eval.benchmark import ClassificationInputs, ImageFeatures
 from franca.eval.linear import cached_stream, hits
 from franca.eval.robustness import robustness
-from franca.eval.truth import probe_classes
+from franca.eval.truth.images import probe_classes
 
 CPU = torch.device("cpu")
 SETTINGS = {

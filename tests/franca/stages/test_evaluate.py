@@ -10,7 +10,7 @@ from franca.config.evaluate import Evaluate
 from franca.config.evaluation_sets import EvaluationSet
 from franca.data.scenes.layouts import write_pairs, write_views
 from franca.eval.registry import BENCHMARKS
-from franca.eval.truth import TRUTHS
+from franca.eval.truth.truths import TRUTHS
 from franca.models.vit import build_vit
 from franca.models.weights import save_backbone
 from franca.randomness import generator
