@@ -221,6 +221,16 @@ class MetricSpec:
         return np.zeros(len(evidence))
 
 
+def share(
+    name: str,
+    evidence: str,
+    statistic: resampling.Statistic,
+    interval: IntervalMethod = "percentile",
+) -> MetricSpec:
+    """Return how a share follows from evidence: higher is better."""
+    return MetricSpec(name, "higher", "fraction", evidence, statistic, interval)
+
+
 @dataclass(frozen=True)
 class Benchmark:
     """A registered benchmark.

@@ -7,7 +7,7 @@ measured.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
-from franca.eval.benchmark import Benchmark, MetricSpec, Outcome
+from franca.eval.benchmark import Benchmark, Outcome, share
 from franca.eval.cameras import carry, motion_between, project, rotation_angle
 from franca.eval.geometry import PosedView, ViewPair, ViewPairInputs
 from franca.eval.resampling import by_group, mean_of_groups
@@ -233,10 +233,6 @@ def _share(errors: Float[Tensor, " matches"], threshold: float) -> float:
     return float((errors < threshold).double().mean()) if len(errors) else float("nan")
 
 
-_METRICS = (
-    MetricSpec("recall", "higher", "fraction", "right", mean_of_groups, "percentile"),
-    MetricSpec("auc", "higher", "fraction", "area", mean_of_groups, "percentile"),
-)
 _RULE = (
     "tokens before the final norm, bicubic to a grid of points with depth, nearest by cosine, the "
     "surest matches by ratio of distances; share near the truth, by degrees between views"
@@ -250,28 +246,24 @@ RENDERED = Benchmark(
     source=f"{_SOURCE}; thresholds ours",
     kind="view_pairs",
     quick=True,
-    metrics=_METRICS,
+    metrics=(
+        share("recall", "right", mean_of_groups),
+        share("auc", "area", mean_of_groups),
+    ),
     run=correspondence,
 )
 
-NAVI = Benchmark(
+NAVI = replace(
+    RENDERED,
     name="navi",
-    version="1.1",
     protocol=f"{_RULE}; pairs drawn by our rule; intervals over objects",
     source=f"{_SOURCE} evaluate_navi_correspondence.py",
-    kind="view_pairs",
     quick=False,
-    metrics=_METRICS,
-    run=correspondence,
 )
 
-SCANNET = Benchmark(
+SCANNET = replace(
+    NAVI,
     name="scannet",
-    version="1.1",
     protocol=f"{_RULE}, in pixels of the grid; ImageNet's normalisation; intervals over scenes",
     source=f"{_SOURCE} evaluate_scannet_correspondence.py",
-    kind="view_pairs",
-    quick=False,
-    metrics=_METRICS,
-    run=correspondence,
 )

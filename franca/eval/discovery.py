@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import label
 
 from franca.eval import resampling
-from franca.eval.benchmark import MetricSpec, Outcome
+from franca.eval.benchmark import Outcome, share
 from franca.eval.objects import DiscoveryInputs
 
 Grid = tuple[int, int]
@@ -21,7 +21,7 @@ Find = Callable[[NDArray[np.float32], Grid], NDArray[np.bool_]]
 _EPSILON = 1e-7  # the reference's, on heights and on unions
 _MIN_IOU = 0.5
 
-CORLOC = MetricSpec("corloc", "higher", "fraction", "located", resampling.mean, "wilson")
+CORLOC = share("corloc", "located", resampling.mean, "wilson")
 
 
 def component_of(foreground: Bool[np.ndarray, "rows columns"], seed: int) -> NDArray[np.bool_]:

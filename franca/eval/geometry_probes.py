@@ -8,7 +8,7 @@ the same of the last block with a closed-form map; they are cheap enough to foll
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from franca.eval.benchmark import Benchmark, MetricSpec, Outcome
+from franca.eval.benchmark import Benchmark, Outcome
 from franca.eval.dense_heads import (
     DptHead,
     HeadName,
@@ -27,11 +27,11 @@ from franca.eval.dense_heads import (
     make_head,
     resize,
 )
-from franca.eval.depth import depth_errors, match_scale_shift
+from franca.eval.depth import depth_errors, depth_metrics, match_scale_shift
 from franca.eval.geometry import GeometryInputs, LayerFeatures
 from franca.eval.geometry_losses import depth_loss, uncertain_angular_loss
 from franca.eval.heads import draw_batches
-from franca.eval.normals import normal_errors
+from franca.eval.normals import normal_errors, normal_metrics
 from franca.eval.resampling import by_group, mean_of_groups
 
 _NEAREST = 1e-3  # metres; Probe3D's first bin
@@ -310,36 +310,22 @@ _PROTOCOL = (
     "heads on tokens and CLS of four blocks before the final norm, Probe3D's losses and schedule, "
     "cached features without augmentation; intervals over scenes"
 )
-_SOURCE = "mbanani/probe3d@a1f1464; Franca, Table 10"
 
 DEPTH = Benchmark(
     name="probe3d_depth",
     version="1.0",
     protocol=f"{_PROTOCOL}; scale_invariant: after the least-squares scale and shift of each image",
-    source=_SOURCE,
+    source="mbanani/probe3d@a1f1464; Franca, Table 10",
     kind="geometry",
     quick=False,
-    metrics=(
-        MetricSpec("rmse", "lower", "m", "rmse", mean_of_groups, "percentile"),
-        MetricSpec("delta1", "higher", "fraction", "delta1", mean_of_groups, "percentile"),
-        MetricSpec("delta2", "higher", "fraction", "delta2", mean_of_groups, "percentile"),
-        MetricSpec("delta3", "higher", "fraction", "delta3", mean_of_groups, "percentile"),
-    ),
+    metrics=depth_metrics(mean_of_groups),
     run=probe_depth,
 )
 
-NORMALS = Benchmark(
+NORMALS = replace(
+    DEPTH,
     name="probe3d_normals",
-    version="1.0",
     protocol=_PROTOCOL,
-    source=_SOURCE,
-    kind="geometry",
-    quick=False,
-    metrics=(
-        MetricSpec("rmse", "lower", "degree", "rmse", mean_of_groups, "percentile"),
-        MetricSpec("within11", "higher", "fraction", "within11", mean_of_groups, "percentile"),
-        MetricSpec("within22", "higher", "fraction", "within22", mean_of_groups, "percentile"),
-        MetricSpec("within30", "higher", "fraction", "within30", mean_of_groups, "percentile"),
-    ),
+    metrics=normal_metrics(mean_of_groups),
     run=probe_normals,
 )

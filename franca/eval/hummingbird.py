@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from franca.eval.benchmark import Benchmark, MetricSpec, Outcome, PictureInputs
+from franca.eval.benchmark import Benchmark, MetricSpec, Outcome, PictureInputs, share
 from franca.eval.crops import Picture, View, random_resized_crop, view
 from franca.eval.in_context import mix_labels, paint, patch_labels, sample_patches
 from franca.eval.miou import confusion_per_image, miou_statistic
@@ -233,15 +233,8 @@ BENCHMARK = Benchmark(
     kind="pictures",
     quick=False,
     metrics=(
-        MetricSpec("miou", "higher", "fraction", "confusion", _mean(_MATCHED), "normal"),
-        MetricSpec(
-            "miou_identity",
-            "higher",
-            "fraction",
-            "confusion",
-            _mean(miou_statistic("identity", "all")),
-            "percentile",
-        ),
+        share("miou", "confusion", _mean(_MATCHED), "normal"),
+        share("miou_identity", "confusion", _mean(miou_statistic("identity", "all"))),
         MetricSpec(
             "miou_deviation",
             "lower",

@@ -10,10 +10,10 @@ from torch.nn.functional import interpolate
 from franca.eval.benchmark import (
     Benchmark,
     DenseFeatures,
-    MetricSpec,
     Outcome,
     SegmentationInputs,
     StreamedFeatures,
+    share,
 )
 from franca.eval.miou import confusion_per_image, miou_statistic, pixel_accuracy
 from franca.eval.neighbours import cosine_search
@@ -227,33 +227,10 @@ BENCHMARK = Benchmark(
     kind="segmentation",
     quick=True,
     metrics=(
-        MetricSpec(
-            "miou",
-            "higher",
-            "fraction",
-            "confusion",
-            miou_statistic("hungarian", "all"),
-            "normal",
-        ),
-        MetricSpec(
-            "miou_identity",
-            "higher",
-            "fraction",
-            "confusion",
-            miou_statistic("identity", "all"),
-            "percentile",
-        ),
-        MetricSpec(
-            "miou_present",
-            "higher",
-            "fraction",
-            "confusion",
-            miou_statistic("identity", "present"),
-            "percentile",
-        ),
-        MetricSpec(
-            "pixel_accuracy", "higher", "fraction", "confusion", pixel_accuracy, "percentile"
-        ),
+        share("miou", "confusion", miou_statistic("hungarian", "all"), "normal"),
+        share("miou_identity", "confusion", miou_statistic("identity", "all")),
+        share("miou_present", "confusion", miou_statistic("identity", "present")),
+        share("pixel_accuracy", "confusion", pixel_accuracy),
     ),
     run=in_context,
 )

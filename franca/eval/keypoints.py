@@ -7,6 +7,7 @@ the outer patches), which shift every prediction by up to half a patch.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import grid_sample, normalize
 
-from franca.eval.benchmark import Benchmark, MetricSpec, Outcome
+from franca.eval.benchmark import Benchmark, Outcome, share
 from franca.eval.objects import KeypointPair, PairInputs
 from franca.eval.resampling import Evidence, Weights
 
@@ -104,8 +105,6 @@ def keypoints(
     return Outcome(evidence=evidence, details={"classes": names})
 
 
-_METRICS = (MetricSpec("pck", "higher", "fraction", "found", class_recall, "percentile"),)
-
 BENCHMARK = Benchmark(
     name="keypoints",
     version="1.0",
@@ -114,17 +113,16 @@ BENCHMARK = Benchmark(
     source="SPair-71k, arXiv 1908.10543; coordinates ours",
     kind="pairs",
     quick=True,
-    metrics=_METRICS,
+    metrics=(share("pck", "found", class_recall),),
     run=partial(keypoints, alignment="centre"),
 )
 
-SPAIR = Benchmark(
+SPAIR = replace(
+    BENCHMARK,
     name="spair",
-    version="1.0",
     protocol="as keypoints, with tokens before the final LayerNorm and Probe3D's coordinates",
     source="mbanani/probe3d@a1f1464 evaluate_spair_correspondence.py; Franca, Table 10",
     kind="raw_pairs",
     quick=False,
-    metrics=_METRICS,
     run=partial(keypoints, alignment="probe3d"),
 )

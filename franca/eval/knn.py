@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from franca.eval.benchmark import Benchmark, ClassificationInputs, MetricSpec, Outcome
+from franca.eval.benchmark import Benchmark, ClassificationInputs, Outcome, share
 from franca.eval.neighbours import cosine_search, without_self
 from franca.eval.resampling import mean
 from franca.randomness import generator
@@ -173,10 +173,10 @@ BENCHMARK = Benchmark(
     kind="classification",
     quick=True,
     metrics=(
-        MetricSpec("top1", "higher", "fraction", "correct", mean, "wilson"),
-        MetricSpec("top5", "higher", "fraction", "correct5", mean, "wilson"),
-        MetricSpec("few_shot_top1", "higher", "fraction", "few_shot", mean, "percentile"),
-        MetricSpec("left_out_top1", "higher", "fraction", "left_out", mean, "wilson"),
+        share("top1", "correct", mean, "wilson"),
+        share("top5", "correct5", mean, "wilson"),
+        share("few_shot_top1", "few_shot", mean),
+        share("left_out_top1", "left_out", mean, "wilson"),
     ),
     run=knn,
 )

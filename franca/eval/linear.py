@@ -12,8 +12,8 @@ from franca.eval.benchmark import (
     Benchmark,
     ClassificationInputs,
     ImageFeatures,
-    MetricSpec,
     Outcome,
+    share,
 )
 from franca.eval.heads import HeadInput, Heads, draw_batches, split_held_out, train_heads
 from franca.eval.inputs.contracts import ProbeInputs
@@ -229,7 +229,7 @@ def linear_cached(
     )
 
 
-_TOP1 = MetricSpec("top1", "higher", "fraction", "correct", mean, "wilson")
+_TOP1 = share("top1", "correct", mean, "wilson")
 
 LINEAR = Benchmark(
     name="linear",

@@ -11,8 +11,8 @@ from franca.eval.benchmark import (
     Benchmark,
     ClassificationInputs,
     ImageFeatures,
-    MetricSpec,
     Outcome,
+    share,
 )
 from franca.eval.knn import principal_axes
 from franca.eval.linear import linear_cached
@@ -72,6 +72,6 @@ BENCHMARK = Benchmark(
     source="Franca, Table 9",
     kind="classification",
     quick=False,
-    metrics=(MetricSpec("top1", "higher", "fraction", "correct", mean, "wilson"),),
+    metrics=(share("top1", "correct", mean, "wilson"),),
     run=linear_pca,
 )

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from franca.eval.benchmark import (
     Benchmark,
     DenseFeatures,
-    MetricSpec,
     Outcome,
     SegmentationInputs,
     StreamedFeatures,
+    share,
 )
 from franca.eval.heads import draw_batches
 from franca.eval.in_context import Grid, paint, patch_labels
@@ -185,33 +185,10 @@ BENCHMARK = Benchmark(
     kind="segmentation",
     quick=True,
     metrics=(
-        MetricSpec(
-            "miou",
-            "higher",
-            "fraction",
-            "confusion",
-            miou_statistic("identity", "union"),
-            "percentile",
-        ),
-        MetricSpec(
-            "miou_all",
-            "higher",
-            "fraction",
-            "confusion",
-            miou_statistic("identity", "all"),
-            "percentile",
-        ),
-        MetricSpec(
-            "miou_present",
-            "higher",
-            "fraction",
-            "confusion",
-            miou_statistic("identity", "present"),
-            "percentile",
-        ),
-        MetricSpec(
-            "pixel_accuracy", "higher", "fraction", "confusion", pixel_accuracy, "percentile"
-        ),
+        share("miou", "confusion", miou_statistic("identity", "union")),
+        share("miou_all", "confusion", miou_statistic("identity", "all")),
+        share("miou_present", "confusion", miou_statistic("identity", "present")),
+        share("pixel_accuracy", "confusion", pixel_accuracy),
     ),
     run=linear_segmentation,
 )

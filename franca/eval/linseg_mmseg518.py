@@ -19,7 +19,7 @@ from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from franca.eval.benchmark import Benchmark, MetricSpec, Outcome, PictureInputs
+from franca.eval.benchmark import Benchmark, Outcome, PictureInputs, share
 from franca.eval.crops import (
     Picture,
     View,
@@ -286,20 +286,9 @@ BENCHMARK = Benchmark(
     kind="pictures",
     quick=False,
     metrics=(
-        MetricSpec(
-            "miou",
-            "higher",
-            "fraction",
-            "confusion",
-            miou_statistic("identity", "union"),
-            "percentile",
-        ),
-        MetricSpec(
-            "pixel_accuracy", "higher", "fraction", "confusion", pixel_accuracy, "percentile"
-        ),
-        MetricSpec(
-            "class_accuracy", "higher", "fraction", "confusion", mean_class_accuracy, "percentile"
-        ),
+        share("miou", "confusion", miou_statistic("identity", "union")),
+        share("pixel_accuracy", "confusion", pixel_accuracy),
+        share("class_accuracy", "confusion", mean_class_accuracy),
     ),
     run=linseg_mmseg518,
 )

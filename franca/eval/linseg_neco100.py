@@ -15,7 +15,7 @@ from jaxtyping import Int, UInt8
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from franca.eval.benchmark import Benchmark, MetricSpec, Outcome, PictureInputs
+from franca.eval.benchmark import Benchmark, Outcome, PictureInputs, share
 from franca.eval.crops import Picture, View, random_flip, random_resized_crop, view
 from franca.eval.heads import draw_batches
 from franca.eval.miou import confusion_per_image, miou_statistic, pixel_accuracy
@@ -172,10 +172,8 @@ BENCHMARK = Benchmark(
     kind="pictures",
     quick=False,
     metrics=(
-        MetricSpec("miou", "higher", "fraction", "confusion", _MIOU, "percentile"),
-        MetricSpec(
-            "pixel_accuracy", "higher", "fraction", "confusion", pixel_accuracy, "percentile"
-        ),
+        share("miou", "confusion", _MIOU),
+        share("pixel_accuracy", "confusion", pixel_accuracy),
     ),
     run=linseg_neco100,
 )

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
-from franca.eval.benchmark import Benchmark, ClassificationInputs, MetricSpec, Outcome
+from franca.eval.benchmark import Benchmark, ClassificationInputs, Outcome, share
 from franca.eval.heads import split_held_out
 from franca.eval.resampling import mean, mean_per_class
 
@@ -200,15 +200,8 @@ BENCHMARK = Benchmark(
     kind="fine_grained",
     quick=False,
     metrics=(
-        MetricSpec("top1", "higher", "fraction", "correct", mean, "wilson"),
-        MetricSpec(
-            "mean_per_class",
-            "higher",
-            "fraction",
-            "class_and_correct",
-            mean_per_class,
-            "percentile",
-        ),
+        share("top1", "correct", mean, "wilson"),
+        share("mean_per_class", "class_and_correct", mean_per_class),
     ),
     run=logreg,
 )

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from franca.eval.benchmark import Benchmark, MetricSpec, Outcome, SegmentationInputs
+from franca.eval.benchmark import Benchmark, MetricSpec, Outcome, SegmentationInputs, share
 from franca.eval.regression import fit_ridge
-from franca.eval.resampling import mean
+from franca.eval.resampling import Statistic, mean
 
 _THRESHOLDS = {"within11": 11.25, "within22": 22.5, "within30": 30.0}  # degrees
 
@@ -36,6 +36,12 @@ def normal_errors(
         for name, threshold in _THRESHOLDS.items():
             errors[name].append(float((angle < threshold).double().mean()))
     return {name: np.array(values) for name, values in errors.items()}
+
+
+def normal_metrics(statistic: Statistic) -> tuple[MetricSpec, ...]:
+    """Return what is reported of `normal_errors`."""
+    close = (share(name, name, statistic) for name in _THRESHOLDS)
+    return (MetricSpec("rmse", "lower", "degree", "rmse", statistic, "percentile"), *close)
 
 
 def normals(
@@ -70,11 +76,6 @@ BENCHMARK = Benchmark(
     source="metrics: mbanani/probe3d@a1f1464; the closed-form probe is ours",
     kind="segmentation",
     quick=True,
-    metrics=(
-        MetricSpec("rmse", "lower", "degree", "rmse", mean, "percentile"),
-        MetricSpec("within11", "higher", "fraction", "within11", mean, "percentile"),
-        MetricSpec("within22", "higher", "fraction", "within22", mean, "percentile"),
-        MetricSpec("within30", "higher", "fraction", "within30", mean, "percentile"),
-    ),
+    metrics=normal_metrics(mean),
     run=normals,
 )

@@ -26,6 +26,7 @@ from franca.eval.benchmark import (
     MetricSpec,
     NoveltyInputs,
     Outcome,
+    share,
 )
 from franca.eval.detection import STATISTICS
 from franca.eval.heads import split_held_out
@@ -328,7 +329,7 @@ BENCHMARK = Benchmark(
         _spec("fpr95_known", "lower"),
         _spec("aupr_known", "higher"),
         _spec("aupr_novel", "higher"),
-        MetricSpec("known_top1", "higher", "fraction", "correct", mean, "wilson"),
+        share("known_top1", "correct", mean, "wilson"),
     ),
     run=ood,
 )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from franca.eval.benchmark import Benchmark, DenseFeatures, MetricSpec, Outcome, SegmentationInputs
+from franca.eval.benchmark import Benchmark, DenseFeatures, Outcome, SegmentationInputs, share
 from franca.eval.clustering import kmeans, nearest_centre
 from franca.eval.knn import principal_axes
 from franca.eval.miou import Matching, confusion_matrix, match, matched_mean_iou
@@ -175,6 +175,6 @@ BENCHMARK = Benchmark(
     source="vpariza/NeCo@3932160 eval_overcluster, k-means ours instead of faiss; Franca, App. C",
     kind="segmentation",
     quick=False,
-    metrics=(MetricSpec("miou", "higher", "fraction", "confusion", _over_runs, "normal"),),
+    metrics=(share("miou", "confusion", _over_runs, "normal"),),
     run=overclustering,
 )

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Int
 from numpy.typing import NDArray
 
-from franca.eval.benchmark import Benchmark, MetricSpec, Outcome
+from franca.eval.benchmark import Benchmark, Outcome, share
 from franca.eval.inputs.contracts import Relevant, RetrievalInputs
 from franca.eval.neighbours import cosine_search
 from franca.eval.resampling import mean
@@ -130,8 +130,8 @@ BENCHMARK = Benchmark(
     kind="retrieval",
     quick=False,
     metrics=(
-        MetricSpec("map", "higher", "fraction", "average_precision", mean, "percentile"),
-        MetricSpec("mp", "higher", "fraction", "precision", mean, "percentile"),
+        share("map", "average_precision", mean),
+        share("mp", "precision", mean),
     ),
     run=retrieval,
 )

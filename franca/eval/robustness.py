@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from franca.eval.benchmark import Benchmark, MetricSpec, Outcome
+from franca.eval.benchmark import Benchmark, Outcome, share
 from franca.eval.inputs.contracts import ProbeInputs
 from franca.eval.linear import hits, probe_heads
 from franca.eval.resampling import mean
@@ -44,7 +44,7 @@ BENCHMARK = Benchmark(
     source="facebookresearch/dinov2@b8931f7 eval/linear.py, class mappings; Franca, Table 4",
     kind="shifted",
     quick=False,
-    metrics=(MetricSpec("top1", "higher", "fraction", "correct", mean, "wilson"),),
+    metrics=(share("top1", "correct", mean, "wilson"),),
     run=robustness,
     section="linear",
 )
