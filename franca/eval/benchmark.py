@@ -5,9 +5,9 @@ test image, the evidence from which all its metrics follow (right or wrong, a co
 error). Values, confidence intervals and paired comparisons are then computed in one way for all.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -38,6 +38,8 @@ Kind = Literal[
     "view_pairs",
     "scenes",
 ]
+CLASSES: Final = {"predicted": "[images] class"}
+MASKS: Final = {"predicted": "[height, width] of each scored image: class of each pixel"}
 Encoder = Callable[
     [Float[Tensor, "batch 3 height width"], UInt8[Tensor, "batch height width"]],
     Float[Tensor, "batch dim rows columns"],
@@ -194,12 +196,14 @@ class Outcome:
     """What a benchmark returns.
 
     Attributes:
-        evidence: name -> [images, ...]; a variant follows an @ ("correct@k10"). Predicted classes
-            are there too, for whoever looks at single images; no metric reads them.
+        evidence: name -> [images, ...]; a variant follows an @ ("correct@k10").
+        predictions: likewise what was predicted of each image, for whoever looks at single ones; no
+            metric reads it. Where images differ in size each has its own, "predicted/000012".
         details: what was chosen on the way (a penalty, a learning rate), for the record.
     """
 
     evidence: Mapping[str, NDArray[Any]]
+    predictions: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -219,6 +223,11 @@ class MetricSpec:
         if self.interval in {"stratified", "delong"}:
             return evidence[:, 0]
         return np.zeros(len(evidence))
+
+
+def by_number(name: str, arrays: Iterable[NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return predictions of images that differ in size by the numbers of the images."""
+    return {f"{name}/{number:06d}": array for number, array in enumerate(arrays)}
 
 
 def share(
@@ -244,6 +253,7 @@ class Benchmark:
         quick: cheap enough to follow training with.
         metrics: what is reported.
         run: the pure function `(inputs, *, seed, device, **parameters) -> Outcome`.
+        predictions: what the outcome's are: name without variant or number -> shape and meaning.
         section: whose parameters it takes; by default those of its own name.
         streamed: from its parameters, how many images run through the model and are not kept.
     """
@@ -256,6 +266,7 @@ class Benchmark:
     quick: bool
     metrics: tuple[MetricSpec, ...]
     run: Callable[..., Outcome]
+    predictions: Mapping[str, str] = field(default_factory=dict)
     section: str = ""
     streamed: Callable[[Mapping[str, Any]], int] = lambda _: 0
 

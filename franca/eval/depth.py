@@ -101,7 +101,11 @@ def depth(
     evidence = depth_errors(guess, truth)
     shape = depth_errors(match_scale_shift(guess, truth), truth)
     evidence |= {f"{name}@scale_invariant": values for name, values in shape.items()}
-    return Outcome(evidence=evidence, details={"penalty": chosen})
+    return Outcome(
+        evidence=evidence,
+        predictions={"depth": guess.unflatten(1, inputs.test.grid).half().numpy()},
+        details={"penalty": chosen},
+    )
 
 
 BENCHMARK = Benchmark(
@@ -114,4 +118,5 @@ BENCHMARK = Benchmark(
     quick=True,
     metrics=depth_metrics(mean),
     run=depth,
+    predictions={"depth": "[images, rows, columns] metres, of patches"},
 )

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d, normalize
 
 from franca.eval.benchmark import Benchmark, Outcome
 from franca.eval.dense_heads import (
@@ -38,10 +39,12 @@ _NEAREST = 1e-3  # metres; Probe3D's first bin
 _LEAST_RATE = 0.01  # share of the learning rate at both ends of the schedule
 _BETAS, _EPSILON = (0.9, 0.999), 1e-8  # torch's defaults, as in the reference
 
-# From a head, its maps and the images they are of: a loss, or errors name -> [images].
+# From a head, its maps and the images they are of: a loss, or errors name -> [images] and what is
+# read off the maps, [images, channels, height, width].
 Head = LinearHead | DptHead
 Loss = Callable[[Head, Tensor, Int[Tensor, " batch"]], Float[Tensor, ""]]
-Score = Callable[[Head, Tensor, Int[Tensor, " batch"]], dict[str, NDArray[np.float64]]]
+Errors = dict[str, NDArray[np.float64]]
+Score = Callable[[Head, Tensor, Int[Tensor, " batch"]], tuple[Errors, Tensor]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,16 +168,23 @@ def _normals(
 @torch.no_grad()
 def _scored(
     head: Head, test: LayerFeatures, score: Score, *, batch_size: int, device: torch.device
-) -> dict[str, NDArray[np.float64]]:
-    """Score the test images some at a time: name -> [groups, 2], see `by_group`."""
-    parts = [
-        score(head, head(tokens_of(test, batch).to(device)), batch)
-        for batch in torch.arange(len(test.patches)).split(batch_size)
-    ]
-    return {
+) -> tuple[Errors, NDArray[np.float16]]:
+    """Score the test images some at a time.
+
+    Returns:
+        Errors, name -> [groups, 2], see `by_group`; what was read off, [images, rows, columns,
+        channels], as its mean over each patch.
+    """
+    parts, maps = [], []
+    for batch in torch.arange(len(test.patches)).split(batch_size):
+        errors, found = score(head, head(tokens_of(test, batch).to(device)), batch)
+        parts.append(errors)
+        maps.append(adaptive_avg_pool2d(found, test.grid).permute(0, 2, 3, 1).half().cpu())
+    joined = {
         name: by_group(np.concatenate([part[name] for part in parts]), test.groups)
         for name in parts[0]
     }
+    return joined, torch.cat(maps).numpy()
 
 
 def _probe(
@@ -182,6 +192,7 @@ def _probe(
     loss: Loss,
     score: Score,
     *,
+    quantity: str,
     heads: Sequence[HeadName],
     outputs: int,
     recipe: Recipe,
@@ -189,7 +200,7 @@ def _probe(
     device: torch.device,
 ) -> Outcome:
     """Train and score each head; what "error-variant" is of a head is named error@head-variant."""
-    train, evidence = inputs.train, {}
+    train, evidence, predictions = inputs.train, {}, {}
     for name in heads:
         head = make_head(
             name,
@@ -200,11 +211,13 @@ def _probe(
             seed=seed,
         )
         train_probe(head, train, loss, recipe=recipe, seed=seed, device=device)
-        found = _scored(head, inputs.test, score, batch_size=recipe.batch_size, device=device)
-        for key, rows in found.items():
+        errors, predictions[f"{quantity}@{name}"] = _scored(
+            head, inputs.test, score, batch_size=recipe.batch_size, device=device
+        )
+        for key, rows in errors.items():
             base, separator, variant = key.partition("-")
             evidence[f"{base}@{name}{separator}{variant}"] = rows
-    return Outcome(evidence=evidence)
+    return Outcome(evidence=evidence, predictions=predictions)
 
 
 def probe_depth(
@@ -237,19 +250,22 @@ def probe_depth(
         truth = _depths(inputs.train, batch, device)
         return depth_loss(read(head, scores, truth), truth, max_depth=farthest)
 
-    def score(head: Head, scores: Tensor, batch: Tensor) -> dict[str, NDArray[np.float64]]:
+    def score(head: Head, scores: Tensor, batch: Tensor) -> tuple[Errors, Tensor]:
         truth = _depths(inputs.test, batch, device)
-        found = read(head, scores, truth).flatten(1).cpu()
+        maps = read(head, scores, truth)
+        found = maps.flatten(1).cpu()
         known = torch.where(truth > farthest, 0.0, truth).flatten(1).cpu()
         shape = depth_errors(match_scale_shift(found, known), known)
-        return depth_errors(found, known) | {
+        errors = depth_errors(found, known) | {
             f"{name}-scale_invariant": values for name, values in shape.items()
         }
+        return errors, maps[:, None]
 
     return _probe(
         inputs,
         loss,
         score,
+        quantity="depth",
         heads=heads,
         outputs=bins,
         recipe=Recipe(**recipe),
@@ -287,17 +303,19 @@ def probe_normals(
         valid = truth.square().sum(1) > 0
         return uncertain_angular_loss(read(head, channels, truth), truth, valid)
 
-    def score(head: Head, channels: Tensor, batch: Tensor) -> dict[str, NDArray[np.float64]]:
+    def score(head: Head, channels: Tensor, batch: Tensor) -> tuple[Errors, Tensor]:
         truth = _normals(inputs.test, batch, device)
-        found = read(head, channels, truth)[:, :3].flatten(2).mT.cpu()
+        maps = normalize(read(head, channels, truth)[:, :3], dim=1)
+        found = maps.flatten(2).mT.cpu()
         wanted = truth.flatten(2).mT.cpu()
         unknown = (wanted == 0).all(2, keepdim=True)
-        return normal_errors(found, wanted.masked_fill(unknown, torch.nan))
+        return normal_errors(found, wanted.masked_fill(unknown, torch.nan)), maps
 
     return _probe(
         inputs,
         loss,
         score,
+        quantity="normal",
         heads=heads,
         outputs=4,
         recipe=Recipe(**recipe),
@@ -320,6 +338,7 @@ DEPTH = Benchmark(
     quick=False,
     metrics=depth_metrics(mean_of_groups),
     run=probe_depth,
+    predictions={"depth": "[images, rows, columns, 1] metres, means over patches"},
 )
 
 NORMALS = replace(
@@ -328,4 +347,5 @@ NORMALS = replace(
     protocol=_PROTOCOL,
     metrics=normal_metrics(mean_of_groups),
     run=probe_normals,
+    predictions={"normal": "[images, rows, columns, 3] in the camera's frame, means over patches"},
 )

@@ -14,16 +14,18 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from franca.eval.benchmark import (
+    MASKS,
     Benchmark,
     DenseFeatures,
     Outcome,
     SegmentationInputs,
     StreamedFeatures,
+    by_number,
     share,
 )
 from franca.eval.heads import draw_batches
 from franca.eval.in_context import Grid, paint, patch_labels
-from franca.eval.miou import confusion_per_image, miou_statistic, pixel_accuracy
+from franca.eval.miou import compare_masks, miou_statistic, pixel_accuracy
 from franca.randomness import generator
 
 
@@ -166,13 +168,13 @@ def linear_segmentation(
         seed=seed,
         device=device,
     )
-    confusion = confusion_per_image(
+    confusion, masks = compare_masks(
         inputs.test.masks,
         segment(head, inputs.test, device=device),
         num_classes=inputs.num_classes,
         ignore_index=inputs.ignore_index,
     )
-    return Outcome(evidence={"confusion": confusion})
+    return Outcome({"confusion": confusion}, predictions=by_number("predicted", masks))
 
 
 BENCHMARK = Benchmark(
@@ -191,4 +193,5 @@ BENCHMARK = Benchmark(
         share("pixel_accuracy", "confusion", pixel_accuracy),
     ),
     run=linear_segmentation,
+    predictions=MASKS,
 )

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
-from franca.eval.benchmark import Benchmark, ClassificationInputs, Outcome, share
+from franca.eval.benchmark import CLASSES, Benchmark, ClassificationInputs, Outcome, share
 from franca.eval.heads import split_held_out
 from franca.eval.resampling import mean, mean_per_class
 
@@ -161,6 +161,7 @@ def logreg(
     kept, held_out = _held_out(inputs, seed=seed)
     variants = {"": split} | ({"@standardised": split.standardised()} if standardised else {})
     evidence: dict[str, NDArray[Any]] = {}
+    predictions = {}
     details = {}
     for variant, part in variants.items():
         guesses, details["logreg" + variant] = _choose_and_predict(
@@ -172,11 +173,11 @@ def logreg(
             tolerance=tolerance,
         )
         correct = guesses == split.truth
-        evidence["predicted" + variant] = guesses
+        predictions["predicted" + variant] = guesses.astype(np.int32)
         evidence["correct" + variant] = correct
         pairs = np.stack([split.truth, correct.astype(np.int64)], axis=1)
         evidence["class_and_correct" + variant] = pairs
-    return Outcome(evidence=evidence, details=details)
+    return Outcome(evidence=evidence, predictions=predictions, details=details)
 
 
 def _held_out(
@@ -204,4 +205,5 @@ BENCHMARK = Benchmark(
         share("mean_per_class", "class_and_correct", mean_per_class),
     ),
     run=logreg,
+    predictions=CLASSES,
 )

@@ -66,7 +66,12 @@ def normals(
         raise ValueError("normals needs an evaluation set with a Normals folder")
     model, chosen = fit_ridge(inputs.train.patches, inputs.train.normals, penalties=penalties)
     guess = torch.stack([model(tokens) for tokens in inputs.test.patches])
-    return Outcome(evidence=normal_errors(guess, inputs.test.normals), details={"penalty": chosen})
+    maps = normalize(guess, dim=2).unflatten(1, inputs.test.grid)
+    return Outcome(
+        evidence=normal_errors(guess, inputs.test.normals),
+        predictions={"normal": maps.half().numpy()},
+        details={"penalty": chosen},
+    )
 
 
 BENCHMARK = Benchmark(
@@ -78,4 +83,5 @@ BENCHMARK = Benchmark(
     quick=True,
     metrics=normal_metrics(mean),
     run=normals,
+    predictions={"normal": "[images, rows, columns, 3] unit vectors in the camera's frame"},
 )

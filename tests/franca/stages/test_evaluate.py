@@ -171,8 +171,10 @@ def test_outputs_are_complete_and_repeat_byte_for_byte(inputs, published, tmp_pa
     again, summary = evaluate(inputs, tmp_path, "highres")
     first = files(published["highres"])
     assert files(again) == first
-    evidence = {f"evidence/{task['benchmark']}-{task['evaluation_set']}.npz" for task in TASKS}
-    assert set(first) == {"metrics.json", "details.json", "samples.npz"} | evidence
+    names = [f"{task['benchmark']}-{task['evaluation_set']}.npz" for task in TASKS]
+    arrays = {f"evidence/{name}" for name in names}
+    arrays |= {f"predictions/{name}" for name in names if not name.startswith("spatial_entropy")}
+    assert set(first) == {"metrics.json", "details.json", "samples.npz"} | arrays
     rows = json.loads(first["metrics.json"])
     assert len(summary) == len(rows)
     assert summary["knn/objects/top1@k20"] in {row["value"] for row in rows}
