@@ -92,8 +92,8 @@ class Evaluate(Section):
     patch_dtype: Literal["float16", "float32"] = Field(description="how patch tokens are stored")
     max_feature_gigabytes: float | None = Field(
         gt=0,
-        description="of dense features of a split to learn from; larger ones are computed whenever "
-        "they are asked for, not stored; null stores all",
+        description="of patch tokens or keys of a split; more than that is computed whenever it is "
+        "read, not stored; null stores all",
     )
     resamples: int = Field(ge=2, description="bootstrap draws behind each interval")
     num_samples: int = Field(ge=0, description="images whose patch tokens the report gets")

@@ -89,35 +89,15 @@ class DenseFeatures:
     """One split of a segmentation set, with geometry where the set has it.
 
     Attributes:
-        patches: patch tokens after the final LayerNorm, row-major.
+        patches: patch tokens after the final LayerNorm, row-major; computed whenever they are read
+            where they are too many to store.
         grid: rows and columns of the patch grid.
         masks: classes of the pixels, resized to the input size.
         depth: mean depth of each patch in metres, NaN where nothing is valid; None without depth.
         normals: unit surface normal of each patch in the camera frame, NaN where nothing is valid.
     """
 
-    patches: Float[Tensor, "images patches dim"]
-    grid: tuple[int, int]
-    masks: UInt8[Tensor, "images height width"]
-    depth: Float[Tensor, "images patches"] | None
-    normals: Float[Tensor, "images patches 3"] | None
-
-    def choose(self, images: list[int]) -> "DenseFeatures":
-        """Return the same of some images only."""
-        return DenseFeatures(
-            patches=self.patches[images],
-            grid=self.grid,
-            masks=self.masks[images],
-            depth=None if self.depth is None else self.depth[images],
-            normals=None if self.normals is None else self.normals[images],
-        )
-
-
-@dataclass(frozen=True)
-class StreamedFeatures:
-    """A split to learn from whose tokens are too many to store; fields as of `DenseFeatures`."""
-
-    patches: StreamedPatches
+    patches: Float[Tensor, "images patches dim"] | StreamedPatches
     grid: tuple[int, int]
     masks: UInt8[Tensor, "images height width"]
     depth: Float[Tensor, "images patches"] | None
@@ -128,7 +108,7 @@ class StreamedFeatures:
 class SegmentationInputs:
     """What dense benchmarks see."""
 
-    train: DenseFeatures | StreamedFeatures
+    train: DenseFeatures
     test: DenseFeatures
     num_classes: int
     ignore_index: int

@@ -70,9 +70,9 @@ class Recipe:
 
 def tokens_of(split: LayerFeatures, batch: Int[Tensor, " batch"]) -> Layers:
     """Return the patch tokens of some images as maps, each with the image's CLS token below it."""
-    patches = split.patches[batch].float().mT.unflatten(-1, split.grid)
-    cls = split.cls[batch].float()[..., None, None].expand(-1, -1, -1, *split.grid)
-    return torch.cat([patches, cls], dim=2)
+    cls, patches = split.tokens[batch].float().mT.tensor_split([1], dim=3)
+    maps = [patches.unflatten(3, split.grid), cls[..., None].expand(-1, -1, -1, *split.grid)]
+    return torch.cat(maps, dim=2)
 
 
 def rate_at(step: int, recipe: Recipe) -> float:
@@ -136,7 +136,7 @@ def train_probe(
     parameters = list(head.parameters())
     optimiser = AdamW(parameters, weight_decay=recipe.weight_decay)
     batches = draw_batches(
-        len(train.patches),
+        len(train.tokens),
         steps=recipe.steps,
         batch_size=recipe.batch_size,
         seed=seed,
@@ -176,7 +176,7 @@ def _scored(
         channels], as its mean over each patch.
     """
     parts, maps = [], []
-    for batch in torch.arange(len(test.patches)).split(batch_size):
+    for batch in torch.arange(len(test.tokens)).split(batch_size):
         errors, found = score(head, head(tokens_of(test, batch).to(device)), batch)
         parts.append(errors)
         maps.append(adaptive_avg_pool2d(found, test.grid).permute(0, 2, 3, 1).half().cpu())
@@ -204,8 +204,8 @@ def _probe(
     for name in heads:
         head = make_head(
             name,
-            layers=train.patches.shape[1],
-            channels=train.patches.shape[3] + train.cls.shape[2],
+            layers=train.tokens.shape[1],
+            channels=2 * train.tokens.shape[3],
             outputs=outputs,
             width=recipe.width,
             seed=seed,

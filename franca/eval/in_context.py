@@ -13,10 +13,10 @@ from franca.eval.benchmark import (
     DenseFeatures,
     Outcome,
     SegmentationInputs,
-    StreamedFeatures,
     by_number,
     share,
 )
+from franca.eval.features import all_tokens
 from franca.eval.miou import compare_masks, miou_statistic, pixel_accuracy
 from franca.eval.neighbours import cosine_search
 from franca.randomness import generator
@@ -118,7 +118,7 @@ def paint(
 
 
 def build_memory(
-    train: DenseFeatures | StreamedFeatures,
+    train: DenseFeatures,
     *,
     num_classes: int,
     ignore_index: int,
@@ -133,7 +133,7 @@ def build_memory(
         train.masks, grid=train.grid, num_classes=num_classes, ignore_index=ignore_index
     )
     if memory_size is None:
-        if isinstance(train, DenseFeatures):
+        if isinstance(train.patches, Tensor):
             return train.patches.flatten(0, 1), labels.flatten(0, 1)
         blocks = (tokens.flatten(0, 1) for tokens in train.patches.split(_IMAGES))
         return blocks, labels.flatten(0, 1)
@@ -179,7 +179,7 @@ def in_context(
     )
     height, width = test.masks.shape[1:]
     shares = soft_labels(
-        test.patches.flatten(0, 1),
+        all_tokens(test.patches),
         memory,
         memory_labels,
         neighbours=neighbours,

@@ -19,7 +19,6 @@ from franca.eval.benchmark import (
     DenseFeatures,
     Outcome,
     SegmentationInputs,
-    StreamedFeatures,
     by_number,
     share,
 )
@@ -60,7 +59,7 @@ def pixel_cross_entropy(
 
 
 def train_head(
-    train: DenseFeatures | StreamedFeatures,
+    train: DenseFeatures,
     shares: Float[Tensor, "images patches classes"],
     *,
     batches: Int[Tensor, "steps batch"],

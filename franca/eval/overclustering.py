@@ -12,6 +12,7 @@ from torch.nn.functional import interpolate
 
 from franca.eval.benchmark import Benchmark, DenseFeatures, Outcome, SegmentationInputs, share
 from franca.eval.clustering import kmeans, nearest_centre
+from franca.eval.features import all_tokens
 from franca.eval.knn import principal_axes
 from franca.eval.miou import Matching, confusion_matrix, match, matched_mean_iou
 from franca.eval.resampling import Evidence, Weights
@@ -32,7 +33,7 @@ def reduce_tokens(
 def _points(
     test: DenseFeatures, *, pca_dims: int | None, device: torch.device
 ) -> Float[Tensor, "tokens reduced"]:
-    return reduce_tokens(test.patches.flatten(0, 1).to(device, torch.float32), dims=pca_dims)
+    return reduce_tokens(all_tokens(test.patches).to(device, torch.float32), dims=pca_dims)
 
 
 def _assigned(points: Tensor, **settings: int) -> Int[Tensor, " tokens"]:

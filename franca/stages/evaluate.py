@@ -15,6 +15,7 @@ output/ of gather
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -199,7 +200,7 @@ def build_suite(
         retrieval_sides=cfg.retrieval_sizes,
         blocks=max(*cfg.linear.blocks, *cfg.linear_cached.blocks),
         patch_dtype=cfg.patch_dtype,
-        max_bytes=None if cfg.max_feature_gigabytes is None else 1e9 * cfg.max_feature_gigabytes,
+        max_bytes=1e9 * (cfg.max_feature_gigabytes or math.inf),
         folder=folder,
         batch_size=cfg.batch_size,
         num_workers=cfg.num_workers,

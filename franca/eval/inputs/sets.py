@@ -21,7 +21,7 @@ from franca.eval.inputs.scannet import ScanNetPairs
 from franca.eval.inputs.videos import VideoFrames
 from franca.eval.inputs.views import Views
 from franca.eval.masked import SegmentationImages
-from franca.eval.store import FeatureStore
+from franca.eval.store import FeatureStore, Space
 
 _VIEWS: dict[str, Callable[..., Views]] = {
     "views": RenderedViews,
@@ -48,7 +48,7 @@ class Prepared:
         scored: what is scored; paired comparisons need the same images.
         images: how many go through the model.
         input_size: height and width of the model's input, of the middle one where they differ.
-        bytes: how much the features take on disk.
+        space: how much the features take.
         learnt: by their roles, the images that are learnt from, searched or chosen on.
         address: what else the numbers depend on, or differently from other kinds of inputs.
     """
@@ -57,7 +57,7 @@ class Prepared:
     scored: tuple[Digested, ...]
     images: int
     input_size: tuple[int, int]
-    bytes: int
+    space: Space
     learnt: Mapping[str, Digested] = field(default_factory=dict)
     address: Mapping[str, Any] = field(default_factory=dict)
 

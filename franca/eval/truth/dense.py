@@ -9,16 +9,13 @@ from franca.eval.benchmark import (
     DenseFeatures,
     PictureInputs,
     SegmentationInputs,
-    StreamedFeatures,
 )
 from franca.eval.crops import pad_to_patches
 from franca.eval.in_context import patch_labels
 from franca.eval.position import positions
 
-Split = DenseFeatures | StreamedFeatures
 
-
-def _with_patches(split: Split, patches: Tensor) -> DenseFeatures:
+def _with_patches(split: DenseFeatures, patches: Tensor) -> DenseFeatures:
     return DenseFeatures(
         patches=patches.float(),
         grid=split.grid,
@@ -31,7 +28,7 @@ def _with_patches(split: Split, patches: Tensor) -> DenseFeatures:
 def patch_classes(inputs: SegmentationInputs) -> SegmentationInputs:
     """Return the same images, each patch with the shares of the classes among its pixels."""
 
-    def shares(split: Split) -> DenseFeatures:
+    def shares(split: DenseFeatures) -> DenseFeatures:
         found = patch_labels(
             split.masks,
             grid=split.grid,
@@ -61,7 +58,7 @@ def pixel_classes(inputs: PictureInputs) -> PictureInputs:
 def patch_depth(inputs: SegmentationInputs) -> SegmentationInputs:
     """Return the same images, each patch with the logarithm of its depth; 0 where it has none."""
 
-    def depth(split: Split) -> DenseFeatures:
+    def depth(split: DenseFeatures) -> DenseFeatures:
         assert split.depth is not None
         return _with_patches(split, split.depth.log()[..., None].nan_to_num())
 
@@ -71,7 +68,7 @@ def patch_depth(inputs: SegmentationInputs) -> SegmentationInputs:
 def patch_normals(inputs: SegmentationInputs) -> SegmentationInputs:
     """Return the same images, each patch with its surface normal; 0 where it has none."""
 
-    def normals(split: Split) -> DenseFeatures:
+    def normals(split: DenseFeatures) -> DenseFeatures:
         assert split.normals is not None
         return _with_patches(split, split.normals.nan_to_num())
 
@@ -81,7 +78,7 @@ def patch_normals(inputs: SegmentationInputs) -> SegmentationInputs:
 def patch_places(inputs: SegmentationInputs) -> SegmentationInputs:
     """Return the same images, each patch with its row and column."""
 
-    def places(split: Split) -> DenseFeatures:
+    def places(split: DenseFeatures) -> DenseFeatures:
         return _with_patches(split, positions(split.grid).expand(len(split.patches), -1, -1))
 
     return dataclasses.replace(inputs, train=places(inputs.train), test=places(inputs.test))

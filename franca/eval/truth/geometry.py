@@ -55,14 +55,11 @@ def _with_layers(
 ) -> GeometryInputs:
     def change(split: LayerFeatures) -> LayerFeatures:
         patches = torch.stack([told(geometry, split.grid) for geometry in split.geometry])
-        layers, width = split.patches.shape[1], split.patches.shape[3]
+        layers, width = split.tokens.shape[1], split.tokens.shape[3]
         # As many channels as tokens have, since heads train for as many steps as suit those.
         wide = patches.float().repeat(1, 1, max(1, width // patches.shape[2]))
-        return dataclasses.replace(
-            split,
-            cls=torch.zeros(len(patches), layers, 1),
-            patches=wide[:, None].expand(-1, layers, -1, -1),
-        )
+        with_cls = nn.functional.pad(wide, (0, 0, 1, 0))  # CLS tells nothing
+        return dataclasses.replace(split, tokens=with_cls[:, None].expand(-1, layers, -1, -1))
 
     return dataclasses.replace(inputs, train=change(inputs.train), test=change(inputs.test))
 

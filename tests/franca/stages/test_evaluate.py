@@ -167,8 +167,12 @@ def test_an_address_has_every_image_that_is_scored_or_learnt_from(published):
         assert all(len(digest) >= 32 for digest in digests)
 
 
-def test_outputs_are_complete_and_repeat_byte_for_byte(inputs, published, tmp_path):
-    again, summary = evaluate(inputs, tmp_path, "highres")
+def test_outputs_are_complete_and_repeat_byte_for_byte_with_no_token_stored(
+    inputs, published, tmp_path
+):
+    again, summary = evaluate(inputs, tmp_path, "highres", max_feature_gigabytes=1e-9)
+    stored = {path.name for path in tmp_path.rglob("features/*/*.npy")}
+    assert stored == {"cls.npy", "mean_patch.npy"}  # whole images are always stored
     first = files(published["highres"])
     assert files(again) == first
     names = [f"{task['benchmark']}-{task['evaluation_set']}.npz" for task in TASKS]

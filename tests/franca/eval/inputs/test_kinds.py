@@ -62,8 +62,8 @@ def test_what_keeps_its_size_says_what_goes_through_the_model_and_what_it_takes(
         KINDS[kind].prepare(sets, name)
         for kind, name in (("discovery", "dense"), ("video", "videos"))
     )
-    assert (keys.images, keys.input_size, keys.bytes) == (3, (20, 20), 3 * 25 * 48 * 2)
-    assert (frames.images, frames.input_size, frames.bytes) == (7, (20, 16), 7 * 20 * 48 * 2)
+    assert (keys.images, keys.input_size, keys.space) == (3, (20, 20), (3 * 25 * 48 * 2, 0))
+    assert (frames.images, frames.input_size, frames.space) == (7, (20, 16), (7 * 20 * 48 * 2, 0))
     assert store.seconds_per_image(frames.input_size) > 0
 
 
