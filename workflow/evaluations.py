@@ -22,6 +22,7 @@ from franca.stages.evaluate import build_suite, evaluation_device, load_checkpoi
 from workflow.plan.text import scaled, table
 from workflow.stages import BY_NAME, artifact_folder
 
+_LEAST_P = 1e-4
 _CHECKPOINT = re.compile(r"step-\d{7}|highres|rasa")
 
 
@@ -191,8 +192,12 @@ def compared(folder: Path, other: Path) -> list[str]:
         low, high = row["ci95"]
         ours, theirs = (f"{values[name][key]:.3f}" for name in folders)
         change = f"{row['difference']:+.3f} [{low:+.3f}, {high:+.3f}]"
-        lines.append([*key, ours, theirs, change, f"{row['p_value']:.3g}"])
+        lines.append([*key, ours, theirs, change, _p_value(row["p_value"])])
     return table(lines)
+
+
+def _p_value(value: float) -> str:
+    return f"{value:.3g}" if value >= _LEAST_P else f"< {_LEAST_P:g}"
 
 
 def seed_spread(folders: Sequence[Path]) -> list[str]:

@@ -45,6 +45,8 @@ def fit_logreg(
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
+    if len(np.unique(labels)) < 2:
+        raise ValueError("the training images are all of one class: a classifier needs two")
     model = LogisticRegression(C=inverse_penalty, max_iter=max_iterations, tol=tolerance)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
@@ -156,8 +158,6 @@ def logreg(
         test=inputs.test.cls.numpy(),
         truth=inputs.test.labels.numpy(),
     )
-    if len(np.unique(split.labels)) < 2:
-        raise ValueError("logreg needs training images of at least two classes")
     kept, held_out = _held_out(inputs, seed=seed)
     variants = {"": split} | ({"@standardised": split.standardised()} if standardised else {})
     evidence: dict[str, NDArray[Any]] = {}

@@ -155,7 +155,10 @@ class Suite:
 
     def _run(self, task: Pair, folder: Path) -> None:
         prepared = self.prepared(task)
-        outcome, metrics = self._measure(task, prepared.inputs)
+        try:
+            outcome, metrics = self._measure(task, prepared.inputs)
+        except ValueError as error:
+            raise ValueError(f"{task.benchmark} on {task.evaluation_set}: {error}") from error
         files = {
             evidence_path(folder, *task): outcome.evidence,
             predictions_path(folder, *task): outcome.predictions,

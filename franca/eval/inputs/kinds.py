@@ -34,7 +34,7 @@ class KindOfInputs:
 
 
 def _classification(sets: EvaluationSets, name: str) -> Prepared:
-    train, test = (sets.labelled(name, test=flag) for flag in (False, True))
+    train, test = sets.classified(name)
     images = len(train) + len(test)
     return Prepared(
         load=lambda: sets.store.classification(train, test),
@@ -47,7 +47,7 @@ def _classification(sets: EvaluationSets, name: str) -> Prepared:
 
 
 def _fine_grained(sets: EvaluationSets, name: str) -> Prepared:
-    train, test = (sets.labelled(name, test=flag) for flag in (False, True))
+    train, test = sets.classified(name)
     validation = sets.validation(name)
     crop = sets.store.whole_crop
     images = len(train) + len(test) + (0 if validation is None else len(validation))
@@ -63,7 +63,7 @@ def _fine_grained(sets: EvaluationSets, name: str) -> Prepared:
 
 
 def _probe(sets: EvaluationSets, name: str) -> Prepared:
-    train, test = (sets.labelled(name, test=flag) for flag in (False, True))
+    train, test = sets.classified(name)
     return Prepared(
         load=lambda: probe_inputs(sets.store, train, test, test, accepted=None),
         scored=(test,),
@@ -76,7 +76,7 @@ def _probe(sets: EvaluationSets, name: str) -> Prepared:
 
 def _shifted(sets: EvaluationSets, name: str) -> Prepared:
     known = sets.declared(name).known_set or ""
-    train, validation = (sets.labelled(known, test=flag) for flag in (False, True))
+    train, validation = sets.classified(known)
     scored = sets.shifted(name)
     accepted = scored.accepted if isinstance(scored, AcceptedLabels) else None
     return Prepared(
@@ -109,7 +109,6 @@ def _retrieval(sets: EvaluationSets, name: str) -> Prepared:
 def _segmentation(sets: EvaluationSets, name: str) -> Prepared:
     declared = sets.declared(name)
     train, test = (sets.segmented(name, test=flag) for flag in (False, True))
-    test.check_classes(declared.num_classes)
     images = len(train) + len(test)
     return Prepared(
         load=lambda: sets.store.segmentation(
@@ -134,7 +133,6 @@ def _classes(declared: EvaluationSet) -> dict[str, Any]:
 def _pictures(sets: EvaluationSets, name: str) -> Prepared:
     declared, store = sets.declared(name), sets.store
     train, test = (sets.segmented(name, test=flag) for flag in (False, True))
-    test.check_classes(declared.num_classes)
     return Prepared(
         load=lambda: store.pictures(
             train,
