@@ -100,8 +100,8 @@ def draw_subsets(
         packings.append([(number, tokens) for number in branch.bincount(minlength=count).tolist()])
         first += batch * tokens
     by_branch = torch.cat(branches).argsort(stable=True)
-    starts, lengths, scales = (torch.cat(parts)[by_branch] for parts in (starts, lengths, scales))
-    return _subsets(starts, lengths, scales, list(zip(*packings, strict=True)), device=device)
+    sequences = (torch.cat(parts)[by_branch] for parts in (starts, lengths, scales))
+    return _subsets(*sequences, packings=list(zip(*packings, strict=True)), device=device)
 
 
 def _sequences_at_hand(
@@ -123,8 +123,8 @@ def _subsets(
     starts: Int[Tensor, " kept"],
     lengths: Int[Tensor, " kept"],
     scales: Float[Tensor, " kept"],
-    packings: Sequence[Packing],
     *,
+    packings: Sequence[Packing],
     device: torch.device,
 ) -> list[Subset]:
     """Count out the rows of kept sequences on the device, which is told three numbers of each.
