@@ -1,5 +1,6 @@
 """The `franca` command: every stage is a sub-command; `franca <stage> --help` explains it."""
 
+import contextlib
 import subprocess
 import sys
 import traceback
@@ -241,8 +242,9 @@ def main() -> None:
     except (ValueError, OSError, subprocess.CalledProcessError) as error:
         sys.stderr.write(f"franca: {' '.join(str(error).split())}\n")
         if not isinstance(error, ParameterError):
-            LOGS.mkdir(exist_ok=True)
-            trace = LOGS / "traceback.txt"
-            trace.write_text(traceback.format_exc(), encoding="utf-8")
-            sys.stderr.write(f"franca: the traceback is in {trace}\n")
+            with contextlib.suppress(OSError):  # the disk may be full
+                LOGS.mkdir(exist_ok=True)
+                trace = LOGS / "traceback.txt"
+                trace.write_text(traceback.format_exc(), encoding="utf-8")
+                sys.stderr.write(f"franca: the traceback is in {trace}\n")
         raise SystemExit(2) from None
