@@ -17,7 +17,7 @@ from urllib.response import addinfourl
 
 from data_filters.config import DownloadImages
 from data_filters.download.client import Client, RedirectError
-from data_filters.download.guard import DEADLINE, Guard
+from data_filters.download.guard import Deadline, Guard
 from data_filters.download.hosts import Resolver, Slots
 from data_filters.download.keep_alive import IdleConnections
 from data_filters.download.opt_out import opt_out
@@ -50,9 +50,10 @@ class PoliteOpener(urllib.request.OpenerDirector):
             resolver=Resolver(cfg.dns_cache_seconds),
         )
         idle = IdleConnections(limit=cfg.max_idle_connections, seconds=cfg.max_idle_seconds)
-        self._client = Client(guard, idle=idle)
         name = f"Mozilla/5.0 (compatible; {cfg.user_agent}; {_TOOL})"
-        self._headers = {"User-Agent": name}
+        self._client = Client(
+            guard, idle=idle, headers={"User-Agent": name}, timeout=cfg.timeout_seconds
+        )
         self._slots: Slots[str] = Slots(cfg.max_per_host)
         self._agents = tuple(dict.fromkeys((cfg.user_agent.strip().lower(), _TOOL)))
         self._robots = Robots(self._bytes, agents=self._agents) if cfg.robots_txt else None
@@ -106,10 +107,10 @@ class PoliteOpener(urllib.request.OpenerDirector):
         spent, seen = 0.0, {url}
         while True:
             with self._slots.hold(urlsplit(url).netloc):
-                DEADLINE.start(self._cfg.total_timeout_seconds, spent=spent)
+                deadline = Deadline(self._cfg.total_timeout_seconds, spent=spent)
                 begun = time.monotonic()
                 try:
-                    return self._get(url)
+                    return self._get(url, deadline=deadline)
                 except RedirectError as answer:
                     url = normalise(answer.url)
                 except Exception as error:
@@ -120,13 +121,12 @@ class PoliteOpener(urllib.request.OpenerDirector):
             seen.add(url)
             ask(url)
 
-    def _get(self, url: str) -> addinfourl:
-        timeout = self._cfg.timeout_seconds
-        with self._client.get(url, headers=self._headers, timeout=timeout) as response:
+    def _get(self, url: str, *, deadline: Deadline) -> addinfourl:
+        with self._client.get(url, deadline=deadline) as response:
             objection = opt_out(response.headers, agents=self._agents)
             if objection is not None:
                 raise FetchError("opted_out", objection)
-            body = io.BytesIO(response.body())
+            body = io.BytesIO(response.read_body())
             return addinfourl(body, response.headers, url, response.status)
 
     def _pause(self, error: FetchError, *, url: str, attempt: int) -> float | None:
