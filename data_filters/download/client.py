@@ -5,17 +5,18 @@ every request and, where no opener is installed, parses the CA bundle anew for e
 are one TLS context for all, connections that are used again, and sessions that are resumed.
 """
 
-import re
 import socket
 import ssl
 import string
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from typing import Final
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Final, NoReturn
 from urllib.parse import quote, urljoin, urlsplit
+from wsgiref.headers import Headers
 
+from data_filters.download.address import Address, Place
 from data_filters.download.guard import Deadline, Guard
-from data_filters.download.keep_alive import IdleConnections, Place, Sessions
+from data_filters.download.keep_alive import IdleConnections, Sessions
 from data_filters.download.reasons import FetchError, refused
 from data_filters.download.response import Response
 
@@ -27,8 +28,6 @@ _CODINGS: Final = frozenset({"gzip", "x-gzip", "deflate", "compress", "x-compres
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _CLOSED: Final = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 """How a kept connection says, before an answer begins, that the server had closed it."""
-
-_UNPRINTABLE: Final = re.compile(r"[\x00-\x20\x7f]")
 
 
 class RedirectError(Exception):
@@ -64,12 +63,14 @@ class Client:
         """Close the connections that were kept."""
         self._idle.close()
 
-    @contextmanager
-    def get(self, url: str, *, deadline: Deadline) -> Iterator[Response]:
-        """Yield an answer of success, its body unread; what the block leaves unread is not read.
+    def get(
+        self, address: Address, *, accept: Callable[[Headers], None], deadline: Deadline
+    ) -> Response:
+        """Return an answer of success, its body read.
 
         Args:
-            url: Absolute, http or https, in ASCII.
+            address: What to ask for.
+            accept: Called with the headers before the body is read; raises to do without it.
             deadline: When the attempt must be over.
 
         Raises:
@@ -77,36 +78,38 @@ class Client:
             FetchError: No success, no answer that HTTP knows, or a limit of the guard.
             OSError: From the connection.
         """
-        if _UNPRINTABLE.search(url):
-            raise FetchError("bad_url", "holds a blank or a control character")
-        scheme, netloc, path, query, _ = urlsplit(url)
-        place, target = Place(scheme, netloc), f"{path}?{query}" if query else path
-        request = f"GET {target} HTTP/1.1\r\nHost: {netloc}\r\n{self._headers}\r\n"
-        response = self._ask(place, request.encode("ascii"), deadline=deadline)
+        response = self._ask(address, deadline=deadline)
         try:
-            if not 200 <= response.status < 300:
+            if 200 <= response.status < 300:
+                _require_identity(response)
+                accept(response.headers)
+                response.read_body()
+            else:
                 _drain(response)
-            _require_success(url, response)
-            yield response
+                _refuse(response, url=address.url)
         finally:
             response.close()
             if response.can_be_followed:
-                self._idle.give(place, response.wire)
+                self._idle.give(address.place, response.wire)
             else:
                 response.wire.close()
+        return response
 
-    def _ask(self, place: Place, request: bytes, *, deadline: Deadline) -> Response:
+    def _ask(self, address: Address, *, deadline: Deadline) -> Response:
         """Send the request and read the answer's head.
 
         A kept connection may have been closed by the server at this very moment. That says nothing
         of the request, which is repeated once, at once, on a fresh one.
         """
+        place = address.place
+        request = f"GET {address.target} HTTP/1.1\r\nHost: {place.netloc}\r\n{self._headers}\r\n"
+        data = request.encode("ascii")
         kept = self._idle.take(place)
         if kept is not None:
             with suppress(*_CLOSED):
-                return self._send(kept, request, deadline=deadline)
+                return self._send(kept, data, deadline=deadline)
         fresh = self._connect(place, deadline=deadline)
-        response = self._send(fresh, request, deadline=deadline)
+        response = self._send(fresh, data, deadline=deadline)
         if isinstance(fresh, ssl.SSLSocket) and fresh.session is not None:
             self._sessions.remember(place.netloc, fresh.session)
         return response
@@ -140,14 +143,16 @@ def _drain(response: Response) -> None:
         response.read_body(_MAX_DRAINED)
 
 
-def _require_success(url: str, response: Response) -> None:
+def _refuse(response: Response, *, url: str) -> NoReturn:
     location = response.headers.get("Location")
     if response.status in _REDIRECTS and location is not None:
         written = quote(location, encoding="iso-8859-1", safe=string.punctuation)
         raise RedirectError(urljoin(url, written))
-    if not 200 <= response.status < 300:
-        after = response.headers.get("Retry-After")
-        raise refused(response.status, response.phrase, retry_after=after)
-    coding = response.headers.get("Content-Encoding", "identity").strip().lower()
-    if coding in _CODINGS:
-        raise FetchError("bad_response", f"Content-Encoding {coding} was not asked for")
+    after = response.headers.get("Retry-After")
+    raise refused(response.status, response.phrase, retry_after=after)
+
+
+def _require_identity(response: Response) -> None:
+    coding = response.headers.get("Content-Encoding")
+    if coding is not None and coding.strip().lower() in _CODINGS:
+        raise FetchError("bad_response", f"Content-Encoding {coding.strip()} was not asked for")

@@ -8,15 +8,10 @@ import time
 from collections import OrderedDict
 from typing import Final, NamedTuple
 
+from data_filters.download.address import Place
+
 _MAX_SESSIONS: Final = 1 << 13
 """Hosts whose TLS session is remembered; the one seen longest ago is forgotten."""
-
-
-class Place(NamedTuple):
-    """Whom a connection leads to: `http` or `https`, and `host[:port]`."""
-
-    scheme: str
-    netloc: str
 
 
 class _Idle(NamedTuple):

@@ -1,7 +1,7 @@
 """An answer as it arrives: llhttp tells its parts, and the limits hold at every piece.
 
-llhttp (through httptools) parses strictly. Two lengths, a length beside chunks, a chunk whose size is
-no number, a header that is none, a line that does not end in CRLF: each is refused in its words.
+llhttp (through httptools) parses strictly. Two lengths, a length beside chunks, a chunk whose size
+is no number, a header that is none, a line that does not end in CRLF: each is refused in its words.
 """
 
 import socket
@@ -30,6 +30,7 @@ class Response:
         status: HTTP status; 0 until the head is there.
         phrase: What the server calls it.
         headers: Of the head; trailers are left out.
+        body: Empty until it is read.
         wire: The connection.
 
     Args:
@@ -41,6 +42,7 @@ class Response:
     def __init__(self, wire: socket.socket, *, deadline: Deadline, max_bytes: int) -> None:
         self.status = 0
         self.phrase = ""
+        self.body = b""
         self.wire = wire
         self._deadline = deadline
         self._max_bytes = max_bytes
@@ -72,8 +74,8 @@ class Response:
         if coding.strip().lower() != "chunked":
             raise FetchError("bad_response", f"Transfer-Encoding {coding} was not asked for")
 
-    def read_body(self, max_bytes: int | None = None) -> bytes:
-        """Read to the end.
+    def read_body(self, max_bytes: int | None = None) -> None:
+        """Read `body` to the end.
 
         Args:
             max_bytes: A limit below the usual one.
@@ -88,7 +90,7 @@ class Response:
             self._check_size(self._size, limit)
             self._receive()
         self._check_size(self._size, limit)
-        return b"".join(self._pieces)
+        self.body = b"".join(self._pieces)
 
     def close(self) -> None:
         """Let the parser go: it and this refer to each other."""
@@ -104,7 +106,9 @@ class Response:
         try:
             data = self.wire.recv(_PIECE)
         except OSError as error:
-            raise explain(error) if self._received else error from None
+            if self._received:
+                raise explain(error) from error
+            raise
         self._received += len(data)
         if data:
             self._parse(data)
