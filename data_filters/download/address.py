@@ -1,10 +1,15 @@
 """Where a URL leads, written as HTTP carries it."""
 
+import re
 from typing import Final, NamedTuple, Self
 from urllib.parse import quote, urlsplit
 
 from data_filters.download.reasons import FetchError
 
+_NETLOC: Final = re.compile(
+    r"(?P<host>[^\s\x00-\x1f\x7f:@\[\]]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]*))?"
+)
+_MAX_PORT: Final = 65535
 _SAFE: Final = "!#$%&'()*+,/:;=?@[]~"
 
 
@@ -39,22 +44,18 @@ class Address(NamedTuple):
             FetchError: `scheme_not_allowed` or `bad_url`.
         """
         try:
-            parts = urlsplit(url.strip())
-            if parts.scheme not in ("http", "https"):
-                raise FetchError("scheme_not_allowed", parts.scheme)
-            name, port = parts.hostname, parts.port
-            if name is None or "@" in parts.netloc:
-                raise FetchError("bad_url", "no host" if name is None else "names a user")
-            host = name.encode("idna").decode()
-            path = quote(parts.path or "/", safe=_SAFE)
-            query = f"?{quote(parts.query, safe=_SAFE)}" if parts.query else ""
+            scheme, netloc, path, query, _ = urlsplit(url.strip())
+            if scheme not in ("http", "https"):
+                raise FetchError("scheme_not_allowed", scheme)
+            found = _NETLOC.fullmatch(netloc)
+            if found is None or int(found["port"] or 0) > _MAX_PORT:
+                raise FetchError("bad_url", "names a user" if "@" in netloc else "no host and port")
+            host = found["host"].encode("idna").decode().lower()
         except ValueError as error:
             raise FetchError("bad_url", str(error)) from error
-        if not host.isprintable() or " " in host:
-            raise FetchError("bad_url", "a host with blanks or control characters")
-        host = f"[{host}]" if ":" in host else host
-        netloc = host if port is None else f"{host}:{port}"
-        return cls(Place(parts.scheme, netloc), path + query)
+        port = f":{int(found['port'])}" if found["port"] else ""
+        target = (path or "/") + (f"?{query}" if query else "")
+        return cls(Place(scheme, host + port), quote(target, safe=_SAFE))
 
     @property
     def url(self) -> str:

@@ -51,12 +51,15 @@ class IdleConnections:
 
     def give(self, place: Place, wire: socket.socket) -> None:
         """Keep a connection whose last answer is read to its end."""
+        now = time.monotonic()
+        surplus = []
         with self._lock:
-            self._hosts.setdefault(place.netloc, []).append(_Idle(place, wire, time.monotonic()))
+            self._hosts.setdefault(place.netloc, []).append(_Idle(place, wire, now))
             self._hosts.move_to_end(place.netloc)
             self._number += 1
-            surplus = [self._pop_oldest() for _ in range(self._number - self._limit)]
-            while self._number and self._is_expired(self._oldest()):
+            while self._number > self._limit or (
+                self._number and now - self._oldest().since > self._seconds
+            ):
                 surplus.append(self._pop_oldest())
         for idle in surplus:
             idle.wire.close()
@@ -70,14 +73,11 @@ class IdleConnections:
 
     def _is_stale(self, idle: _Idle) -> bool:
         """Whether it is too old, or has something to say: its end, or what nobody asked."""
-        if self._is_expired(idle):
+        if time.monotonic() - idle.since > self._seconds:
             return True
         poll = select.poll()
         poll.register(idle.wire, select.POLLIN)
         return bool(poll.poll(0))
-
-    def _is_expired(self, idle: _Idle) -> bool:
-        return time.monotonic() - idle.since > self._seconds
 
     def _oldest(self) -> _Idle:
         return next(iter(self._hosts.values()))[0]
