@@ -154,5 +154,5 @@ def _refuse(response: Response, *, url: str) -> NoReturn:
 
 def _require_identity(response: Response) -> None:
     coding = response.headers.get("Content-Encoding")
-    if coding is not None and coding.strip().lower() in _CODINGS:
-        raise FetchError("bad_response", f"Content-Encoding {coding.strip()} was not asked for")
+    if coding is not None and coding.lower() in _CODINGS:
+        raise FetchError("bad_response", f"Content-Encoding {coding} was not asked for")

@@ -71,7 +71,7 @@ class Response:
             if not self.status and self._received > _MAX_FRAME:
                 raise FetchError("bad_response", f"headers of more than {_MAX_FRAME} bytes")
         coding = self.headers.get("Transfer-Encoding", "chunked")
-        if coding.strip().lower() != "chunked":
+        if coding.lower() != "chunked":
             raise FetchError("bad_response", f"Transfer-Encoding {coding} was not asked for")
 
     def read_body(self, max_bytes: int | None = None) -> None:
@@ -151,7 +151,7 @@ class Response:
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header, or leave a trailer."""
         if not self.status:
-            self._fields.append((name.decode("latin-1"), value.decode("latin-1")))
+            self._fields.append((name.decode("latin-1"), value.decode("latin-1").strip()))
 
     def on_headers_complete(self) -> None:
         """Take the status, unless more is to come: 100 and its like say nothing."""
