@@ -20,7 +20,7 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from timing import in_turn, paired_ratio
+from measuring import in_turn, paired_ratio
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -67,10 +67,10 @@ def main() -> int:
             "labels": partial(mix, queries, memory, labels),
         }
         taken = in_turn(forms, rounds=arguments.repeats)
-        for name in forms:
-            seconds = statistics.median(taken[name])
-            ratio = paired_ratio(taken[name], taken["product"])
-            print(f"{dim:5} channels  {name:8} {seconds:7.2f} s  {ratio:5.2f} x the product")
+        for name, seconds in taken.items():
+            ratio = paired_ratio(seconds, taken["product"])
+            median = statistics.median(seconds)
+            print(f"{dim:5} channels  {name:8} {median:7.2f} s  {ratio:5.2f} x the product")
         passed &= ratio <= arguments.maximum and is_exact(queries, memory)
     print(f"limit {arguments.maximum:g} x: {'held' if passed else 'MISSED'}")
     return 0 if passed else 1

@@ -43,7 +43,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow.parquet as pq
-from timing import in_turn, paired_ratio
+from measuring import in_turn, paired_ratio
 
 from data_filters.base import RuleFilter
 from data_filters.config import FetchMetadata
@@ -277,7 +277,6 @@ def _against_scan(root: Path, rounds: int, name: str) -> tuple[float, float, flo
             "open": functools.partial(step, root, connection),
             "opening": functools.partial(opening(step), root),
         }
-        in_turn(forms, rounds=1)
         seconds = in_turn(forms, rounds=rounds)
     ratios = (paired_ratio(seconds["scan"], seconds[form]) for form in ("open", "opening"))
     return *ratios, peak

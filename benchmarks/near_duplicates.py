@@ -29,8 +29,8 @@ import imagehash
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from measuring import in_turn, paired_ratio
 from PIL import Image, ImageOps
-from timing import in_turn, paired_ratio
 
 from data_filters.dedup.hamming import pairs_between, pairs_within
 from data_filters.dedup.leakage import Evaluation, Signatures, find_leaks

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import imagehash
+from measuring import in_turn, paired_ratio
 from PIL import Image
-from timing import in_turn, paired_ratio
 
 from data_filters.dedup.signatures import MIN_CELLS, perceptual_hash, sign
 from data_filters.io.luma import averaged, grey_levels, read_luma

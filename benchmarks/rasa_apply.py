@@ -19,7 +19,7 @@ import sys
 from collections.abc import Callable
 
 import torch
-from timing import in_turn, paired_ratio
+from measuring import in_turn, paired_ratio
 from torch import Tensor
 
 from franca.rasa.head import plane_of, remove_plane

@@ -18,7 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 from img2dataset.resizer import Resizer
-from timing import in_turn, paired_ratio
+from measuring import in_turn, paired_ratio
 
 from data_filters.config import Resize
 from data_filters.download.shrink import Shrinker

@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Shot:
-    """What is known of a view beside its pixels; see `franca.eval.benchmark.PosedView`."""
+    """What is known of a view beside its pixels; see `franca.eval.geometry.PosedView`."""
 
     points: Float[Tensor, "3 height width"]
     intrinsics: Float[Tensor, "3 3"]
