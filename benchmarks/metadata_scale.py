@@ -43,7 +43,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow.parquet as pq
-from measuring import in_turn, paired_ratio
+from measuring import in_turn, paired_ratio, peak_megabytes
 
 from data_filters.base import RuleFilter
 from data_filters.config import FetchMetadata
@@ -243,12 +243,6 @@ def _child(step: Callable[[Path], None], root: Path, *, warm: bool) -> tuple[flo
     start = time.process_time()
     step(root)
     return time.process_time() - start, peak_megabytes()
-
-
-def peak_megabytes() -> float:
-    """The most memory this process ever held; `getrusage` would count its parent's as well."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def measure(step: Callable[[Path], None], root: Path, *, warm: bool = False) -> tuple[float, float]:
