@@ -124,7 +124,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 def pixel_digest(pixels: Pixels) -> str:
     """SHA-256 of size and pixels: it survives lossless re-encoding."""
     digest = hashlib.sha256(np.array(pixels.shape, dtype="<i8").tobytes())
-    digest.update(memoryview(np.ascontiguousarray(pixels)))
+    digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
 
 
