@@ -51,8 +51,8 @@ def launch(program: str, arguments: Sequence[str]) -> int:
         return failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
     except RendezvousError:
         sys.stderr.write(
-            "franca: the node at which all meet cannot be reached: see what it said, then start all "
-            "nodes again; training goes on from its last state\n"
+            "franca: the node at which all meet cannot be reached: see what it said, then start "
+            "all nodes again; training goes on from its last state\n"
         )
         return 1
     return 0
