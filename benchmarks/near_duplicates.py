@@ -20,9 +20,7 @@ or mirror image in a hundred.
 
 import argparse
 import io
-import statistics
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -30,6 +28,7 @@ import imagehash
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from measuring import in_turn, paired_ratio
 from PIL import Image, ImageOps
 
 from data_filters.dedup.hamming import pairs_between, pairs_within
@@ -150,16 +149,12 @@ def report_quality(originals: Signatures, copies: dict[str, Signatures]) -> None
             print(f"{name:24}" + "".join(f"{cell:>15}" for cell in cells))
 
 
-def cpu_seconds(work: Callable[[], object]) -> float:
-    """Return the processor time of one call."""
-    start = time.process_time()
-    work()
-    return time.process_time() - start
-
-
-def paired_ratio(slow: Callable[[], object], fast: Callable[[], object], repeats: int = 5) -> float:
+def times_as_long(
+    slow: Callable[[], object], fast: Callable[[], object], repeats: int = 5
+) -> float:
     """Return the median of paired ratios of CPU time."""
-    return statistics.median(cpu_seconds(slow) / cpu_seconds(fast) for _ in range(repeats))
+    taken = in_turn({"slow": slow, "fast": fast}, rounds=repeats, warm_up=0)
+    return paired_ratio(taken["slow"], taken["fast"])
 
 
 def report_speed(pixels: list[Pixels], hashes: Hashes) -> bool:
@@ -174,7 +169,7 @@ def report_speed(pixels: list[Pixels], hashes: Hashes) -> bool:
             imagehash.phash(Image.fromarray(each))
 
     print(f"\nhashing {len(pixels)} decoded images, imagehash.phash / ours (which adds the mirror "
-          f"image): {paired_ratio(theirs, ours):.2f} times the CPU time")  # fmt: skip
+          f"image): {times_as_long(theirs, ours):.2f} times the CPU time")  # fmt: skip
     rng = np.random.default_rng(0)
     many = np.concatenate([hashes, rng.integers(0, 2**64, 40_000 - len(hashes), np.uint64)])
     exact = True
@@ -183,7 +178,7 @@ def report_speed(pixels: list[Pixels], hashes: Hashes) -> bool:
         expected = brute_force(many, radius)
         left, right = pairs_within(many, radius=radius)
         exact &= np.array_equal(np.stack([left, right], axis=1), expected)
-        ratio = paired_ratio(
+        ratio = times_as_long(
             lambda radius=radius: brute_force(many, radius),
             lambda radius=radius: pairs_within(many, radius=radius),
             repeats=3,

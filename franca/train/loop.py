@@ -5,6 +5,7 @@ import functools
 import json
 import logging
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -236,8 +237,14 @@ def _row(
 
 
 def _progress(run: Training, first: int) -> "tqdm[Never]":
-    hidden = None if run.world.is_first else True  # None: shown on a terminal
-    return tqdm(total=run.steps.stop, initial=first, desc="train", unit="step", disable=hidden)
+    return tqdm(
+        total=run.steps.stop,
+        initial=first,
+        desc="train",
+        unit="step",
+        disable=not run.world.is_first,
+        mininterval=0.1 if sys.stderr.isatty() else 30,  # seconds; a log is read afterwards
+    )
 
 
 def _states(run: Training) -> Path:

@@ -48,6 +48,8 @@ def test_1_after_snakemake_neither_engine_has_anything_to_do(snakemake_clone):
     snakemake_clone.run("dvc", "commit", "--force", "--quiet")
     assert "up to date" in snakemake_clone.run("dvc", "status").stdout
     assert NOTHING in snakemake_clone.snakemake("--dry-run").stdout
+    checked = snakemake_clone.run("franca", "verify").stdout.splitlines()
+    assert len(checked) == len(list(snakemake_clone.root.glob("artifacts/**/receipt.json")))
 
 
 def test_2_after_dvc_neither_engine_has_anything_to_do(dvc_clone):
