@@ -254,14 +254,10 @@ def linseg_mmseg518(
     _train(head, batches, inputs, update=update, rates=rates)
     painted = segment(head, inputs, stride=stride, scales=scales, flip=flip, **seen)
     truth = (torch.from_numpy(picture.mask) for picture in inputs.test)
-    confusion, masks = compare_masks(
-        truth, painted, num_classes=inputs.num_classes, ignore_index=void
-    )
-    return Outcome(
-        evidence={"confusion": confusion},
-        predictions=by_number("predicted", masks),
-        details={"steps": total},
-    )
+    classes = inputs.num_classes
+    confusion, masks = compare_masks(truth, painted, num_classes=classes, ignore_index=void)
+    predictions = by_number("predicted", masks)
+    return Outcome({"confusion": confusion}, predictions=predictions, details={"steps": total})
 
 
 def _train(

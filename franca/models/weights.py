@@ -193,7 +193,7 @@ def _read_released(path: Path) -> Any:
         return read_tensors(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except (RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
         reason = (str(error).splitlines() or ["empty file"])[0]
         raise ValueError(f"{path}: not a readable file of weights ({reason})") from error
 

@@ -81,6 +81,15 @@ def logged(root):
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 
+@pytest.mark.slow
+def test_a_node_that_cannot_be_reached_is_told_in_one_line(capfd):
+    nobody = ["--nnodes", "2", "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:1"]
+    soon = ["--rdzv-conf", "is_host=0,read_timeout=1"]
+    assert launch("true", [*nobody, *soon, "script.sh"]) == 1
+    *_, last = capfd.readouterr().err.splitlines()
+    assert last.startswith("franca: the node at which all meet cannot be reached")
+
+
 def two_nodes():
     """Options of two machines, each with one process and a torchrun of its own."""
     with socket.socket() as probe:
