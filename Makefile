@@ -7,6 +7,7 @@ VENV   ?= .venv
 CORES  ?= 2
 BIN    := $(abspath $(VENV))/bin
 STAMP  := $(VENV)/.installed
+SNAKEMAKE := snakemake --workflow-profile workflow/profiles/local --cores $(CORES)
 # A worker takes whole files, in order: clones and other dear fixtures are made once.
 PYTEST := pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
 
@@ -20,13 +21,18 @@ export WANDB_MODE := disabled
 export HF_HUB_OFFLINE ?= 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: reproduce ablation test test-fast check format environment clean
+.PHONY: reproduce ablation pictures test test-fast check format environment clean
 
 reproduce: $(STAMP)
-	snakemake --cores $(CORES) --rerun-incomplete
+	$(SNAKEMAKE)
 
 ablation: $(STAMP)
-	snakemake --cores $(CORES) --rerun-incomplete ablation
+	$(SNAKEMAKE) ablation
+
+# The README's pictures, from the runs of this machine.
+pictures: reproduce ablation
+	cp $(addprefix artifacts/tiny/franca/report/figures/,convergence.png features-masks.png features-pca.png) docs/pictures
+	cp artifacts/tiny/ablation/figures/truncation.png docs/pictures
 
 test: $(STAMP)
 	$(PYTEST)

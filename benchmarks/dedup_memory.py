@@ -32,7 +32,7 @@ from data_filters.stages import deduplicate
 PER_SHARD = 10_000
 GROUPS = 2
 LIMITS = {
-    "near_duplicate_radius": 2, "evaluation_radius": 6, "min_contrast": 8.0, "mirrored": False,
+    "near_duplicate_radius": 2, "evaluation_radius": 6, "min_contrast": 6.0, "mirrored": False,
     "evaluation_mirrored": True, "evaluation_crops": [0.02, 0.05], "semantic": None,
     "evaluation_splits": "held_out",
 }  # fmt: skip

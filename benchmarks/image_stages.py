@@ -9,13 +9,13 @@ Rates go into `workflow/plan/rates.py`.
 """
 
 import argparse
+import functools
 import io
 import multiprocessing
 import os
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd  # noqa: F401  pyarrow would, in the middle of a measurement
+from measuring import cpu_seconds, peak_megabytes
 from PIL import Image
 
 from data_filters import config
@@ -111,11 +112,8 @@ def _timed(
 ) -> tuple[float, float]:
     os.environ |= {"FRANCA_WORKERS": "1", "OMP_NUM_THREADS": "1"}
     cv2.setNumThreads(1)
-    start = time.process_time()
-    function(*arguments, **options)
-    seconds = time.process_time() - start
-    status = Path("/proc/self/status").read_text(encoding="ascii")  # getrusage adds the parent's
-    return seconds, int(status.partition("VmHWM:")[2].split()[0]) / 1024
+    seconds = cpu_seconds(functools.partial(function, *arguments, **options))
+    return seconds, peak_megabytes()
 
 
 def copy(root: Path) -> None:

@@ -16,11 +16,11 @@ than `--maximum` times the product, or when the search is not that of the dense 
 import argparse
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
 
 import torch
+from measuring import in_turn, paired_ratio
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -35,13 +35,6 @@ def product(queries: Tensor, memory: Tensor) -> None:
     """Multiply block by block, as the search does."""
     for rows in memory.split(BLOCK):
         queries @ rows.T
-
-
-def cpu_seconds(form: Callable[[], object]) -> float:
-    """Return the processor time of one call."""
-    start = time.process_time()
-    form()
-    return time.process_time() - start
 
 
 def is_exact(queries: Tensor, memory: Tensor) -> bool:
@@ -73,14 +66,11 @@ def main() -> int:
             "search": partial(search, queries, memory),
             "labels": partial(mix, queries, memory, labels),
         }
-        taken = [
-            {name: cpu_seconds(form) for name, form in forms.items()}
-            for _ in range(arguments.repeats)
-        ]
-        for name in forms:
-            seconds = statistics.median(one[name] for one in taken)
-            ratio = statistics.median(one[name] / one["product"] for one in taken)
-            print(f"{dim:5} channels  {name:8} {seconds:7.2f} s  {ratio:5.2f} x the product")
+        taken = in_turn(forms, rounds=arguments.repeats)
+        for name, seconds in taken.items():
+            ratio = paired_ratio(seconds, taken["product"])
+            median = statistics.median(seconds)
+            print(f"{dim:5} channels  {name:8} {median:7.2f} s  {ratio:5.2f} x the product")
         passed &= ratio <= arguments.maximum and is_exact(queries, memory)
     print(f"limit {arguments.maximum:g} x: {'held' if passed else 'MISSED'}")
     return 0 if passed else 1

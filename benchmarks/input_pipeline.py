@@ -25,6 +25,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from measuring import paired_ratio
 from PIL import Image
 
 from compat.torchvision_shim import ensure_torchvision
@@ -75,7 +76,7 @@ def main() -> None:
     for name, times in seconds.items():
         rate = 8 / statistics.median(times)
         ratios = [
-            statistics.median(other / own for other, own in zip(seconds[peer], times, strict=True))
+            paired_ratio(seconds[peer], times)
             for peer in ("reference", "torchvision", "decode only")
         ]
         print(

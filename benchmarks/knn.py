@@ -19,8 +19,7 @@ import argparse
 import os
 import statistics
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -28,6 +27,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import faiss
 import torch
+from measuring import in_turn, paired_ratio
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
@@ -56,24 +56,6 @@ def one_hot_vote(similarity: Tensor, labels: Tensor) -> Tensor:
     """The peer: DINO's knn_classifier (facebookresearch/dino, eval_knn.py), its arithmetic."""
     weights = (similarity / TEMPERATURE).exp()
     return (one_hot(labels, CLASSES).float() * weights[..., None]).sum(1)
-
-
-def times(forms: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
-    """Return the CPU seconds of every form in every round, after one that does not count."""
-    found: dict[str, list[float]] = {name: [] for name in forms}
-    for turn in range(rounds + 1):
-        for name, form in forms.items():
-            start = time.process_time()
-            form()
-            if turn:
-                found[name].append(time.process_time() - start)
-    return found
-
-
-def ratio(found: Mapping[str, list[float]], peer: str, ours: str) -> float:
-    """Return how many times as long the peer takes."""
-    pairs = zip(found[peer], found[ours], strict=True)
-    return statistics.median(theirs / mine for theirs, mine in pairs)
 
 
 def search(form: Callable[..., Any], bank: Tensor, queries: Tensor) -> tuple[Tensor, Tensor]:
@@ -110,21 +92,23 @@ def main() -> int:
     brute = NearestNeighbors(n_neighbors=NEIGHBOURS, algorithm="brute", metric="cosine", n_jobs=1)
     brute.fit(bank.numpy())
 
-    found = times(
+    found = in_turn(
         {
             "ours": partial(search, cosine_search, bank, queries),
             "single precision": partial(search, single_precision_search, bank, queries),
             "faiss flat": partial(faiss_flat, bank, queries),
             "scikit-learn": lambda: brute.kneighbors(queries.numpy()),
         },
-        options.rounds,
+        rounds=options.rounds,
     )
     print(f"search {options.queries} x {options.bank} x {options.dim}, nearest {NEIGHBOURS}")
     passed = True
     for form, function in (("ours", cosine_search), ("single precision", single_precision_search)):
         similarity, index = search(function, bank, queries)
         share = recall(index[:500], queries[:500], bank)
-        to_faiss, to_sklearn = (ratio(found, peer, form) for peer in ("faiss flat", "scikit-learn"))
+        to_faiss, to_sklearn = (
+            paired_ratio(found[peer], found[form]) for peer in ("faiss flat", "scikit-learn")
+        )
         print(
             f"  {form:16} {statistics.median(found[form]):.2f} s of CPU time, recall {share:.4f}; "
             f"faiss flat takes {to_faiss:.2f} times as long, scikit-learn {to_sklearn:.2f} times"
@@ -142,7 +126,8 @@ def main() -> int:
         ),
         "one-hot": lambda: one_hot_vote(similarity, voters),
     }
-    to_one_hot = ratio(times(forms, options.rounds), "one-hot", "ours")
+    found = in_turn(forms, rounds=options.rounds)
+    to_one_hot = paired_ratio(found["one-hot"], found["ours"])
     print(f"vote: the one-hot form takes {to_one_hot:.1f} times as long")
     return 0 if passed and to_one_hot >= 30 else 1
 

@@ -2,11 +2,12 @@
 
     python benchmarks/near_duplicates.py [--images FOLDER] [--number 1000]
 
-Every image gets copies: exact, resized to 60 %, JPEG at quality 50, cropped by 2 % and by 5 % at
-each side, mirrored, and several of these at once. Recall is the share of (image, copy) pairs found,
-precision the share of pairs found, over all originals and the copies of one kind, that are an image
-and its own copy; each with and without mirrored hashes. Then, on the same hashes:
+Every image gets copies: exact, resized to 60 and 40 %, JPEG at quality 50, cropped by 2 % and by
+5 % at each side, mirrored, and several of these at once. Recall is the share of (image, copy) pairs
+found, precision the share of pairs found, over all originals and the copies of one kind, that are
+an image and its own copy; each with and without mirrored hashes. Then, on the same hashes:
 
+    cells      what hashes of fewer or more cells of an image find (the decoder averages pixels)
     exactness  the multi-index search finds what comparing all with all finds, at every radius
     speed      hashing against `imagehash`, search against comparing all with all (CPU time, paired)
     leaks      a fifth of the originals as an evaluation set: how many of their copies get through,
@@ -20,9 +21,7 @@ or mirror image in a hundred.
 
 import argparse
 import io
-import statistics
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -30,16 +29,23 @@ import imagehash
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from measuring import in_turn, paired_ratio
 from PIL import Image, ImageOps
 
 from data_filters.dedup.hamming import Lookup, pairs_within
 from data_filters.dedup.leakage import Evaluation, LeakFinder, Signatures
-from data_filters.dedup.signatures import looks_cropped, perceptual_hash, sign
-from data_filters.io.pixels import Pixels, decode, open_image
-from data_filters.records import SIGNATURE
+from data_filters.dedup.signatures import MIN_CELLS, looks_cropped, perceptual_hash, sign
+from data_filters.io.luma import averaged, grey_levels, read_luma
+from data_filters.io.pixels import Pixels, decode, open_image, pixel_digest
+from data_filters.records import EVALUATION_SIGNATURE
 
 RADII = (0, 2, 4, 6, 8, 10, 12)
-EVALUATION_RADIUS, MIN_CONTRAST, CROPS = 6, 8.0, (0.02, 0.05)  # of the base in params.yaml
+NEAR_RADIUS, EVALUATION_RADIUS, MIN_CONTRAST, CROPS = (
+    2,
+    6,
+    6.0,
+    (0.02, 0.05),
+)  # of the base in params.yaml
 FOLDER = Path(__file__).parents[1] / "../shared/data/imagenet_sample"
 EVALUATION_SHARE = 5
 MAX_THROUGH = 0.01
@@ -54,9 +60,9 @@ def encoded(image: Image.Image, quality: int = 90) -> bytes:
     return buffer.getvalue()
 
 
-def resized(image: Image.Image) -> Image.Image:
-    """Shrink to 60 %."""
-    size = (round(0.6 * image.width), round(0.6 * image.height))
+def resized(image: Image.Image, share: float = 0.6) -> Image.Image:
+    """Shrink both sides to a share."""
+    size = (round(share * image.width), round(share * image.height))
     return image.resize(size, Image.Resampling.LANCZOS)
 
 
@@ -68,6 +74,7 @@ def cropped(image: Image.Image, share: float = 0.05) -> Image.Image:
 
 COPIES: dict[str, Callable[[Image.Image], bytes]] = {
     "resize 60 %": lambda image: encoded(resized(image)),
+    "resize 40 %": lambda image: encoded(resized(image, 0.4)),
     "JPEG 50": lambda image: encoded(image, 50),
     "crop 2 %": lambda image: encoded(cropped(image, 0.02)),
     "crop 5 %": lambda image: encoded(cropped(image)),
@@ -88,6 +95,10 @@ COPIES: dict[str, Callable[[Image.Image], bytes]] = {
 }
 
 
+STUDIED = ("resize 60 %", "resize 40 %", "JPEG 50", "crop 2 %", "flip")
+"""Copies by which the number of cells was chosen."""
+
+
 def real_images(folder: Path, number: int) -> Iterator[bytes]:
     """Yield distinct encoded images of a folder."""
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in {".jpeg", ".jpg"})
@@ -99,9 +110,11 @@ def real_images(folder: Path, number: int) -> Iterator[bytes]:
 
 def signatures(images: list[bytes]) -> Signatures:
     """Sign images as the stage `deduplicate` does."""
-    rows = [sign(data, decode(open_image(data)))._asdict() for data in images]
-    schema = pa.schema(list(SIGNATURE)[1:])
-    return Signatures.of(pa.Table.from_pylist(rows, schema=schema), None)
+    rows = [
+        {**sign(data)._asdict(), "pixels": pixel_digest(decode(open_image(data)))}
+        for data in images
+    ]
+    return Signatures.of(pa.Table.from_pylist(rows, schema=EVALUATION_SIGNATURE), None)
 
 
 def brute_force(hashes: Hashes, radius: int) -> npt.NDArray[np.int64]:
@@ -150,16 +163,35 @@ def report_quality(originals: Signatures, copies: dict[str, Signatures]) -> None
             print(f"{name:24}" + "".join(f"{cell:>15}" for cell in cells))
 
 
-def cpu_seconds(work: Callable[[], object]) -> float:
-    """Return the processor time of one call."""
-    start = time.process_time()
-    work()
-    return time.process_time() - start
+def report_cells(data: list[bytes], copies: dict[str, list[bytes]]) -> None:
+    """Print what hashes of fewer and of more cells find, and how far they are from all pixels'."""
+
+    def hashes(images: list[bytes], cells: int) -> Hashes:
+        looks = [perceptual_hash(read_luma(each, min_cells=cells)) for each in images]
+        return np.array([[each.perceptual, each.mirrored] for each in looks], np.uint64)
+
+    every_pixel = max(max(Image.open(io.BytesIO(each)).size) for each in data)
+    whole = hashes(data, every_pixel)[:, 0]
+    radii = (NEAR_RADIUS, EVALUATION_RADIUS)
+    print(f"\ncells along the shorter side, at least: bits from the hash of all pixels; recall at "
+          f"radius {radii[0]}, at {radii[1]}\n{'':10}{'bits':>6}"
+          + "".join(f"{name:>16}" for name in copies))  # fmt: skip
+    for cells in (16, MIN_CELLS, 64, every_pixel):
+        own = hashes(data, cells)
+        cells_found = []
+        for name, copied in copies.items():
+            theirs = hashes(copied, cells)[:, 1 if name == "flip" else 0]
+            bits = np.bitwise_count(own[:, 0] ^ theirs)
+            cells_found.append(", ".join(f"{(bits <= radius).mean():.3f}" for radius in radii))
+        bits = np.bitwise_count(own[:, 0] ^ whole).mean()
+        name = "all" if cells == every_pixel else cells
+        print(f"  {name:<8}{bits:6.2f}" + "".join(f"{found:>16}" for found in cells_found))
 
 
-def paired_ratio(slow: Callable[[], object], fast: Callable[[], object], repeats: int = 5) -> float:
-    """Return the median of paired ratios of CPU time."""
-    return statistics.median(cpu_seconds(slow) / cpu_seconds(fast) for _ in range(repeats))
+def ratio(slow: Callable[[], object], fast: Callable[[], object], *, rounds: int = 5) -> float:
+    """Return how many times the processor time of one the other takes, called in turn."""
+    seconds = in_turn({"slow": slow, "fast": fast}, rounds=rounds)
+    return paired_ratio(seconds["slow"], seconds["fast"])
 
 
 def report_speed(pixels: list[Pixels], hashes: Hashes) -> bool:
@@ -167,14 +199,14 @@ def report_speed(pixels: list[Pixels], hashes: Hashes) -> bool:
 
     def ours() -> None:
         for each in pixels:
-            perceptual_hash(each)
+            perceptual_hash(averaged(grey_levels(each), min_cells=MIN_CELLS))
 
     def theirs() -> None:
         for each in pixels:
             imagehash.phash(Image.fromarray(each))
 
     print(f"\nhashing {len(pixels)} decoded images, imagehash.phash / ours (which adds the mirror "
-          f"image): {paired_ratio(theirs, ours):.2f} times the CPU time")  # fmt: skip
+          f"image): {ratio(theirs, ours):.2f} times the CPU time")  # fmt: skip
     rng = np.random.default_rng(0)
     many = np.concatenate([hashes, rng.integers(0, 2**64, 40_000 - len(hashes), np.uint64)])
     exact = True
@@ -183,12 +215,12 @@ def report_speed(pixels: list[Pixels], hashes: Hashes) -> bool:
         expected = brute_force(many, radius)
         left, right = pairs_within(many, radius=radius)
         exact &= np.array_equal(np.stack([left, right], axis=1), expected)
-        ratio = paired_ratio(
+        times = ratio(
             lambda radius=radius: brute_force(many, radius),
             lambda radius=radius: pairs_within(many, radius=radius),
-            repeats=3,
+            rounds=3,
         )
-        print(f"  radius {radius}: {len(expected)} pairs, all with all / ours: {ratio:.1f} times")
+        print(f"  radius {radius}: {len(expected)} pairs, all with all / ours: {times:.1f} times")
     for radius in RADII:
         left, right = pairs_within(hashes, radius=radius)
         exact &= np.array_equal(np.stack([left, right], axis=1), brute_force(hashes, radius))
@@ -232,7 +264,7 @@ def report_leaks(
     wrong = [leaks(strangers, looks) for looks in ways.values()]
     print(f"  {f'of {len(strangers.sha256)} strangers dropped':22}"
           + "".join(f"{number:14}" for number in wrong))  # fmt: skip
-    first = max(max(through[name]) for name in ("exact", "resize 60 %", "JPEG 50"))
+    first = max(max(through[name]) for name in ("exact", "resize 60 %", "resize 40 %", "JPEG 50"))
     last = max(through[name][-1] for name in ("crop 2 %", "crop 5 %", "flip", "crop 5 %, flip"))
     return first == 0 and last <= MAX_THROUGH * images
 
@@ -246,12 +278,14 @@ def main() -> int:
     data = list(real_images(arguments.images, arguments.number))
     originals = signatures(data)
     opened = [Image.open(io.BytesIO(each)).convert("RGB") for each in data]
-    copies = {name: signatures([copy(image) for image in opened]) for name, copy in COPIES.items()}
+    encodings = {name: [copy(image) for image in opened] for name, copy in COPIES.items()}
+    copies = {name: signatures(images) for name, images in encodings.items()}
     distinct, first = np.unique(originals.sha256, return_index=True)
     again = signatures(data)
     recall = float((again.sha256 == originals.sha256).mean())
     print(f"{len(data)} images, {len(distinct)} of them distinct; exact copies found: {recall:.1%}")
     report_quality(originals, copies)
+    report_cells(data, {name: encodings[name] for name in STUDIED})
     some = [np.asarray(image) for image in opened[:100]]
     exact = report_speed(some, originals.perceptual[np.sort(first)])
     crops = np.array([looks_cropped(np.asarray(each), CROPS) for each in opened], np.uint64)

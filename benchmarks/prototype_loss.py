@@ -17,11 +17,12 @@ import multiprocessing
 import resource
 import statistics
 import sys
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
+from measuring import in_turn, paired_ratio
 from torch import Tensor
 
 from franca.losses.cross_entropy import soft_cross_entropy
@@ -91,19 +92,13 @@ def main() -> int:
     ]
     forms = {"naive": naive, "streamed": streamed}
     peaks = {name: peak_bytes(form, inputs) for name, form in forms.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in forms}
-    results: dict[str, Result] = {}
-    for _ in range(arguments.rounds):
-        for name, form in forms.items():
-            start = time.process_time()
-            results[name] = run(form, inputs)
-            seconds[name].append(time.process_time() - start)
-    pairs = zip(seconds["streamed"], seconds["naive"], strict=True)
-    slower = statistics.median(a / b for a, b in pairs)
+    runs = {name: partial(run, form, inputs) for name, form in forms.items()}
+    seconds = in_turn(runs, rounds=arguments.rounds, warm_up=0)
+    slower = paired_ratio(seconds["streamed"], seconds["naive"])
     smaller = peaks["streamed"] / peaks["naive"]
     difference = max(
         ((a - b).norm() / b.norm()).item()
-        for a, b in zip(results["streamed"], results["naive"], strict=True)
+        for a, b in zip(runs["streamed"](), runs["naive"](), strict=True)
     )
     for name in forms:
         print(f"{name:9} {statistics.median(seconds[name]):7.2f} CPU-s {peaks[name] / 1e6:9.1f} MB")

@@ -16,10 +16,10 @@ Exits with 1 when folded is not `--minimum` times faster than the published form
 import argparse
 import statistics
 import sys
-import time
 from collections.abc import Callable
 
 import torch
+from measuring import in_turn, paired_ratio
 from torch import Tensor
 
 from franca.rasa.head import plane_of, remove_plane
@@ -45,13 +45,6 @@ def lean(features: Tensor, planes: list[Tensor]) -> Tensor:
     return features
 
 
-def cpu_seconds(form: Callable[[], Tensor]) -> float:
-    """Return the processor time of one call."""
-    start = time.process_time()
-    form()
-    return time.process_time() - start
-
-
 def main() -> int:
     """Print milliseconds, ratios and differences; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -73,14 +66,8 @@ def main() -> int:
     with torch.no_grad():
         reference = forms["published"]()
         difference = {name: (form() - reference).abs().max().item() for name, form in forms.items()}
-        seconds: dict[str, list[float]] = {name: [] for name in forms}
-        for _ in range(arguments.repeats):
-            for name, form in forms.items():
-                seconds[name].append(cpu_seconds(form))
-    ratio = {
-        name: statistics.median(a / b for a, b in zip(times, seconds["folded"], strict=True))
-        for name, times in seconds.items()
-    }
+        seconds = in_turn(forms, rounds=arguments.repeats)
+    ratio = {name: paired_ratio(times, seconds["folded"]) for name, times in seconds.items()}
     print(f"{'form':10} {'CPU ms':>9} {'x folded':>9} {'max |difference|':>17}")
     for name, times in seconds.items():
         print(

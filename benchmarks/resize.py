@@ -11,7 +11,6 @@ import argparse
 import io
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 from img2dataset.resizer import Resizer
+from measuring import in_turn, paired_ratio
 
 from data_filters.config import Resize
 from data_filters.download.shrink import Shrinker
@@ -61,13 +61,6 @@ def codec(images: list[bytes], small: list[np.ndarray]) -> None:
         cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
 
 
-def cpu_seconds(work: Callable[[], object]) -> float:
-    """Return the processor time of one call."""
-    start = time.process_time()
-    work()
-    return time.process_time() - start
-
-
 def main() -> int:
     """Print rates and the ratio; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -91,15 +84,12 @@ def main() -> int:
         "ours": lambda: shrink(images, ours),
         "img2dataset": lambda: shrink(images, theirs),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in forms}
-    for _ in range(ROUNDS):
-        for name, work in forms.items():
-            seconds[name].append(cpu_seconds(work))
+    seconds = in_turn(forms, rounds=ROUNDS)
     limit = seconds["codec alone"]
     share = {}
     print(f"{len(images)} images to {arguments.size} pixels; {same} have img2dataset's very bytes")
     for name, values in seconds.items():
-        share[name] = statistics.median(a / b for a, b in zip(limit, values, strict=True))
+        share[name] = paired_ratio(limit, values)
         rate = len(images) / statistics.median(values)
         print(f"  {name:12} {rate:6.0f} images a CPU second, {share[name]:.2f} of the limit")
     return int(share["ours"] < arguments.minimum or same < len(images))

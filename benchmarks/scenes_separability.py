@@ -179,28 +179,32 @@ def unit(vectors: Array) -> Array:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
 
 
-def bootstrap(values: Array, statistic: Callable[[Array], float]) -> Score:
+def bootstrap(values: Array, statistic: Callable[[Array], float] = np.mean) -> Score:
     """Return a statistic of rows (images, videos, pairs) and its standard error."""
     rng = np.random.default_rng(0)
     drawn = [
         statistic(values[rng.integers(len(values), size=len(values))]) for _ in range(NUM_RESAMPLES)
     ]
-    return statistic(values), float(np.std(drawn))
+    return float(statistic(values)), float(np.std(drawn))
+
+
+def root_mean(squares: Array) -> float:
+    """Return the root of the mean of squared errors."""
+    return float(np.sqrt(squares.mean()))
 
 
 def nearest_neighbors(train: Array, labels: Array, val: Array, truth: Array) -> Score:
     """Accuracy of the vote of 20 neighbours, by cosine."""
     near = np.argsort(-unit(val) @ unit(train).T, axis=1)[:, :20]
     votes = (labels[near][..., None] == np.arange(labels.max() + 1)).sum(1)
-    return bootstrap(votes.argmax(1) == truth, lambda hits: float(hits.mean()))
+    return bootstrap(votes.argmax(1) == truth)
 
 
 def logistic(train: Array, labels: Array, val: Array, truth: Array) -> Score:
     """Accuracy of a logistic regression on standardised features."""
     mean, spread = train.mean(0), train.std(0) + 1e-8
     model = LogisticRegression(C=0.1, max_iter=1000).fit((train - mean) / spread, labels)
-    hits = model.predict((val - mean) / spread) == truth
-    return bootstrap(hits, lambda values: float(values.mean()))
+    return bootstrap(model.predict((val - mean) / spread) == truth)
 
 
 def confusions(prediction: Array, masks: Array, num_classes: int) -> Array:
@@ -266,11 +270,11 @@ def dense_rows(encode: Encoder, train: LabelledScenes, val: LabelledScenes) -> d
     depth = per_patch(val.depth)[..., 0]
     guess = ridge(flat_bank, per_patch(train.depth).reshape(-1, 1), flat_queries)
     error = (guess.reshape(grid) - depth) ** 2
-    rows["depth ridge RMSE (m)"] = bootstrap(error, lambda e: float(np.sqrt(e.mean())))
+    rows["depth ridge RMSE (m)"] = bootstrap(error, root_mean)
     guess = ridge(flat_bank, per_patch(train.normals).reshape(-1, 3), flat_queries)
     cosine = (unit(guess).reshape(*grid, 3) * unit(per_patch(val.normals))).sum(-1)
     angle = np.degrees(np.arccos(np.clip(cosine, -1, 1))) ** 2
-    rows["normals ridge RMSE (°)"] = bootstrap(angle, lambda e: float(np.sqrt(e.mean())))
+    rows["normals ridge RMSE (°)"] = bootstrap(angle, root_mean)
     return rows
 
 
@@ -293,20 +297,17 @@ def propagate(encode: Encoder, root: Path) -> Score:
             bank = np.concatenate([flat[i] for i in context])
             labels = np.concatenate([carried[i] for i in context])
             carried.append(in_context(bank, labels, flat[number], neighbors=5))
-            soft = carried[-1].reshape(*maps.shape[1:3], num_ids).transpose(2, 0, 1)
-            upsampled = (
-                functional.interpolate(
-                    torch.from_numpy(soft)[None], size=masks[0].shape, mode="bilinear"
-                )[0]
-                .argmax(0)
-                .numpy()
+            soft = torch.from_numpy(carried[-1].reshape(1, *maps.shape[1:3], num_ids))
+            large = functional.interpolate(
+                soft.permute(0, 3, 1, 2), size=masks[0].shape, mode="bilinear"
             )
+            upsampled = large[0].argmax(0).numpy()
             for identity in range(1, num_ids):
                 guess, truth = upsampled == identity, masks[number] == identity
                 union = (guess | truth).sum()
                 video.append((guess & truth).sum() / union if union else 1.0)
         scores.append(np.mean(video))
-    return bootstrap(np.array(scores), lambda values: float(values.mean()))
+    return bootstrap(np.array(scores))
 
 
 def keypoints(encode: Encoder, root: Path, kind: str) -> Score:
@@ -330,7 +331,7 @@ def keypoints(encode: Encoder, root: Path, kind: str) -> Score:
         box = points["target_box"]
         reach = 0.1 * max(box[2] - box[0], box[3] - box[1]) + PATCH / 2
         scores.append((np.linalg.norm(found - points["target"], axis=1) < reach).mean())
-    return bootstrap(np.array(scores), lambda values: float(values.mean()))
+    return bootstrap(np.array(scores))
 
 
 def novelty(train: Array, val: Array, novel: Array) -> Score:
@@ -347,12 +348,8 @@ def measure(encode: Encoder, world: Path) -> dict[str, Score]:
     """Measure an encoder on every set of a world."""
     objects = {s: load_objects(world / "objects" / f"{s}-00000-of-00001.parquet") for s in SPLITS}
     scenes = {split: load_segmentation(world / "segmentation", split) for split in SPLITS}
-    novel = np.concatenate(
-        [
-            load_objects(world / "novel" / f"{group}-00000-of-00001.parquet")[0]
-            for group in ("near", "far")
-        ]
-    )
+    files = (world / "novel" / f"{group}-00000-of-00001.parquet" for group in ("near", "far"))
+    novel = torch.cat([load_objects(file)[0] for file in files])
     train, val = (encode(objects[split][0]).image for split in SPLITS)
     labels, truth = (objects[split][1] for split in SPLITS)
     return {
@@ -375,12 +372,9 @@ def main() -> None:
     torch.set_num_threads(1)
     objects = load_objects(options.world / "objects" / "train-00000-of-00001.parquet")
     image_size = objects[0].shape[-1]
+    draw = generator(0, "separability/vit")
     vit = build_vit(
-        "vit_tiny",
-        patch_size=PATCH,
-        image_size=image_size,
-        layer_scale=1.0,
-        generator=generator(0, "separability/vit"),
+        "vit_tiny", patch_size=PATCH, image_size=image_size, layer_scale=1.0, generator=draw
     )
     columns = {
         "pixels": measure(pixel_encoder(image_size, seed=0), options.world),

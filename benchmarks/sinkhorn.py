@@ -17,9 +17,10 @@ Exits with 1 when a target is missed.
 import argparse
 import statistics
 import sys
-import time
+from functools import partial
 
 import torch
+from measuring import in_turn, paired_ratio
 from torch import Tensor
 
 from franca.losses.sinkhorn import sinkhorn_knopp
@@ -66,18 +67,12 @@ def main() -> int:
     passed = True
     for name, std, temperature, least in (("fast", 0.06, 0.04, 1.5), ("shifted", 6.0, 0.04, None)):
         logits = std * normal
-        seconds: dict[str, list[float]] = {"plain": [], "ours": []}
-        for _ in range(arguments.rounds):
-            for form in (plain, ours):
-                start = time.process_time()
-                result = form(logits, temperature)
-                seconds[form.__name__].append(time.process_time() - start)
-        faster = statistics.median(
-            a / b for a, b in zip(seconds["plain"], seconds["ours"], strict=True)
-        )
-        error = (result - truth(logits, temperature)).abs().max().item()
+        forms = {form.__name__: partial(form, logits, temperature) for form in (plain, ours)}
+        seconds = in_turn(forms, rounds=arguments.rounds)
+        faster = paired_ratio(seconds["plain"], seconds["ours"])
+        error = (ours(logits, temperature) - truth(logits, temperature)).abs().max().item()
         finite = bool(plain(logits, temperature).isfinite().all())
-        medians = [f"{1e3 * statistics.median(seconds[form]):.0f} ms" for form in seconds]
+        medians = [f"{1e3 * statistics.median(taken):.0f} ms" for taken in seconds.values()]
         print(f"{name}: plain {medians[0]}{'' if finite else ', not finite'}; ours {medians[1]}")
         target = f" (at least {least})" if least else ""
         print(f"  {faster:.2f} times as fast{target}; largest error {error:.1e} (at most 1e-6)")

@@ -23,7 +23,9 @@ from franca.train.build import (
     build_method,
     build_schedules,
     build_student_optimizer,
+    place,
 )
+from franca.train.distributed import World
 from franca.train.machine import keep_freed_memory
 from franca.train.precision import autocast, training_device
 from franca.train.step import Part, make_gradients, update
@@ -77,13 +79,14 @@ def build(recipe: Recipe) -> StudentTeacher:
 
 
 class Ours:
-    """`franca.train.step`, as the training loop calls it."""
+    """`franca.train.step`, as the training loop calls it: `franca.train.machine` is heard too."""
 
     def __init__(self, recipe: Recipe) -> None:
         self.device = training_device()
         if self.device.type == "cpu":
             keep_freed_memory()
         self.recipe, self.method = recipe, build(recipe)
+        place(self.method, recipe, World(device=self.device))
         self.optimizer = build_student_optimizer(recipe, self.method)
         self.schedules = build_schedules(recipe)
         self.precision = functools.partial(autocast, self.device, precision=recipe.run.precision)

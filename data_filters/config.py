@@ -315,7 +315,7 @@ class Deduplicate(Section):
     min_contrast: float = Field(
         ge=0,
         le=128,
-        description="Images whose 32x32 thumbnail has a smaller standard deviation, "
+        description="Images whose hashed frequencies add up to a smaller standard deviation, "
         "in grey levels, have no perceptual hash worth comparing.",
     )
     mirrored: bool = Field(description="Whether an image and its mirror image are duplicates.")

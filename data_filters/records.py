@@ -72,7 +72,12 @@ RAW_IMAGE: Final = pa.schema(
 )
 
 IMAGE_VERDICT: Final = pa.schema(
-    [*VERDICT, ("width", pa.int32()), ("height", pa.int32())]  # after EXIF rotation
+    [
+        *VERDICT,
+        ("width", pa.int32()),  # after EXIF rotation; null, like those below, when dropped
+        ("height", pa.int32()),
+        ("pixels", pa.string()),  # SHA-256 of the size and the decoded pixels
+    ]
 )
 
 SCORE: Final = pa.schema(
@@ -87,10 +92,9 @@ SIGNATURE: Final = pa.schema(
     [
         ("row_id", pa.string()),
         ("sha256", pa.string()),  # of the bytes
-        ("pixels", pa.string()),  # SHA-256 of the decoded pixels
         ("perceptual", pa.uint64()),  # DCT hash
         ("mirrored", pa.uint64()),  # the same of the mirror image
-        ("contrast", pa.float32()),  # standard deviation of the hashed thumbnail, grey levels
+        ("contrast", pa.float32()),  # standard deviation of what was hashed, grey levels
     ]
 )
 
@@ -98,6 +102,7 @@ EVALUATION_SIGNATURE: Final = pa.schema(
     [
         ("set", pa.string()),  # key of the set in the parameters
         ("place", pa.string()),  # of the image, below the set's root
+        IMAGE_VERDICT.field("pixels"),
         *list(SIGNATURE)[1:],
         ("cropped", pa.list_(pa.uint64())),  # hashes of crops, each followed by its mirror image's
     ]

@@ -10,15 +10,15 @@ from franca.eval.comparison import compare, unique_seeds
 from franca.eval.results import read_metrics
 from franca.report.ablation import build_ablation
 from workflow import receipts
-from workflow.params import checkpoint_names, resolve, stage_parameters
+from workflow.params import checkpoint_names, stage_parameters
 from workflow.stages import ARTIFACTS, BY_NAME, COMPARED, WORK, artifact_folder
 
 
-def run_ablation(tree: Mapping[str, Any], *, scale: str) -> Path:
+def run_ablation(parameters: Any, *, scale: str) -> Path:
     """Build the page from the compared variants' published evaluations.
 
     Args:
-        tree: What `workflow.params.read` returned.
+        parameters: Of the method, the last of the compared variants.
         scale: Whose evaluations to compare.
 
     Returns:
@@ -32,7 +32,6 @@ def run_ablation(tree: Mapping[str, Any], *, scale: str) -> Path:
     inputs = {name: artifact_folder(stage, scale=scale, variant=name) for name in COMPARED}
     for folder in inputs.values():
         receipts.verify(folder)
-    parameters: Any = resolve(tree, scale=scale, variant=COMPARED[-1])
     staging, target = WORK / scale / "ablation", ARTIFACTS / scale / "ablation"
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)

@@ -33,6 +33,7 @@ def describe(benchmark: Benchmark, *, parameters: Any, quick: Any) -> str:
             f"source: {benchmark.source}",
         ],
         ["metrics, each with a 95 % interval:", *table(_metrics(benchmark))],
+        _kept(benchmark),
         _sets(benchmark, parameters.evaluation_sets),
         _cost(benchmark),
         _quick_form(benchmark, quick.evaluation_sets, dict(settings), dict(few)),
@@ -46,6 +47,16 @@ def _metrics(benchmark: Benchmark) -> list[list[str]]:
     return [
         [f"  {spec.name}", f"in {spec.unit}", f"{spec.direction} is better", spec.interval]
         for spec in benchmark.metrics
+    ]
+
+
+def _kept(benchmark: Benchmark) -> list[str]:
+    rows = [[f"  {name}", meaning] for name, meaning in benchmark.predictions.items()]
+    files = [f"{folder}/{benchmark.name}-SET.npz" for folder in ("evidence", "predictions")]
+    return [
+        f"kept of each image: {files[0]}, from which the metrics follow"
+        + (f"; {files[1]}:" if rows else ""),
+        *_left(rows),
     ]
 
 

@@ -1,11 +1,14 @@
 """The `franca` command: every stage is a sub-command; `franca <stage> --help` explains it."""
 
+import contextlib
+import errno
+import inspect
 import subprocess
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -13,28 +16,20 @@ from franca.export import FormatName
 from franca.models.gpus import GPUS
 from workflow import data_cli, eval_cli, receipts
 from workflow.execute import Run, run_stage
-from workflow.params import DEFAULT_FILE, ParameterError, read, resolve, select, write_resolved
+from workflow.options import Params, Scale, Settings, Show, Variant
+from workflow.params import DEFAULT_FILE, ParameterError, load, write_resolved
 from workflow.plan.page import describe
-from workflow.stages import ARTIFACTS, LOGS, RECEIPT, STAGES, Stage
+from workflow.stages import ARTIFACTS, COMPARED, LOGS, RECEIPT, STAGES, Stage
 
 app = typer.Typer(
     help="The open pipeline behind Franca. Each stage is a sub-command; `snakemake --cores all` "
     "runs all of them in order.",
     no_args_is_help=True,
+    rich_markup_mode="markdown",
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
-Scale = Annotated[str | None, typer.Option(help="Scale to run; default: the one in params.yaml.")]
-Variant = Annotated[
-    str | None, typer.Option(help="Variant to run; default: the one in params.yaml.")
-]
-Params = Annotated[Path, typer.Option(help="Another parameter file.", metavar="FILE")]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Override a parameter; may be repeated.", metavar="KEY.PATH=VALUE"),
-]
-Show = Annotated[bool, typer.Option("--show", help="Show what would run, and stop.")]
 Gpus = Annotated[int, typer.Option(help="GPUs that train together.", metavar="N")]
 GpuName = Annotated[str, typer.Option("--gpu", help=f"One of {', '.join(GPUS)}.")]
 Utilisation = Annotated[
@@ -59,26 +54,6 @@ Together = Annotated[
 Output = Annotated[Path, typer.Option(help="A new folder.", metavar="FOLDER")]
 
 
-def _start(
-    stage: Stage,
-    *,
-    scale: str | None,
-    variant: str | None,
-    file: Path,
-    settings: list[str] | None,
-    show: bool,
-    part: str | None = None,
-) -> None:
-    tree = read(file)
-    scale, variant = select(tree, scale=scale, variant=variant)
-    parameters = resolve(tree, scale=scale, variant=variant, settings=settings or ())
-    run = Run(stage=stage, scale=scale, variant=variant, parameters=parameters)
-    if show:
-        typer.echo(run.describe())
-    else:
-        run_stage(run, part=part)
-
-
 _PARTS = {
     "group": "Only this group of rows, such as group-000; default: all, then the rest.",
     "checkpoint": "Only this checkpoint; default: all, then their summary.",
@@ -87,38 +62,27 @@ _PARTS = {
 
 def _make_command(stage: Stage) -> Callable[..., None]:
     """Return the sub-command of a stage; one that runs in parts has an option that names a part."""
-    if stage.fan_out is not None:
-        Part = Annotated[  # noqa: N806  a type
-            str | None, typer.Option(f"--{stage.fan_out}", help=_PARTS[stage.fan_out])
-        ]
+    option = typer.Option(f"--{stage.fan_out}", help=_PARTS.get(stage.fan_out or ""))
 
-        def by_part(
-            part: Part = None,
-            scale: Scale = None,
-            variant: Variant = None,
-            params: Params = DEFAULT_FILE,
-            settings: Settings = None,
-            show: Show = False,
-        ) -> None:
-            _start(
-                stage, scale=scale, variant=variant, file=params, settings=settings, show=show,
-                part=part,
-            )  # fmt: skip
-
-        return by_part
-
-    def whole(
+    def command(
+        part: Annotated[str | None, option] = None,
         scale: Scale = None,
         variant: Variant = None,
         params: Params = DEFAULT_FILE,
         settings: Settings = None,
         show: Show = False,
     ) -> None:
-        _start(
-            stage, scale=scale, variant=variant, file=params, settings=settings, show=show
-        )  # fmt: skip
+        selected = load(params, scale=scale, variant=variant, settings=settings)
+        run = Run(stage=stage, **selected._asdict())
+        if show:
+            typer.echo(run.describe())
+        else:
+            run_stage(run, part=part)
 
-    return whole
+    if stage.fan_out is None:
+        _, *others = inspect.signature(command).parameters.values()
+        command.__signature__ = inspect.Signature(others)  # type: ignore[attr-defined]
+    return command
 
 
 for _stage in STAGES:
@@ -136,9 +100,8 @@ def write_params(
     scale: Scale = None, variant: Variant = None, params: Params = DEFAULT_FILE
 ) -> None:
     """Check params.yaml and write every stage's resolved parameters."""
-    tree = read(params)
-    scale, variant = select(tree, scale=scale, variant=variant)
-    write_resolved(resolve(tree, scale=scale, variant=variant), scale=scale, variant=variant)
+    selected = load(params, scale=scale, variant=variant)
+    write_resolved(selected.parameters, scale=selected.scale, variant=selected.variant)
 
 
 @app.command(rich_help_panel="Tools")
@@ -152,9 +115,7 @@ def plan(
     utilisation: Utilisation = 0.4,
 ) -> None:
     """Say what a scale needs before it runs: operations, memory, GPU-hours, download, storage."""
-    tree = read(params)
-    scale, variant = select(tree, scale=scale, variant=variant)
-    parameters: Any = resolve(tree, scale=scale, variant=variant, settings=settings or ())
+    parameters, scale, variant = load(params, scale=scale, variant=variant, settings=settings)
     if gpu not in GPUS:
         raise ParameterError(f"--gpu {gpu}: choose one of {', '.join(GPUS)}")
     if not 0 < utilisation <= 1:
@@ -206,8 +167,8 @@ def ablation(scale: Scale = None, params: Params = DEFAULT_FILE) -> None:
     """Compare the variants' evaluations: the paper's Figure 2 at this scale."""
     from workflow.ablation import run_ablation  # here, because matplotlib is slow to import
 
-    tree = read(params)
-    run_ablation(tree, scale=select(tree, scale=scale, variant=None)[0])
+    parameters, scale, _ = load(params, scale=scale, variant=COMPARED[-1])
+    run_ablation(parameters, scale=scale)
 
 
 @app.command("torchrun", rich_help_panel="Tools", context_settings={"ignore_unknown_options": True})
@@ -234,15 +195,31 @@ def export_weights(
         typer.echo(line)
 
 
+_WRITABLE = "; artifacts/, work/ and logs/ must be writable"
+_REMEDIES = {
+    errno.ENOSPC: "; free some space and start again: it goes on where it was",
+    errno.EROFS: _WRITABLE,
+    errno.EACCES: _WRITABLE,
+}
+
+
 def main() -> None:
-    """Run the command line; a user's mistake ends in one line and exit status 2."""
+    """Run the command line; what fails ends in one line: status 2, or 1 if unforeseen."""
     try:
         app()
-    except (ValueError, OSError, subprocess.CalledProcessError) as error:
-        sys.stderr.write(f"franca: {' '.join(str(error).split())}\n")
+    except Exception as error:  # noqa: BLE001  the last door
+        foreseen = isinstance(error, ValueError | OSError | subprocess.CalledProcessError)
+        kind = "" if foreseen else f"{type(error).__name__}: "
+        remedy = _REMEDIES.get(getattr(error, "errno", None) or 0, "")
+        sys.stderr.write(f"franca: {kind}{' '.join(str(error).split())}{remedy}\n")
         if not isinstance(error, ParameterError):
-            LOGS.mkdir(exist_ok=True)
-            trace = LOGS / "traceback.txt"
-            trace.write_text(traceback.format_exc(), encoding="utf-8")
-            sys.stderr.write(f"franca: the traceback is in {trace}\n")
-        raise SystemExit(2) from None
+            _keep_traceback(hint="" if foreseen else "; did a file change? `franca verify` tells")
+        raise SystemExit(2 if foreseen else 1) from None
+
+
+def _keep_traceback(*, hint: str) -> None:
+    file = LOGS / "traceback.txt"
+    with contextlib.suppress(OSError):  # a disk that is full or cannot be written
+        LOGS.mkdir(exist_ok=True)
+        file.write_text(traceback.format_exc(), encoding="utf-8")
+        sys.stderr.write(f"franca: the traceback is in {file}{hint}\n")

@@ -2,13 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from data_filters.catalogue import CATALOGUE, Entry, lookup
 from workflow.execute import Run
-from workflow.params import DEFAULT_FILE, ParameterError, read, resolve, select
+from workflow.options import Params, Scale, Settings, Show
+from workflow.params import DEFAULT_FILE, ParameterError, load
 from workflow.plan.text import count, note, scaled, table
 from workflow.stages import BY_NAME
 
@@ -16,6 +17,7 @@ app = typer.Typer(
     help="Data sets to train on: which there are, how to get them, and how a published selection "
     "is fetched again.",
     no_args_is_help=True,
+    rich_markup_mode="markdown",
     add_completion=False,
 )
 
@@ -84,15 +86,10 @@ def rebuild(
     manifest: Manifest,
     to: New,
     min_same: MinSame = None,
-    scale: Annotated[str | None, typer.Option(help="Scale that it was made with.")] = None,
-    params: Annotated[Path, typer.Option(help="Another parameter file.", metavar="FILE")] = (
-        DEFAULT_FILE
-    ),
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Override a parameter.", metavar="KEY.PATH=VALUE"),
-    ] = None,
-    show: Annotated[bool, typer.Option("--show", help="Show how, and stop.")] = False,
+    scale: Scale = None,
+    params: Params = DEFAULT_FILE,
+    settings: Settings = None,
+    show: Show = False,
 ) -> None:
     """Fetch a published selection again: its shards, and what the web has lost of it.
 
@@ -104,17 +101,15 @@ def rebuild(
     from data_filters.download.origin import open_origin
     from data_filters.rebuild.run import rebuild as fetch_again
 
-    tree = read(params)
-    scale, variant = select(tree, scale=scale, variant=None)
-    parameters: Any = resolve(tree, scale=scale, variant=variant, settings=settings or ())
-    limits = parameters.download_images
+    selected = load(params, scale=scale, settings=settings)
+    limits = selected.parameters.download_images
     least = limits.min_success_rate if min_same is None else min_same
     if not 0 <= least <= 1:
         raise ParameterError(f"--min-same {least}: must be at least 0 and at most 1")
     if show:
         typer.echo(json.dumps(limits.model_dump(mode="json"), indent=1))
         return
-    run = Run(stage=BY_NAME["pack_shards"], scale=scale, variant=variant, parameters=parameters)
+    run = Run(stage=BY_NAME["pack_shards"], **selected._asdict())
     summary = fetch_again(
         manifest, limits, output=to, embedded_world=lambda: open_origin(run.folder("scenes"))
     )

@@ -1,31 +1,23 @@
 """`franca eval`: what can be measured, on any model, compared and laid out in tables."""
 
 import re
-from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from workflow.params import DEFAULT_FILE, ParameterError, read, resolve, select
+from workflow.options import Params, Scale, Settings, Variant
+from workflow.params import DEFAULT_FILE, ParameterError, load
 from workflow.plan.text import table
 
 app = typer.Typer(
     help="Benchmarks by hand: list them, run them on any model, compare and tabulate results. "
     "The stage `evaluate` does the same for the pipeline's own checkpoints.",
     no_args_is_help=True,
+    rich_markup_mode="markdown",
 )
 
-Scale = Annotated[
-    str | None, typer.Option(help="Whose sets and parameters; default: the one in params.yaml.")
-]
-Variant = Annotated[str | None, typer.Option(help="Whose checkpoints; default: likewise.")]
-Params = Annotated[Path, typer.Option(help="Another parameter file.", metavar="FILE")]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Override a parameter; may be repeated.", metavar="KEY.PATH=VALUE"),
-]
 Models = Annotated[
     list[str],
     typer.Option(
@@ -73,7 +65,7 @@ def list_benchmarks(scale: Scale = None, params: Params = DEFAULT_FILE) -> None:
     from franca.eval.inputs.kinds import KINDS, fits  # here, because torch is slow to import
     from franca.eval.registry import BENCHMARKS
 
-    sets = _parameters(params, scale, None, None).evaluation_sets
+    sets = load(params, scale=scale).parameters.evaluation_sets
     rows = [["benchmark", "version", "follows training", "needs a set of", "sets of this scale"]]
     for benchmark in BENCHMARKS.values():
         kinds = KINDS[benchmark.kind].set_kinds
@@ -97,7 +89,7 @@ def show(
 
     if benchmark not in BENCHMARKS:
         raise ParameterError(f"no benchmark '{benchmark}'; known: {', '.join(BENCHMARKS)}")
-    parameters, quick = (_parameters(params, each, None, None) for each in (scale, QUICK_SCALE))
+    parameters, quick = (load(params, scale=s).parameters for s in (scale, QUICK_SCALE))
     typer.echo(describe(BENCHMARKS[benchmark], parameters=parameters, quick=quick))
 
 
@@ -121,12 +113,9 @@ def run(
     """
     from workflow import evaluations
 
-    tree = read(params)
-    chosen, which = select(tree, scale=scale, variant=variant)
+    selected = load(params, scale=scale, variant=variant, settings=settings)
     grid = evaluations.Grid(
-        parameters=resolve(tree, scale=chosen, variant=which, settings=settings or ()),
-        scale=chosen,
-        variant=which,
+        **selected._asdict(),
         models=dict(map(_named, models)),
         benchmarks=benchmarks or [],
         datasets=datasets or [],
@@ -200,14 +189,6 @@ def make_table(
         )
         cells = with_paper(cells, verdicts)
     typer.echo((latex if form is TableFormat.latex else markdown)(cells), nl=False)
-
-
-def _parameters(
-    file: Path, scale: str | None, variant: str | None, settings: Sequence[str] | None
-) -> Any:
-    tree = read(file)
-    chosen, which = select(tree, scale=scale, variant=variant)
-    return resolve(tree, scale=chosen, variant=which, settings=settings or ())
 
 
 def _named(model: str) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """Any model on any benchmark and set, beside the checkpoints that the pipeline itself evaluates."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from franca.config.evaluation_sets import EvaluationSet
 from franca.eval.benchmark import Kind
 from franca.eval.comparison import compare, unique_seeds
 from franca.eval.inputs.kinds import fits
+from franca.eval.inputs.sets import Prepared
 from franca.eval.published import Comparison, compare_with_paper
 from franca.eval.registry import BENCHMARKS
 from franca.eval.results import Metric, read_details, read_metrics
@@ -21,6 +22,7 @@ from franca.stages.evaluate import build_suite, evaluation_device, load_checkpoi
 from workflow.plan.text import scaled, table
 from workflow.stages import BY_NAME, artifact_folder
 
+_LEAST_P = 1e-4
 _CHECKPOINT = re.compile(r"step-\d{7}|highres|rasa")
 
 
@@ -109,11 +111,15 @@ class Grid:
 
 
 def run(grid: Grid) -> Iterator[str]:
-    """Run what is missing, model by model; yield a line for each model when it is done."""
+    """Run what is missing, model by model; yield a line before and after each model."""
     tasks = grid.tasks()
     for name in grid.models:
-        folder = grid.output / name
-        metrics = grid.suite(name).run(tasks, folder, title=name)
+        folder, suite = grid.output / name, grid.suite(name)
+        suite.check(tasks)
+        missing = suite.missing(tasks, folder)
+        space = _space(_needed(suite, missing).values())
+        yield f"{name}: {len(missing)} of {len(tasks)} benchmarks to run; features: {space}"
+        metrics = suite.run(tasks, folder, title=name)
         yield f"{folder}: {len(metrics)} metrics of {len(tasks)} benchmarks"
 
 
@@ -136,7 +142,7 @@ def describe(grid: Grid) -> Iterator[str]:
 
 
 def _cost(suite: Suite, missing: Sequence[Pair]) -> str:
-    needed = {_features(task): suite.prepared(task) for task in missing}
+    needed = _needed(suite, missing)
     seconds = sum(
         each.images * suite.sets.store.seconds_per_image(each.input_size)
         for each in needed.values()
@@ -146,12 +152,23 @@ def _cost(suite: Suite, missing: Sequence[Pair]) -> str:
         if streamed:
             size_of_input = suite.prepared(task).input_size
             seconds += streamed * suite.sets.store.seconds_per_image(size_of_input)
-    size = scaled(sum(each.bytes for each in needed.values()), "B")
-    return f"{len(missing)} to run; features: {seconds / 60:.1f} min of the model, {size}"
+    space = _space(needed.values())
+    return f"{len(missing)} to run; features: {seconds / 60:.1f} min of the model, {space}"
 
 
-def _features(task: Pair) -> tuple[Kind, str]:
-    return BENCHMARKS[task.benchmark].kind, task.evaluation_set
+def _space(prepared: Iterable[Prepared]) -> str:
+    spaces = [each.space for each in prepared]
+    stored, streamed = sum(each.stored for each in spaces), sum(each.streamed for each in spaces)
+    more = f" and {scaled(streamed, 'B')} computed whenever they are read" if streamed else ""
+    return f"{scaled(stored, 'B')} stored{more}"
+
+
+def _needed(suite: Suite, tasks: Sequence[Pair]) -> dict[tuple[Kind, str], Prepared]:
+    """Return what the tasks see, once where several see the same."""
+    return {
+        (BENCHMARKS[task.benchmark].kind, task.evaluation_set): suite.prepared(task)
+        for task in tasks
+    }
 
 
 def compared(folder: Path, other: Path) -> list[str]:
@@ -175,8 +192,12 @@ def compared(folder: Path, other: Path) -> list[str]:
         low, high = row["ci95"]
         ours, theirs = (f"{values[name][key]:.3f}" for name in folders)
         change = f"{row['difference']:+.3f} [{low:+.3f}, {high:+.3f}]"
-        lines.append([*key, ours, theirs, change, f"{row['p_value']:.3g}"])
+        lines.append([*key, ours, theirs, change, _p_value(row["p_value"])])
     return table(lines)
+
+
+def _p_value(value: float) -> str:
+    return f"{value:.3g}" if value >= _LEAST_P else f"< {_LEAST_P:g}"
 
 
 def seed_spread(folders: Sequence[Path]) -> list[str]:

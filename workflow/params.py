@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -141,6 +141,28 @@ def resolve(
         raise ParameterError(_explain(error, layers)) from None
     _check_image_set(parameters)
     return parameters
+
+
+class Selection(NamedTuple):
+    """Resolved parameters, an instance of `parameters_class()`, and what they were resolved for."""
+
+    parameters: Any
+    scale: str
+    variant: str
+
+
+def load(
+    file: Path = DEFAULT_FILE,
+    *,
+    scale: str | None = None,
+    variant: str | None = None,
+    settings: Sequence[str] | None = None,
+) -> Selection:
+    """Read a file, select and resolve; raises what `read`, `select` and `resolve` raise."""
+    tree = read(file)
+    scale, variant = select(tree, scale=scale, variant=variant)
+    parameters = resolve(tree, scale=scale, variant=variant, settings=settings or ())
+    return Selection(parameters, scale, variant)
 
 
 def _check_image_set(parameters: Any) -> None:

@@ -1,11 +1,9 @@
 """What is kept of an image to compare it with others: its signature and, if asked for, a vector."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from data_filters.config_models import Semantic
-from data_filters.dedup.signatures import Signature, looks_cropped, sign
+from data_filters.dedup.signatures import Signature, sign
 from data_filters.dedup.vectors import Embeddings, stacked
 from data_filters.io.pixels import Pixels, decode, open_image
 from data_filters.models.build import build_network
@@ -13,7 +11,7 @@ from data_filters.models.network import Network, Prepared, normalised, vectors
 
 
 class Describer:
-    """Describe images one after another, decoding each once, a batch of pixels at most in memory.
+    """Describe images one after another, a batch of pixels at most in memory.
 
     Args:
         network: What embeds images; None for signatures only.
@@ -24,7 +22,6 @@ class Describer:
         self._network, self._batch_size = network, batch_size
         self._prepared: list[Prepared] = []
         self._embedded: list[Embeddings] = []
-        self._pixels: Pixels
 
     def add(self, data: bytes, *, sha256: str | None = None) -> Signature:
         """Describe the next image and return its signature.
@@ -36,20 +33,20 @@ class Describer:
         Raises:
             UnreadableImageError: It cannot be decoded.
         """
-        return self.add_decoded(data, decode(open_image(data)), sha256=sha256)
+        if self._network is not None:
+            self._embed(self._network, decode(open_image(data)))
+        return sign(data, sha256=sha256)
 
     def add_decoded(self, data: bytes, pixels: Pixels, *, sha256: str | None = None) -> Signature:
         """Describe the next image, which is decoded already."""
-        self._pixels = pixels
         if self._network is not None:
-            self._prepared.append(self._network.prepare(pixels))
-            if len(self._prepared) == self._batch_size:
-                self._flush(self._network)
-        return sign(data, pixels, sha256=sha256)
+            self._embed(self._network, pixels)
+        return sign(data, sha256=sha256)
 
-    def crops(self, shares: Sequence[float]) -> list[int]:
-        """Return `looks_cropped` of the image that was added last."""
-        return looks_cropped(self._pixels, shares)
+    def _embed(self, network: Network, pixels: Pixels) -> None:
+        self._prepared.append(network.prepare(pixels))
+        if len(self._prepared) == self._batch_size:
+            self._flush(network)
 
     def _flush(self, network: Network) -> None:
         rows = normalised(vectors(network, self._prepared, batch_size=self._batch_size))

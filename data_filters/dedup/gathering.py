@@ -99,8 +99,8 @@ def _shard(signatures: Path, *, raw: Path, verdicts: Path) -> pa.Table:
     table = pq.read_table(signatures)
     table = table.append_column("place", pa.array(np.arange(table.num_rows)))
     table = table.join(pq.read_table(raw, columns=["row_id", "size"]), "row_id")
-    shapes = pq.read_table(verdicts, columns=["row_id", "width", "height"])
-    return table.join(shapes, "row_id").sort_by("row_id")
+    pixels = pq.read_table(verdicts, columns=["row_id", "width", "height", "pixels"])
+    return table.join(pixels, "row_id").sort_by("row_id")
 
 
 def _images(rows: pa.Table, *, first: int) -> pa.Table:

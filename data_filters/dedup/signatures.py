@@ -1,19 +1,22 @@
-"""What identifies an image: its bytes, its pixels, and what it looks like."""
+"""What identifies an image: its bytes, and what it looks like."""
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
+from math import sqrt
 from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from data_filters.io.pixels import Pixels, grey
-
-SIDE: Final = 32
-"""Side of the thumbnail that is hashed, pixels."""
+from data_filters.io.luma import Luma, averaged, grey_levels, read_luma
+from data_filters.io.pixels import Pixels
 
 BITS: Final = 64
+
+MIN_CELLS: Final = 32
+"""Along the shorter side of what is hashed: three for a wave of the highest frequency. The fewest
+that find the copies which all pixels find (docs/log.md)."""
 
 _SIDES: Final = (
     (1, 1, 1, 1), (1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1),
@@ -24,42 +27,48 @@ _SIDES: Final = (
 HASHES_PER_CROP: Final = 2 * len(_SIDES)
 
 
-class Signature(NamedTuple):
-    """Signature of one image; the columns of `records.SIGNATURE` but for the name.
+class Looks(NamedTuple):
+    """What an image looks like.
 
     Attributes:
-        sha256: Of the bytes.
-        pixels: SHA-256 of size and decoded, upright RGB pixels: survives lossless re-encoding.
         perceptual: 64-bit DCT hash: survives lossy re-encoding and resizing, as a rule.
         mirrored: The same of the image mirrored left to right.
-        contrast: Standard deviation of the thumbnail, grey levels. Where it is low, the hash is
+        contrast: Standard deviation of what was hashed, grey levels. Where it is low, the hash is
             noise: all nearly blank images would be copies of each other.
     """
 
-    sha256: str
-    pixels: str
     perceptual: int
     mirrored: int
     contrast: float
 
 
-def sign(data: bytes, pixels: Pixels, *, sha256: str | None = None) -> Signature:
+class Signature(NamedTuple):
+    """Signature of one image; the columns of `records.SIGNATURE` but for the name.
+
+    Attributes:
+        sha256: Of the bytes.
+        perceptual: See `Looks`, as for those below.
+    """
+
+    sha256: str
+    perceptual: int
+    mirrored: int
+    contrast: float
+
+
+def sign(data: bytes, *, sha256: str | None = None) -> Signature:
     """Sign an image.
 
     Args:
         data: An encoded image.
-        pixels: The same decoded, [height, width, 3].
         sha256: Of `data`, where it is known.
+
+    Raises:
+        UnreadableImageError: It cannot be decoded. A JPEG is decoded in part only, so that not
+            every broken one is found here.
     """
-    looks = perceptual_hash(pixels)
-    return Signature(sha256 or hashlib.sha256(data).hexdigest(), pixel_hash(pixels), *looks)
-
-
-def pixel_hash(pixels: Pixels) -> str:
-    """Hash size and pixels."""
-    digest = hashlib.sha256(np.array(pixels.shape, dtype="<i8").tobytes())
-    digest.update(np.ascontiguousarray(pixels).tobytes())
-    return digest.hexdigest()
+    looks = perceptual_hash(read_luma(data, min_cells=MIN_CELLS))
+    return Signature(sha256 or hashlib.sha256(data).hexdigest(), *looks)
 
 
 def looks_cropped(pixels: Pixels, shares: Sequence[float]) -> list[int]:
@@ -72,57 +81,63 @@ def looks_cropped(pixels: Pixels, shares: Sequence[float]) -> list[int]:
     Returns:
         The hashes, each followed by that of the mirror image.
     """
-    height, width = pixels.shape[:2]
+    levels = grey_levels(pixels)
+    height, width = levels.shape
     hashes = []
     for share in shares:
         y, x = round(share * height), round(share * width)
         for top, bottom, left, right in _SIDES:
-            crop = pixels[top * y : height - bottom * y, left * x : width - right * x]
-            looks = perceptual_hash(crop)
+            crop = levels[top * y : height - bottom * y, left * x : width - right * x]
+            looks = perceptual_hash(averaged(crop, min_cells=MIN_CELLS))
             hashes += [looks.perceptual, looks.mirrored]
     return hashes
 
 
-class Looks(NamedTuple):
-    """The last three entries of a `Signature`."""
+def perceptual_hash(luma: Luma) -> Looks:
+    """Return the DCT hash of an image and of its mirror image, and its contrast.
 
-    perceptual: int
-    mirrored: int
-    contrast: float
-
-
-def perceptual_hash(pixels: Pixels) -> Looks:
-    """Return the DCT hash of an image and of its mirror image, and the thumbnail's contrast.
-
-    The 64 lowest frequencies of the 32x32 thumbnail's type-II DCT, the constant left out, each
-    compared with their median. (After Zauner, 2010, whose square block keeps the constant, and with
-    it a bit that says nothing.) Mirroring changes the sign of every odd horizontal frequency, so
-    the mirror image needs no transform of its own.
+    The 64 lowest frequencies of the image's cosine transform, the constant left out, each compared
+    with their median. (After Zauner, 2010, who makes a thumbnail first, and whose square block
+    keeps the constant, and with it a bit that says nothing.) Mirroring changes the sign of every
+    odd horizontal frequency, so the mirror image needs no transform of its own.
     """
-    levels = np.clip(np.rint(grey(pixels)), 0, 255).astype(np.uint8)
-    thumbnail = Image.fromarray(levels).resize((SIDE, SIDE), Image.Resampling.BOX)
-    small = np.asarray(thumbnail, dtype=np.float64)
-    spectrum = _COSINES @ small @ _COSINES.T
-    lowest = spectrum[_ROWS, _COLUMNS]
-    mirrored = np.where(_COLUMNS % 2 == 1, -lowest, lowest)
-    return Looks(_bits(lowest), _bits(mirrored), float(small.std()))
+    rows, columns = _waves(luma.height, luma.cell), _waves(luma.width, luma.cell)
+    spectrum = (rows @ luma.levels @ columns.T).ravel()[_LOWEST]
+    contrast = sqrt(_POWER @ (spectrum * spectrum))
+    return Looks(_bits(spectrum), _bits(spectrum * _MIRROR), contrast)
 
 
 def _bits(spectrum: npt.NDArray[np.float64]) -> int:
-    return int.from_bytes(np.packbits(spectrum > np.median(spectrum)).tobytes(), "big")
+    ordered = np.sort(spectrum)
+    median = (ordered[BITS // 2 - 1] + ordered[BITS // 2]) / 2  # np.median takes five times as long
+    return int.from_bytes(np.packbits(spectrum > median).tobytes(), "big")
 
 
-def _cosines() -> npt.NDArray[np.float64]:
-    frequency, position = np.arange(SIDE)[:, None], np.arange(SIDE)[None, :]
-    return np.cos(np.pi * frequency * (2 * position + 1) / (2 * SIDE))
+@lru_cache(maxsize=4096)
+def _waves(length: int, cell: int) -> npt.NDArray[np.float64]:
+    """Sample cosines in the middle of cells, times the share of the side that a cell takes.
+
+    Where a cell at the edge is cut off counts: without it, an image and its mirror image, or a
+    resized copy, would not have the same waves.
+
+    Args:
+        length: Of the side, pixels.
+        cell: Side of a cell, pixels.
+
+    Returns:
+        Of the lowest frequencies, [frequencies, cells].
+    """
+    edges = np.minimum(np.arange(-(-length // cell) + 1) * cell, length) / length
+    frequency = np.arange(_FREQUENCIES)[:, None]
+    return np.cos(np.pi * frequency * (edges[1:] + edges[:-1]) / 2) * np.diff(edges)
 
 
-def _lowest_frequencies() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Rows and columns of the `BITS` lowest frequencies but the constant, diagonal by diagonal."""
-    order = sorted((row + column, row, column) for row in range(SIDE) for column in range(SIDE))
-    chosen = np.array(order[1 : BITS + 1])
-    return chosen[:, 1], chosen[:, 2]
+_ORDER: Final = sorted((row + column, row, column) for row in range(BITS) for column in range(BITS))
+_ROWS, _COLUMNS = np.array(_ORDER[1 : BITS + 1]).T[1:]
+"""Of the `BITS` lowest frequencies but the constant, diagonal by diagonal."""
 
-
-_COSINES: Final = _cosines()
-_ROWS, _COLUMNS = _lowest_frequencies()
+_FREQUENCIES: Final = int(max(_ROWS.max(), _COLUMNS.max())) + 1
+_LOWEST: Final = _ROWS * _FREQUENCIES + _COLUMNS
+_MIRROR: Final = np.where(_COLUMNS % 2 == 1, -1.0, 1.0)
+_POWER: Final = np.where(_ROWS > 0, 2.0, 1.0) * np.where(_COLUMNS > 0, 2.0, 1.0)
+"""Variance of the image that a squared coefficient stands for (Parseval)."""

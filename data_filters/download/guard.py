@@ -1,17 +1,15 @@
 """What may be contacted: public addresses, for a bounded time.
 
 As it comes, img2dataset 1.47 fetches `file:///etc/passwd` and any private address, and a server
-that drips keeps it for ever. The guard's sockets mend that from below; `client` speaks through
-them, and `opener` adds patience and manners.
+that drips keeps it for ever. The guard mends that from below; `client` speaks through its sockets,
+and `opener` adds patience and manners.
 """
 
 import ipaddress
 import socket
-import ssl
-import threading
 import time
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from data_filters.download.hosts import Resolver
 from data_filters.download.reasons import FetchError
@@ -22,37 +20,26 @@ _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class _Deadline(threading.local):
-    """When the attempt that this thread is busy with must be over."""
+class Deadline:
+    """When an attempt must be over.
 
-    seconds = float("inf")
-    moment = float("inf")
+    Args:
+        seconds: What it may take.
+        spent: What has been taken before.
+    """
 
-    def start(self, seconds: float, *, spent: float = 0.0) -> None:
-        self.seconds = seconds
-        self.moment = time.monotonic() + seconds - spent
+    def __init__(self, seconds: float, *, spent: float = 0.0) -> None:
+        self._seconds = seconds
+        self._moment = time.monotonic() + seconds - spent
 
     def check(self) -> None:
-        if time.monotonic() > self.moment:
-            raise FetchError("timeout", f"not over after {self.seconds:g} s")
+        """Return while there is time.
 
-
-DEADLINE: Final = _Deadline()
-
-
-class _Socket(socket.socket):
-    def recv_into(self, *arguments: Any) -> int:
-        DEADLINE.check()
-        return super().recv_into(*arguments)
-
-
-class SslSocket(ssl.SSLSocket):
-    """A TLS socket that gives up when the attempt has taken too long."""
-
-    def recv_into(self, *arguments: Any) -> int:
-        """Receive as `ssl.SSLSocket` does, while there is time."""
-        DEADLINE.check()
-        return super().recv_into(*arguments)
+        Raises:
+            FetchError: `timeout`.
+        """
+        if time.monotonic() > self._moment:
+            raise FetchError("timeout", f"not over after {self._seconds:g} s")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,24 +56,31 @@ class Guard:
     allowed_networks: tuple[Network, ...]
     resolver: Resolver
 
-    def connect(self, address: tuple[str, int], timeout: float | None, *_: object) -> socket.socket:
+    def connect(self, host: str, port: int, *, timeout: float, deadline: Deadline) -> socket.socket:
         """Connect to the first allowed address that a host resolves to.
 
         The address that was checked is the one connected to, so a name that resolves differently a
         moment later gains nothing. Redirects come through here as well.
 
+        Args:
+            host: Name or address.
+            port: TCP port.
+            timeout: Longest silence, seconds, now and later.
+            deadline: When the attempt must be over.
+
         Raises:
             FetchError: Every address is private, or the attempt has taken too long.
+            OSError: No allowed address answers.
         """
-        host, port = address
         error: OSError = FetchError("private_address", host)
         for family, kind, protocol, _name, place in self.resolver.addresses(host, port):
             if not self.allows(str(place[0])):
                 continue
-            DEADLINE.check()
-            connection = _Socket(family, kind, protocol)
-            connection.settimeout(timeout)
+            deadline.check()
+            connection = socket.socket(family, kind, protocol)
             try:
+                connection.settimeout(timeout)
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 connection.connect(place)
             except OSError as failure:
                 connection.close()

@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,34 +19,45 @@ Address = tuple[int, int, int, str, tuple[Any, ...]]
 """Family, type, protocol, canonical name and place, as `socket.getaddrinfo` returns them."""
 
 
-@dataclass
-class _Queue:
-    places: threading.Semaphore
-    users: int = 0
-
-
 class Slots(Generic[Key]):
     """At most `limit` threads at a time for each key; keys nobody holds take no memory."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._lock = threading.Lock()
-        self._queues: dict[Key, _Queue] = {}
+        self._held: dict[Key, int] = {}
+        self._queues: dict[Key, deque[threading.Lock]] = {}
 
     @contextmanager
     def hold(self, key: Key) -> Iterator[None]:
-        """Wait for a place, and keep it while the block runs."""
+        """Wait for a place, first come, first served, and keep it while the block runs."""
+        gate = None
         with self._lock:
-            queue = self._queues.setdefault(key, _Queue(threading.Semaphore(self._limit)))
-            queue.users += 1
+            held = self._held.get(key, 0)
+            if held < self._limit:
+                self._held[key] = held + 1
+            else:
+                gate = threading.Lock()
+                gate.acquire()
+                self._queues.setdefault(key, deque()).append(gate)
+        if gate is not None:
+            gate.acquire()  # until somebody hands their place over
         try:
-            with queue.places:
-                yield
+            yield
         finally:
-            with self._lock:
-                queue.users -= 1
-                if not queue.users:
+            self._leave(key)
+
+    def _leave(self, key: Key) -> None:
+        with self._lock:
+            queue = self._queues.get(key)
+            if queue is not None:
+                queue.popleft().release()
+                if not queue:
                     del self._queues[key]
+            elif self._held[key] == 1:
+                del self._held[key]
+            else:
+                self._held[key] -= 1
 
 
 @dataclass

@@ -1,27 +1,22 @@
 """What is kept of a host between two requests: open connections, and TLS sessions to resume."""
 
-import http.client
 import select
+import socket
 import ssl
 import threading
 import time
 from collections import OrderedDict
 from typing import Final, NamedTuple
 
+from data_filters.download.address import Place
+
 _MAX_SESSIONS: Final = 1 << 13
 """Hosts whose TLS session is remembered; the one seen longest ago is forgotten."""
 
 
-class Place(NamedTuple):
-    """Whom a connection leads to: `http` or `https`, and `host[:port]`."""
-
-    scheme: str
-    netloc: str
-
-
 class _Idle(NamedTuple):
     place: Place
-    connection: http.client.HTTPConnection
+    wire: socket.socket
     since: float
 
 
@@ -43,48 +38,46 @@ class IdleConnections:
         self._hosts: OrderedDict[str, list[_Idle]] = OrderedDict()
         self._number = 0
 
-    def take(self, place: Place) -> http.client.HTTPConnection | None:
+    def take(self, place: Place) -> socket.socket | None:
         """Return a connection to use alone, or None; one that cannot be used is closed."""
         with self._lock:
             idle = self._pop(place.netloc, newest=True)
         if idle is None:
             return None
         if idle.place == place and not self._is_stale(idle):
-            return idle.connection
-        idle.connection.close()
+            return idle.wire
+        idle.wire.close()
         return None
 
-    def give(self, place: Place, connection: http.client.HTTPConnection) -> None:
+    def give(self, place: Place, wire: socket.socket) -> None:
         """Keep a connection whose last answer is read to its end."""
+        now = time.monotonic()
+        surplus = []
         with self._lock:
-            self._hosts.setdefault(place.netloc, []).append(
-                _Idle(place, connection, time.monotonic())
-            )
+            self._hosts.setdefault(place.netloc, []).append(_Idle(place, wire, now))
             self._hosts.move_to_end(place.netloc)
             self._number += 1
-            surplus = [self._pop_oldest() for _ in range(self._number - self._limit)]
-            while self._number and self._is_expired(self._oldest()):
+            while self._number > self._limit or (
+                self._number and now - self._oldest().since > self._seconds
+            ):
                 surplus.append(self._pop_oldest())
         for idle in surplus:
-            idle.connection.close()
+            idle.wire.close()
 
     def close(self) -> None:
         """Close all of them."""
         with self._lock:
             left = [self._pop_oldest() for _ in range(self._number)]
         for idle in left:
-            idle.connection.close()
+            idle.wire.close()
 
     def _is_stale(self, idle: _Idle) -> bool:
         """Whether it is too old, or has something to say: its end, or what nobody asked."""
-        if self._is_expired(idle):
+        if time.monotonic() - idle.since > self._seconds:
             return True
         poll = select.poll()
-        poll.register(idle.connection.sock, select.POLLIN)
+        poll.register(idle.wire, select.POLLIN)
         return bool(poll.poll(0))
-
-    def _is_expired(self, idle: _Idle) -> bool:
-        return time.monotonic() - idle.since > self._seconds
 
     def _oldest(self) -> _Idle:
         return next(iter(self._hosts.values()))[0]

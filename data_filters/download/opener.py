@@ -12,12 +12,12 @@ import time
 import urllib.request
 from collections.abc import Callable
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
-from urllib.response import addinfourl
+from wsgiref.headers import Headers
 
 from data_filters.config import DownloadImages
+from data_filters.download.address import Address
 from data_filters.download.client import Client, RedirectError
-from data_filters.download.guard import DEADLINE, Guard
+from data_filters.download.guard import Deadline, Guard
 from data_filters.download.hosts import Resolver, Slots
 from data_filters.download.keep_alive import IdleConnections
 from data_filters.download.opt_out import opt_out
@@ -29,7 +29,15 @@ _TOOL: Final = "img2dataset"
 
 _MAX_REDIRECTS: Final = 10
 
-_SAFE: Final = "!#$%&'()*+,/:;=?@[]~"
+
+class Page(io.BytesIO):
+    """What `urlopen` returns: a whole body to be read, with what came before it."""
+
+    def __init__(self, body: bytes, *, headers: Headers, url: str, status: int) -> None:
+        super().__init__(body)
+        self.headers = headers
+        self.url = url
+        self.status = status
 
 
 class PoliteOpener(urllib.request.OpenerDirector):
@@ -50,14 +58,15 @@ class PoliteOpener(urllib.request.OpenerDirector):
             resolver=Resolver(cfg.dns_cache_seconds),
         )
         idle = IdleConnections(limit=cfg.max_idle_connections, seconds=cfg.max_idle_seconds)
-        self._client = Client(guard, idle=idle)
         name = f"Mozilla/5.0 (compatible; {cfg.user_agent}; {_TOOL})"
-        self._headers = {"User-Agent": name}
+        self._client = Client(
+            guard, idle=idle, headers={"User-Agent": name}, timeout=cfg.timeout_seconds
+        )
         self._slots: Slots[str] = Slots(cfg.max_per_host)
         self._agents = tuple(dict.fromkeys((cfg.user_agent.strip().lower(), _TOOL)))
         self._robots = Robots(self._bytes, agents=self._agents) if cfg.robots_txt else None
 
-    def open(self, fullurl: Any, data: Any = None, timeout: float | None = None) -> addinfourl:
+    def open(self, fullurl: Any, data: Any = None, timeout: float | None = None) -> Page:
         """Return the response with its body read.
 
         Raises:
@@ -65,7 +74,8 @@ class PoliteOpener(urllib.request.OpenerDirector):
         """
         del data, timeout  # nothing is ever sent, and the configuration knows the time
         try:
-            address = normalise(fullurl if isinstance(fullurl, str) else fullurl.full_url)
+            url = fullurl if isinstance(fullurl, str) else fullurl.full_url
+            address = Address.parse(url)
             self._ask(address)
             return self._persist(address, ask=self._ask)
         finally:
@@ -75,59 +85,61 @@ class PoliteOpener(urllib.request.OpenerDirector):
         """Close the connections that were kept."""
         self._client.close()
 
-    def _ask(self, url: str) -> None:
-        """Return if robots.txt, where it is heeded, lets us fetch `url`."""
+    def _ask(self, address: Address) -> None:
+        """Return if robots.txt, where it is heeded, lets us fetch it."""
         if self._robots is not None:
-            self._robots.require(url)
+            self._robots.require(address)
 
-    def _bytes(self, url: str) -> bytes:
+    def _bytes(self, address: Address) -> bytes:
         """Fetch a robots.txt, wherever it lies: a redirect there needs nobody's leave."""
         try:
-            return self._persist(url, ask=lambda _: None).read()
+            return self._persist(address, ask=lambda _: None).read()
         finally:
             self._beat()
 
-    def _persist(self, url: str, *, ask: Callable[[str], None]) -> addinfourl:
+    def _persist(self, address: Address, *, ask: Callable[[Address], None]) -> Page:
         for attempt in range(self._cfg.retries + 1):
             try:
-                return self._attempt(url, ask=ask)
+                return self._attempt(address, ask=ask)
             except FetchError as error:
-                pause = self._pause(error, url=url, attempt=attempt)
+                pause = self._pause(error, url=address.url, attempt=attempt)
                 if attempt == self._cfg.retries or pause is None:
                     raise
             time.sleep(pause)
         raise AssertionError("the last attempt returns or raises")
 
-    def _attempt(self, url: str, *, ask: Callable[[str], None]) -> addinfourl:
+    def _attempt(self, address: Address, *, ask: Callable[[Address], None]) -> Page:
         """Fetch once, with redirects; only time on the wire counts, not that in a queue.
 
         A place in the queue of one host is given back before another host is turned to.
         """
-        spent, seen = 0.0, {url}
+        spent, seen = 0.0, {address}
         while True:
-            with self._slots.hold(urlsplit(url).netloc):
-                DEADLINE.start(self._cfg.total_timeout_seconds, spent=spent)
+            with self._slots.hold(address.place.netloc):
+                deadline = Deadline(self._cfg.total_timeout_seconds, spent=spent)
                 begun = time.monotonic()
                 try:
-                    return self._get(url)
+                    return self._get(address, deadline=deadline)
                 except RedirectError as answer:
-                    url = normalise(answer.url)
+                    address = Address.parse(answer.url)
                 except Exception as error:
                     raise explain(error) from error
                 spent += time.monotonic() - begun
-            if url in seen or len(seen) > _MAX_REDIRECTS:
+            if address in seen or len(seen) > _MAX_REDIRECTS:
                 raise FetchError("redirect_loop")
-            seen.add(url)
-            ask(url)
+            seen.add(address)
+            ask(address)
 
-    def _get(self, url: str) -> addinfourl:
-        timeout = self._cfg.timeout_seconds
-        with self._client.get(url, headers=self._headers, timeout=timeout) as response:
-            objection = opt_out(response.headers, agents=self._agents)
-            if objection is not None:
-                raise FetchError("opted_out", objection)
-            body = io.BytesIO(response.body())
-            return addinfourl(body, response.headers, url, response.status)
+    def _get(self, address: Address, *, deadline: Deadline) -> Page:
+        response = self._client.get(address, accept=self._heed, deadline=deadline)
+        return Page(
+            response.body, headers=response.headers, url=address.url, status=response.status
+        )
+
+    def _heed(self, headers: Headers) -> None:
+        objection = opt_out(headers, agents=self._agents)
+        if objection is not None:
+            raise FetchError("opted_out", objection)
 
     def _pause(self, error: FetchError, *, url: str, attempt: int) -> float | None:
         """Seconds to wait before the next attempt; None where it would be in vain or too long.
@@ -144,25 +156,3 @@ class PoliteOpener(urllib.request.OpenerDirector):
         pause: float = self._cfg.backoff_seconds * 2**attempt * spread
         pause = min(pause, self._cfg.max_backoff_seconds)
         return max(pause, error.retry_after or 0.0)
-
-
-def normalise(url: str) -> str:
-    """Write a URL as HTTP carries it: host in ASCII, spaces and other scripts percent-encoded.
-
-    Raises:
-        FetchError: `scheme_not_allowed` or `bad_url`.
-    """
-    try:
-        parts = urlsplit(url.strip())
-        if parts.scheme not in ("http", "https"):
-            raise FetchError("scheme_not_allowed", parts.scheme)
-        if parts.hostname is None or parts.username is not None:
-            raise FetchError("bad_url", "no host" if parts.hostname is None else "names a user")
-        host = parts.hostname.encode("idna").decode()
-        place = f"[{host}]" if ":" in host else host
-        port = "" if parts.port is None else f":{parts.port}"
-        path = quote(parts.path or "/", safe=_SAFE)
-        query = f"?{quote(parts.query, safe=_SAFE)}" if parts.query else ""
-    except ValueError as error:
-        raise FetchError("bad_url", str(error)) from error
-    return f"{parts.scheme}://{place}{port}{path}{query}"

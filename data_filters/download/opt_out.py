@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Collection
-from email.message import Message
 from typing import Final
+from wsgiref.headers import Headers
 
 DIRECTIVES: Final = frozenset({"noai", "noimageai", "noml", "noindex", "noimageindex", "none"})
 """Values of X-Robots-Tag that forbid what is done here; `none` is short for noindex, nofollow."""
@@ -14,7 +14,7 @@ _VALUED: Final = frozenset(
 _AGENT: Final = re.compile(r"[\w*.-]+")
 
 
-def opt_out(headers: Message, *, agents: Collection[str]) -> str | None:
+def opt_out(headers: Headers, *, agents: Collection[str]) -> str | None:
     """Return the objection a response's headers state, or None.
 
     X-Robots-Tag holds directives separated by commas; those after `name:` are for the robot of that
@@ -24,7 +24,7 @@ def opt_out(headers: Message, *, agents: Collection[str]) -> str | None:
         headers: Of the response.
         agents: Names we answer to, lower case.
     """
-    for value in headers.get_all("X-Robots-Tag", []):
+    for value in headers.get_all("X-Robots-Tag"):
         agent = None
         for item in value.split(","):
             name, colon, rest = (part.strip() for part in item.partition(":"))

@@ -1,7 +1,6 @@
 """One word for each way in which a download fails, and whether another attempt can help."""
 
 import email.utils
-import http.client
 import re
 import socket
 import ssl
@@ -104,8 +103,6 @@ _EXPLANATIONS: Final[tuple[_Explanation, ...]] = (  # a kind before what it is a
     (ssl.SSLCertVerificationError, lambda error: FetchError("tls", error.verify_message)),
     (ssl.SSLError, lambda error: FetchError("tls", str(error.strerror))),
     (socket.gaierror, _dns),
-    (http.client.IncompleteRead, lambda _: FetchError("incomplete", passing=True)),
     (OSError, _connection),
-    ((http.client.InvalidURL, ValueError), lambda error: FetchError("bad_url", str(error))),
-    (http.client.HTTPException, lambda error: FetchError("bad_response", type(error).__name__)),
+    (ValueError, lambda error: FetchError("bad_url", str(error))),
 )

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from typing import Final
-from urllib.parse import urlsplit
 
 from protego import Protego
 
+from data_filters.download.address import Address, Place
 from data_filters.download.hosts import Memory
 from data_filters.download.reasons import FetchError
 
@@ -17,34 +17,33 @@ class Robots:
     """Rules by origin, each fetched once.
 
     Args:
-        fetch: Returns the bytes behind a URL; raises `FetchError`.
+        fetch: Returns the bytes behind an address; raises `FetchError`.
         agents: Names we answer to; where any of them is shut out, we stay out.
     """
 
-    def __init__(self, fetch: Callable[[str], bytes], *, agents: Sequence[str]) -> None:
+    def __init__(self, fetch: Callable[[Address], bytes], *, agents: Sequence[str]) -> None:
         self._fetch = fetch
         self._agents = tuple(agents)
-        self._memory: Memory[str, Protego | FetchError] = Memory(_SECONDS)
+        self._memory: Memory[Place, Protego | FetchError] = Memory(_SECONDS)
 
-    def require(self, url: str) -> None:
-        """Return if `url` may be fetched.
+    def require(self, address: Address) -> None:
+        """Return if `address` may be fetched.
 
         Raises:
             FetchError: `robots_denied`; or what kept us from reading robots.txt, since a host that
                 cannot tell its rules must be taken to forbid everything.
         """
-        parts = urlsplit(url)
-        place = f"{parts.scheme}://{parts.netloc}/robots.txt"
-        rules = self._memory.recall(place, lambda: self._read(place))
+        rules = self._memory.recall(address.place, lambda: self._read(address.place))
         if isinstance(rules, FetchError):
             raise FetchError(rules.reason, f"robots.txt: {rules.detail}".rstrip(": "))
+        url = address.url
         for agent in self._agents:
             if not rules.can_fetch(url, agent):
                 raise FetchError("robots_denied", agent)
 
-    def _read(self, place: str) -> Protego | FetchError:
+    def _read(self, place: Place) -> Protego | FetchError:
         try:
-            text = self._fetch(place).decode("utf-8", errors="replace")
+            text = self._fetch(Address(place, "/robots.txt")).decode("utf-8", errors="replace")
         except FetchError as error:
             if error.passing:
                 raise FetchError(error.reason, f"robots.txt: {error.detail}") from error

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from data_filters.base import KEEP, Filter, Verdict, objections
 from data_filters.images.candidate import Candidate
 from data_filters.images.scorer import Item, Score, ScoreFilter, judge_batch
-from data_filters.io.pixels import Pixels
+from data_filters.io.pixels import Pixels, pixel_digest
 
 LONGEST: Final = 32
 """Of an image's middle that models see, longer side over shorter side."""
@@ -18,12 +18,14 @@ class Judged(NamedTuple):
     Attributes:
         row_id: Its name.
         size: Height and width, upright; None where it was not decoded.
+        pixels: Digest of its pixels; None unless pixels speak for it.
         objections: Filter and verdict of everyone who would drop it, in order; none: it is kept.
         scores: What models gave it.
     """
 
     row_id: str
     size: tuple[int, int] | None
+    pixels: str | None
     objections: tuple[tuple[str, Verdict], ...]
     scores: tuple[Score, ...] = ()
 
@@ -66,7 +68,8 @@ def judge_images(
         objecting = tuple(objections(filters, candidate))
         decoded = not objecting or objecting[-1][0] not in gates
         size = candidate.pixels.shape[:2] if decoded else None
-        waiting.append(Judged(row_id, size, objecting))
+        digest = None if objecting else pixel_digest(candidate.pixels)
+        waiting.append(Judged(row_id, size, digest, objecting))
         if scorers and decoded:
             middle = _middle(candidate.pixels)
             prepared = {network: network.prepare(middle) for network in networks}

@@ -5,8 +5,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import duckdb
-
+from data_filters.io.database import ask
 from data_filters.io.parquet import scan_sql
 
 
@@ -22,5 +21,4 @@ def captions_of(table: Path, kept: Sequence[Path]) -> dict[str, str]:
         f"SELECT row_id, min(coalesce(caption, '')) FROM {scan_sql(kept)} "
         f"WHERE row_id IN (SELECT row_id FROM {scan_sql([table])}) GROUP BY row_id"
     )
-    with duckdb.connect() as connection:
-        return dict(connection.sql(query).fetchall())
+    return dict(ask(query))

@@ -1,5 +1,6 @@
 """Decoding images safely: size before pixels, upright, complete or not at all."""
 
+import hashlib
 import io
 import struct
 import warnings
@@ -74,6 +75,11 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
     return (height, width) if _orientation(image) >= _FIRST_SIDEWAYS else (width, height)
 
 
+def is_turned(image: Image.Image) -> bool:
+    """Whether EXIF asks for a rotation or a reflection; no pixel is decoded."""
+    return _orientation(image) in _TURNS
+
+
 def _orientation(image: Image.Image) -> int:
     """Return the EXIF orientation; upright where the block is missing or broken."""
     try:
@@ -113,6 +119,13 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     if not image.mode.startswith("I;16"):
         return image
     return Image.fromarray(np.round(np.asarray(image) / 257).astype(np.uint8))
+
+
+def pixel_digest(pixels: Pixels) -> str:
+    """SHA-256 of size and pixels: it survives lossless re-encoding."""
+    digest = hashlib.sha256(np.array(pixels.shape, dtype="<i8").tobytes())
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.hexdigest()
 
 
 def grey(pixels: Pixels) -> npt.NDArray[np.float32]:

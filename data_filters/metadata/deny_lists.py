@@ -9,6 +9,7 @@ from typing import Final, Literal, NamedTuple
 import duckdb
 
 from data_filters.base import Rule, RuleFilter
+from data_filters.io.database import ask
 from data_filters.io.parquet import scan_sql, sql_text
 from data_filters.metadata.address import HOST_SQL
 
@@ -84,12 +85,11 @@ def _depths(each: DenyList, entries: str) -> list[int]:
     query = (
         f"SELECT DISTINCT len(string_split(entry, '.')) AS depth FROM ({entries}) ORDER BY depth"
     )
-    with duckdb.connect() as connection:
-        try:
-            return [depth for (depth,) in connection.sql(query).fetchall()]
-        except duckdb.Error as error:
-            raise ValueError(
-                f"{each.file}: cannot be read as a list of {each.matches}s "
-                f"({str(error).splitlines()[0]}); expected one a line, or parquet with a column "
-                f"{each.matches}"
-            ) from error
+    try:
+        return [depth for (depth,) in ask(query)]
+    except duckdb.Error as error:
+        raise ValueError(
+            f"{each.file}: cannot be read as a list of {each.matches}s "
+            f"({str(error).splitlines()[0]}); expected one a line, or parquet with a column "
+            f"{each.matches}"
+        ) from error

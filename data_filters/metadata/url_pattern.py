@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import duckdb
 
 from data_filters.base import Rule, RuleFilter
+from data_filters.io.database import ask
 from data_filters.io.parquet import sql_text
 
 
@@ -22,17 +23,14 @@ class UrlPatternFilter(RuleFilter):
 
     def __init__(self, denied: Sequence[str]) -> None:
         self._denied = tuple(denied)
-        if not self._denied:
-            return  # opening a database takes as long as scanning half a million rows
-        with duckdb.connect() as connection:
-            for pattern in self._denied:
-                try:
-                    connection.execute("SELECT regexp_matches('', ?)", [pattern]).fetchall()
-                except duckdb.Error as error:
-                    raise ValueError(
-                        f"filter_metadata.denied_url_patterns: {pattern!r} is no RE2 pattern "
-                        f"({str(error).splitlines()[0]})"
-                    ) from error
+        for pattern in self._denied:
+            try:
+                ask("SELECT regexp_matches('', ?)", [pattern])
+            except duckdb.Error as error:
+                raise ValueError(
+                    f"filter_metadata.denied_url_patterns: {pattern!r} is no RE2 pattern "
+                    f"({str(error).splitlines()[0]})"
+                ) from error
 
     def rules(self) -> tuple[Rule, ...]:
         """Return one condition for all patterns."""

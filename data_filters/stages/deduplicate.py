@@ -52,11 +52,12 @@ from data_filters.dedup.leakage import (
 )
 from data_filters.dedup.neighbours import close_pairs
 from data_filters.dedup.semdedup import semdedup
+from data_filters.dedup.signatures import looks_cropped
 from data_filters.dedup.vectors import Embeddings, Vectors, stacked
 from data_filters.io.database import connect
 from data_filters.io.files import write_array
 from data_filters.io.parquet import num_rows, part_files, write_batches, write_rows
-from data_filters.io.pixels import UnreadableImageError
+from data_filters.io.pixels import UnreadableImageError, decode, open_image, pixel_digest
 from data_filters.io.processes import memory_megabytes, run_jobs
 from data_filters.io.raw_images import images
 from data_filters.ledger import Tally, write_accounts
@@ -180,14 +181,22 @@ def _index_set(
     describer, rows = build_describer(cfg.semantic, key=SEMANTIC), []
     for image in evaluation_images(name, declared, scenes=scenes, splits=cfg.evaluation_splits):
         try:
-            signature = describer.add(image.data)
+            pixels = decode(open_image(image.data))
         except UnreadableImageError as error:
             raise ValueError(
                 f"evaluation_sets.{name}: {image.place} is {error}; restore the file, or the set "
                 "cannot be kept out of the training data"
             ) from error
-        row = {"set": name, "place": image.place, **signature._asdict()}
-        rows.append({**row, "cropped": describer.crops(cfg.evaluation_crops)})
+        signature = describer.add_decoded(image.data, pixels)
+        rows.append(
+            {
+                "set": name,
+                "place": image.place,
+                "pixels": pixel_digest(pixels),
+                **signature._asdict(),
+                "cropped": looks_cropped(pixels, cfg.evaluation_crops),
+            }
+        )
     return rows, describer.embeddings()
 
 

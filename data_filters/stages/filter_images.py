@@ -153,6 +153,7 @@ def _row(judged: Judged) -> dict[str, Any]:
         "detail": judged.verdict.detail,
         "width": width,
         "height": height,
+        "pixels": judged.pixels if judged.verdict.kept else None,
     }
 
 

@@ -64,8 +64,6 @@ def run(
     work: Path,
 ) -> dict[str, Any]:
     """Judge the rows of one group; see the module's docstring for the layout."""
-    filters = build_filters(cfg, seed=seed)
-    rules = named_rules(filters)
     rows = stretches(
         part_files(inputs["fetch_metadata"] / "parts"),
         group=group_number(group),
@@ -75,6 +73,8 @@ def run(
     for folder in ("verdicts", "kept"):
         (output / folder).mkdir()
     with connect(work) as connection:
+        filters = build_filters(cfg, seed=seed)
+        rules = named_rules(filters)
         declare_functions(connection, filters)
         for stretch in rows:
             combinations += _judge(connection, stretch, rules, output)
@@ -137,10 +137,9 @@ def gather(
         ValueError: No row passes.
     """
     del fetch_metadata, inputs  # the groups have read what there is to read
-    filters = build_filters(cfg, seed=seed)
-    rules = [Objector(rule.filter, rule.reason) for rule in named_rules(filters)]
     files = [file for folder in parts.values() for file in part_files(folder / "kept")]
     with connect(work) as connection:
+        filters = build_filters(cfg, seed=seed)
         max_bytes = int(_SHARE_FOR_HASHES * 1e6 * memory_megabytes())
         found = repeats(connection, files, max_bytes=max_bytes) if cfg.drop_repeated_urls else ()
         repeated = write_batches(output / "repeated.parquet", REPEATED, found)
@@ -157,6 +156,7 @@ def gather(
             f"loosen {STAGE}"
         )
     write_accounts(output, entries)
+    rules = [Objector(rule.filter, rule.reason) for rule in named_rules(filters)]
     names = [each.name for each in filters]
     write_ablation(output, parts.values(), rules, filters=names)
     write_json(output / "statistics.json", statistics)

@@ -40,7 +40,7 @@ from data_filters.download.raw_shard import FILTER
 from data_filters.io.access import explained
 from data_filters.io.files import digest_of_sizes, read_json, write_array, write_json
 from data_filters.io.parquet import ParquetWriter, num_rows, part_files, read_slice, write_rows
-from data_filters.io.pixels import UnreadableImageError, decode, open_image
+from data_filters.io.pixels import UnreadableImageError, decode, open_image, pixel_digest
 from data_filters.io.processes import run_jobs
 from data_filters.io.raw_images import images
 from data_filters.ledger import Tally, write_accounts
@@ -205,7 +205,8 @@ def _describe(plan: ShardPlan, *, folder: Path, semantic: Semantic | None) -> Pa
             continue
         signature = describer.add_decoded(data, pixels, sha256=sha256)
         height, width, _ = pixels.shape
-        rows[row_id] |= {"width": width, "height": height, **signature._asdict()}
+        found = {"width": width, "height": height, "pixels": pixel_digest(pixels)}
+        rows[row_id] |= {**found, **signature._asdict()}
     if semantic is not None:
         write_array(file.with_suffix(".npy"), describer.embeddings())
     write_rows(file, _DESCRIBED, rows.values())

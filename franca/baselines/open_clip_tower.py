@@ -12,6 +12,7 @@ from torch.nn.functional import interpolate
 from compat.torchvision_shim import ensure_torchvision
 from franca.baselines.normalisation import Renormalise
 from franca.baselines.timm_vit import TimmVit
+from franca.baselines.weights import weights_of
 from franca.models.vit import Features, block_numbers
 
 
@@ -111,12 +112,9 @@ def open_open_clip(name: str, *, weights: Path | None) -> OpenClipTower | TimmVi
 
     if name not in open_clip.list_models():
         raise ValueError(f"open_clip:{name}: no such model; see open_clip.list_models()")
-    try:
-        visual = open_clip.create_model(
-            name, pretrained=None if weights is None else str(weights)
-        ).visual
-    except RuntimeError as error:
-        raise ValueError(f"{weights}: not the weights of open_clip:{name}: {error}") from error
+    with weights_of(f"open_clip:{name}", weights):
+        file = None if weights is None else str(weights)
+        visual = open_clip.create_model(name, pretrained=file).visual
     if isinstance(visual, TimmModel) and hasattr(visual.trunk, "blocks"):
         return TimmVit(visual.trunk)
     if not isinstance(visual, VisionTransformer):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from compat.torchvision_shim import ensure_torchvision
 from franca.baselines.normalisation import Renormalise
+from franca.baselines.weights import weights_of
 from franca.models.vit import Features, block_numbers
 
 
@@ -130,9 +131,7 @@ def _load(trunk: nn.Module, weights: Path, *, name: str) -> None:
     from timm.models import eva, load_state_dict, vision_transformer
 
     source: Any = eva if isinstance(trunk, eva.Eva) else vision_transformer
-    state = source.checkpoint_filter_fn(load_state_dict(str(weights)), trunk)
-    kept = {key: tensor for key, tensor in state.items() if not key.startswith("head.")}
-    try:
+    with weights_of(f"timm:{name}", weights):
+        state = source.checkpoint_filter_fn(load_state_dict(str(weights)), trunk)
+        kept = {key: tensor for key, tensor in state.items() if not key.startswith("head.")}
         trunk.load_state_dict(kept)
-    except RuntimeError as error:
-        raise ValueError(f"{weights}: not the weights of timm:{name}: {error}") from error

@@ -15,6 +15,7 @@ from torch.nn.functional import conv2d, pad
 
 from franca.data.augment_draws import ColourOperation, CropParams
 from franca.data.collate import MultiCropBatch
+from franca.models.transfer import send
 
 Levels = Float[Tensor, "rows 3 height width"]
 """Whole numbers from 0 to 255."""
@@ -77,9 +78,9 @@ def _change(
 ) -> None:
     """Change the rows that `factors` names, in place."""
     if factors:
-        rows = torch.tensor(list(factors)).to(levels.device, non_blocking=True)
+        rows = send(torch.tensor(list(factors)), levels.device)
         values = torch.tensor(list(factors.values()), dtype=torch.float32)
-        amount = values.to(levels.device, non_blocking=True)[:, None, None, None]
+        amount = send(values, levels.device)[:, None, None, None]
         levels[rows] = operation(levels[rows], amount)
 
 
@@ -88,7 +89,7 @@ def _whole(levels: Levels) -> Levels:
 
 
 def _gray(levels: Levels) -> Float[Tensor, "rows 1 height width"]:
-    luma = torch.tensor(_LUMA, device=levels.device)
+    luma = send(torch.tensor(_LUMA), levels.device)
     return (levels * luma[:, None, None]).sum(1, keepdim=True).round()
 
 
@@ -120,7 +121,7 @@ def _hue(levels: Levels, turns: Factors) -> Levels:
     saturation = (255 * spread / value.clamp_min(1)).add(_TRUNCATE).floor() / 255
     sextant = (steps + shift).remainder(256) * (6 / 255)
     # Channel c is value * (1 - saturation * clamp(distance of the hue from its own, 0..1)).
-    offsets = torch.tensor([5.0, 3.0, 1.0], device=levels.device)[:, None, None]
+    offsets = send(torch.tensor([5.0, 3.0, 1.0]), levels.device)[:, None, None]
     place = (offsets + sextant[:, None]).remainder(6)
     share = torch.minimum(place, 4 - place).clamp(0, 1)
     return (value[:, None] * (1 - saturation[:, None] * share)).round()

@@ -9,6 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from franca.data.augment_draws import CropParams
+from franca.models.transfer import send
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -34,11 +35,11 @@ class MultiCropBatch:
     colours: tuple[tuple[CropParams, ...], ...] = ()
 
     def to(self, device: torch.device) -> "MultiCropBatch":
-        """Return the batch on another device; copies from pinned memory do not block."""
+        """Return the batch on another device."""
         return replace(
             self,
-            global_crops=self.global_crops.to(device, non_blocking=True),
-            local_crops=self.local_crops.to(device, non_blocking=True),
+            global_crops=send(self.global_crops, device),
+            local_crops=send(self.local_crops, device),
         )
 
     def of_images(self, images: range) -> "MultiCropBatch":
@@ -102,7 +103,7 @@ def normalise(
     images: UInt8[Tensor, "*batch 3 height width"],
 ) -> Float[Tensor, "*batch 3 height width"]:
     """Scale levels to [0, 1] and standardise with ImageNet's statistics, on the images' device."""
-    mean = torch.tensor(IMAGENET_MEAN, device=images.device).view(3, 1, 1)
-    std = torch.tensor(IMAGENET_STD, device=images.device).view(3, 1, 1)
+    mean, std = torch.tensor([IMAGENET_MEAN, IMAGENET_STD])
+    factor, shift = send(torch.stack([1 / (255 * std), mean / std]), images.device)
     levels = images.to(torch.float32, memory_format=torch.contiguous_format)
-    return levels.mul_(1 / (255 * std)).sub_(mean / std)
+    return levels.mul_(factor[:, None, None]).sub_(shift[:, None, None])

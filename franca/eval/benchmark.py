@@ -5,9 +5,9 @@ test image, the evidence from which all its metrics follow (right or wrong, a co
 error). Values, confidence intervals and paired comparisons are then computed in one way for all.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -38,6 +38,8 @@ Kind = Literal[
     "view_pairs",
     "scenes",
 ]
+CLASSES: Final = {"predicted": "[images] class"}
+MASKS: Final = {"predicted": "[height, width] of each scored image: class of each pixel"}
 Encoder = Callable[
     [Float[Tensor, "batch 3 height width"], UInt8[Tensor, "batch height width"]],
     Float[Tensor, "batch dim rows columns"],
@@ -87,35 +89,15 @@ class DenseFeatures:
     """One split of a segmentation set, with geometry where the set has it.
 
     Attributes:
-        patches: patch tokens after the final LayerNorm, row-major.
+        patches: patch tokens after the final LayerNorm, row-major; computed whenever they are read
+            where they are too many to store.
         grid: rows and columns of the patch grid.
         masks: classes of the pixels, resized to the input size.
         depth: mean depth of each patch in metres, NaN where nothing is valid; None without depth.
         normals: unit surface normal of each patch in the camera frame, NaN where nothing is valid.
     """
 
-    patches: Float[Tensor, "images patches dim"]
-    grid: tuple[int, int]
-    masks: UInt8[Tensor, "images height width"]
-    depth: Float[Tensor, "images patches"] | None
-    normals: Float[Tensor, "images patches 3"] | None
-
-    def choose(self, images: list[int]) -> "DenseFeatures":
-        """Return the same of some images only."""
-        return DenseFeatures(
-            patches=self.patches[images],
-            grid=self.grid,
-            masks=self.masks[images],
-            depth=None if self.depth is None else self.depth[images],
-            normals=None if self.normals is None else self.normals[images],
-        )
-
-
-@dataclass(frozen=True)
-class StreamedFeatures:
-    """A split to learn from whose tokens are too many to store; fields as of `DenseFeatures`."""
-
-    patches: StreamedPatches
+    patches: Float[Tensor, "images patches dim"] | StreamedPatches
     grid: tuple[int, int]
     masks: UInt8[Tensor, "images height width"]
     depth: Float[Tensor, "images patches"] | None
@@ -126,7 +108,7 @@ class StreamedFeatures:
 class SegmentationInputs:
     """What dense benchmarks see."""
 
-    train: DenseFeatures | StreamedFeatures
+    train: DenseFeatures
     test: DenseFeatures
     num_classes: int
     ignore_index: int
@@ -194,12 +176,14 @@ class Outcome:
     """What a benchmark returns.
 
     Attributes:
-        evidence: name -> [images, ...]; a variant follows an @ ("correct@k10"). Predicted classes
-            are there too, for whoever looks at single images; no metric reads them.
+        evidence: name -> [images, ...]; a variant follows an @ ("correct@k10").
+        predictions: likewise what was predicted of each image, for whoever looks at single ones; no
+            metric reads it. Where images differ in size each has its own, "predicted/000012".
         details: what was chosen on the way (a penalty, a learning rate), for the record.
     """
 
     evidence: Mapping[str, NDArray[Any]]
+    predictions: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -221,6 +205,21 @@ class MetricSpec:
         return np.zeros(len(evidence))
 
 
+def by_number(name: str, arrays: Iterable[NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return predictions of images that differ in size by the numbers of the images."""
+    return {f"{name}/{number:06d}": array for number, array in enumerate(arrays)}
+
+
+def share(
+    name: str,
+    evidence: str,
+    statistic: resampling.Statistic,
+    interval: IntervalMethod = "percentile",
+) -> MetricSpec:
+    """Return how a share follows from evidence: higher is better."""
+    return MetricSpec(name, "higher", "fraction", evidence, statistic, interval)
+
+
 @dataclass(frozen=True)
 class Benchmark:
     """A registered benchmark.
@@ -234,6 +233,7 @@ class Benchmark:
         quick: cheap enough to follow training with.
         metrics: what is reported.
         run: the pure function `(inputs, *, seed, device, **parameters) -> Outcome`.
+        predictions: what the outcome's are: name without variant or number -> shape and meaning.
         section: whose parameters it takes; by default those of its own name.
         streamed: from its parameters, how many images run through the model and are not kept.
     """
@@ -246,6 +246,7 @@ class Benchmark:
     quick: bool
     metrics: tuple[MetricSpec, ...]
     run: Callable[..., Outcome]
+    predictions: Mapping[str, str] = field(default_factory=dict)
     section: str = ""
     streamed: Callable[[Mapping[str, Any]], int] = lambda _: 0
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from franca.eval.benchmark import evidence_key
 from franca.eval.registry import BENCHMARKS
 from franca.eval.resampling import paired_difference
-from franca.eval.results import Metric, evidence_path, read_details, read_evidence
+from franca.eval.results import Metric, evidence_path, read_arrays, read_details
 from franca.randomness import numpy_generator
 
 Results = Mapping[str, Sequence[Metric]]
@@ -43,7 +43,7 @@ def compare(
     Raises:
         ValueError: two checkpoints were evaluated on different images, or otherwise.
     """
-    read = cache(read_evidence)
+    read = cache(read_arrays)
     rows = []
     for checkpoint, baseline in pairs:
         check_alike(folders[checkpoint], folders[baseline], apart=("weights",))

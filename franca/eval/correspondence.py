@@ -7,7 +7,7 @@ measured.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
-from franca.eval.benchmark import Benchmark, MetricSpec, Outcome
+from franca.eval.benchmark import Benchmark, Outcome, share
 from franca.eval.cameras import carry, motion_between, project, rotation_angle
 from franca.eval.geometry import PosedView, ViewPair, ViewPairInputs
 from franca.eval.resampling import by_group, mean_of_groups
@@ -104,18 +104,13 @@ def _nearest_two(rows: Tensor, bank: Tensor) -> tuple[Tensor, Tensor]:
     return 1 - nearest / following, indices[:, 0]
 
 
-def match_errors(
-    pair: ViewPair, *, scale: float, count: int
-) -> tuple[dict[Unit, Float[Tensor, " matches"]], float]:
-    """Match two views and say how far each match is from the truth.
+def match_views(pair: ViewPair, *, scale: float, count: int) -> Matches:
+    """Match two views.
 
     Args:
         pair: the views.
         scale: of the grid of points against the image.
         count: matches kept.
-
-    Returns:
-        Distances in space (metres) and in the second image (its pixels); degrees between the views.
     """
 
     def grid(view: PosedView) -> Tensor:
@@ -127,9 +122,19 @@ def match_errors(
         return planes
 
     views = (pair.first, pair.second)
-    found = find_matches(
+    return find_matches(
         (maps(views[0]), maps(views[1])), (grid(views[0]), grid(views[1])), count=count
     )
+
+
+def match_errors(
+    pair: ViewPair, found: Matches
+) -> tuple[dict[Unit, Float[Tensor, " matches"]], float]:
+    """Say how far each match is from the truth.
+
+    Returns:
+        Distances in space (metres) and in the second image (its pixels); degrees between the views.
+    """
     motion = motion_between(pair.first.pose, pair.second.pose)
     moved = carry(found.first, motion)
     seen, wanted = (project(points, pair.second.intrinsics) for points in (found.second, moved))
@@ -172,9 +177,12 @@ def correspondence(
         bin_threshold: within which a match is right there; one of the thresholds of that unit.
     """
     shares: dict[str, list[float]] = {}
-    angles = []
+    angles, groups, kept = [], [], []
     for pair in inputs.pairs:
-        errors, angle = match_errors(pair, scale=scale, count=matches)
+        found = match_views(pair, scale=scale, count=matches)
+        errors, angle = match_errors(pair, found)
+        kept.append(torch.cat([found.first_pixels, found.second_pixels], dim=1))
+        groups.append(pair.group)
         if pixels_of_grid:
             errors["px"] = errors["px"] * scale
         angles.append(angle)
@@ -185,13 +193,19 @@ def correspondence(
                 near = errors[unit]
                 shares.setdefault(f"right@{variant}", []).append(_share(near, threshold))
                 shares.setdefault(f"area@{variant}", []).append(area_under_shares(near, threshold))
-    groups = [pair.group for pair in inputs.pairs]
     evidence = {key: by_group(np.array(values), groups) for key, values in shares.items()}
     binned = f"right@{bin_threshold:g}{bin_unit}"
     for span, values in in_bins(np.array(shares[binned]), np.array(angles), bins).items():
         if not np.isnan(values).all():
             evidence[f"{binned}-{span}"] = by_group(values, groups)
-    return Outcome(evidence=evidence, details={"mean_degrees": round(float(np.mean(angles)), 3)})
+    return Outcome(
+        evidence=evidence,
+        predictions={
+            "match": torch.cat(kept).numpy().astype(np.uint16),  # the middle of the first is at 0.5
+            "pair": np.repeat(np.arange(len(kept), dtype=np.int32), [len(one) for one in kept]),
+        },
+        details={"mean_degrees": round(float(np.mean(angles)), 3)},
+    )
 
 
 def in_bins(
@@ -233,10 +247,6 @@ def _share(errors: Float[Tensor, " matches"], threshold: float) -> float:
     return float((errors < threshold).double().mean()) if len(errors) else float("nan")
 
 
-_METRICS = (
-    MetricSpec("recall", "higher", "fraction", "right", mean_of_groups, "percentile"),
-    MetricSpec("auc", "higher", "fraction", "area", mean_of_groups, "percentile"),
-)
 _RULE = (
     "tokens before the final norm, bicubic to a grid of points with depth, nearest by cosine, the "
     "surest matches by ratio of distances; share near the truth, by degrees between views"
@@ -250,28 +260,29 @@ RENDERED = Benchmark(
     source=f"{_SOURCE}; thresholds ours",
     kind="view_pairs",
     quick=True,
-    metrics=_METRICS,
+    metrics=(
+        share("recall", "right", mean_of_groups),
+        share("auc", "area", mean_of_groups),
+    ),
     run=correspondence,
+    predictions={
+        "match": "[matches, 4] column and row in the first view and in the second, on the grid of "
+        "points; of each pair the surest first",
+        "pair": "[matches] number of the pair",
+    },
 )
 
-NAVI = Benchmark(
+NAVI = replace(
+    RENDERED,
     name="navi",
-    version="1.1",
     protocol=f"{_RULE}; pairs drawn by our rule; intervals over objects",
     source=f"{_SOURCE} evaluate_navi_correspondence.py",
-    kind="view_pairs",
     quick=False,
-    metrics=_METRICS,
-    run=correspondence,
 )
 
-SCANNET = Benchmark(
+SCANNET = replace(
+    NAVI,
     name="scannet",
-    version="1.1",
     protocol=f"{_RULE}, in pixels of the grid; ImageNet's normalisation; intervals over scenes",
     source=f"{_SOURCE} evaluate_scannet_correspondence.py",
-    kind="view_pairs",
-    quick=False,
-    metrics=_METRICS,
-    run=correspondence,
 )

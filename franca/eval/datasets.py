@@ -8,7 +8,8 @@ the protocol's is another number.
 import hashlib
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -17,7 +18,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from jaxtyping import Int
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from franca.randomness import numpy_generator
 
@@ -53,17 +54,51 @@ class LabelledImages(ImageSet, Protocol):
         """The names of the classes."""
 
 
-def decode(source: Path | io.BytesIO, *, where: str) -> Image.Image:
-    """Decode an image to RGB.
+@contextmanager
+def opened(
+    source: Path | io.BytesIO, *, where: str | None = None, what: str = "image"
+) -> Iterator[Image.Image]:
+    """Open an image; it may be decoded while this lasts.
+
+    Args:
+        source: a file, or what it holds.
+        where: the file's name, if it is another.
+        what: what it is to people.
 
     Raises:
         ValueError: the bytes are no image.
     """
     try:
         with Image.open(source) as image:
-            return image.convert("RGB")
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{where}: not a readable image ({error}); restore the file") from error
+            yield image
+    except (OSError, SyntaxError) as error:  # Pillow's words for a broken PNG
+        raise ValueError(
+            f"{where or source}: not a readable {what} ({error}); restore the file"
+        ) from error
+
+
+def decode(source: Path | io.BytesIO, *, where: str | None = None) -> Image.Image:
+    """Decode an image to RGB; arguments and errors as of `opened`."""
+    with opened(source, where=where) as image:
+        return image.convert("RGB")
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Return height and width in pixels without decoding; errors as of `opened`."""
+    with opened(path) as image:
+        return image.height, image.width
+
+
+def read_array(path: Path) -> NDArray[np.float32]:
+    """Read numbers from a .npy file.
+
+    Raises:
+        ValueError: it holds no such array.
+    """
+    try:
+        return np.asarray(np.load(path, allow_pickle=False), dtype=np.float32)
+    except (OSError, EOFError, ValueError) as error:
+        raise ValueError(f"{path}: not a readable array ({error}); restore the file") from error
 
 
 def choose(total: int, limit: int | None) -> Int[np.ndarray, " chosen"]:
@@ -204,7 +239,7 @@ class FolderImages:
     def image(self, index: int) -> Image.Image:
         """Return one RGB image."""
         path = self._paths[index]
-        return decode(path, where=str(path))
+        return decode(path)
 
 
 class ListedImages:
@@ -258,4 +293,4 @@ class ListedImages:
     def image(self, index: int) -> Image.Image:
         """Return one RGB image."""
         path = self._paths[index]
-        return decode(path, where=str(path))
+        return decode(path)

@@ -4,6 +4,7 @@ What TokenCut and LOST have in common; `tokencut` and `lost` say how the object 
 """
 
 from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import label
 
 from franca.eval import resampling
-from franca.eval.benchmark import MetricSpec, Outcome
+from franca.eval.benchmark import Outcome, share
 from franca.eval.objects import DiscoveryInputs
 
 Grid = tuple[int, int]
@@ -21,7 +22,11 @@ Find = Callable[[NDArray[np.float32], Grid], NDArray[np.bool_]]
 _EPSILON = 1e-7  # the reference's, on heights and on unions
 _MIN_IOU = 0.5
 
-CORLOC = MetricSpec("corloc", "higher", "fraction", "located", resampling.mean, "wilson")
+BOXES: Final = {
+    "box": "[images with objects, 4] x0, y0, x1, y1 in pixels, the end exclusive",
+    "image": "[images with objects] number of the image in the split",
+}
+CORLOC = share("corloc", "located", resampling.mean, "wilson")
 
 
 def component_of(foreground: Bool[np.ndarray, "rows columns"], seed: int) -> NDArray[np.bool_]:
@@ -88,17 +93,18 @@ def locate(inputs: DiscoveryInputs, find: Find) -> Outcome:
         find: the method.
 
     Returns:
-        Evidence: located [images] and boxes [images, 4].
+        Evidence: located [images]; predictions: boxes [images, 4] and which images they are of.
 
     Raises:
         ValueError: no image has an object.
     """
-    found, located = [], []
-    for image in inputs.images:
+    rows, found, located = [], [], []
+    for row, image in enumerate(inputs.images):
         if len(image.boxes) == 0:
             continue
         component = find(image.keys.float().numpy(), image.grid)
         box = component_box(component, patch_size=inputs.patch_size, size=image.size)
+        rows.append(row)
         found.append(box)
         located.append(is_located(box, image.boxes))
     empty = len(inputs.images) - len(found)
@@ -107,6 +113,7 @@ def locate(inputs: DiscoveryInputs, find: Find) -> Outcome:
             f"none of {empty} images has an object: correct test_split of the evaluation set"
         )
     return Outcome(
-        evidence={"located": np.array(located), "boxes": np.stack(found)},
+        evidence={"located": np.array(located)},
+        predictions={"box": np.stack(found).astype(np.float32), "image": np.array(rows, np.int32)},
         details={"images_without_objects": empty},
     )

@@ -141,7 +141,8 @@ def feat2gs_lite(
         margin: metres of depth within which the splats of a pixel blend.
     """
     scores: dict[str, list[float]] = {}
-    for scene in inputs.scenes:
+    rendered = {}
+    for number, scene in enumerate(inputs.scenes):
         held_out = range(1, len(scene) - 1, 2)
         views = [view for number, view in enumerate(scene) if number not in held_out]
         told, painted = read_scene(views, dims=dims, penalty=penalty)
@@ -153,45 +154,43 @@ def feat2gs_lite(
             "texture": (depth, painted),
             "all": (told, painted),
         }
-        found = [
-            compare_view(scene[number], views, ways, radius=radius, margin=margin)
-            for number in held_out
-        ]
+        found = []
+        for view in held_out:
+            pictures = render_ways(scene[view], views, ways, radius=radius, margin=margin)
+            found.append(compare_view(scene[view], pictures))
+            for way, picture in pictures.items():
+                pixels = (255 * picture.pixels).round().byte().permute(1, 2, 0)
+                rendered[f"rendered@{way}/{number:03d}-{view:03d}"] = pixels.numpy()
         for key in found[0]:
             scores.setdefault(key, []).append(float(np.mean([one[key] for one in found])))
     ceiling = {name: round(float(np.mean(scores.pop(f"{name}@{_TRUE}"))), 4) for name in _NAMES}
     return Outcome(
         evidence={key: np.array(values) for key, values in scores.items()},
+        predictions=rendered,
         details={"true_depth_and_color": ceiling},
     )
 
 
-def compare_view(
+def render_ways(
     target: PosedView,
     views: Sequence[PosedView],
     ways: Mapping[str, tuple[Float[Tensor, "views pixels"], Float[Tensor, "views pixels 3"]]],
     *,
     radius: float,
     margin: float,
-) -> dict[str, float]:
-    """Render a view in several ways and compare each with the true one.
-
-    Pixels count where splats of true depth lie; where a way leaves one of them empty, it is black.
-
-    Args:
-        target: the view.
-        views: those it is rendered from.
-        ways: depths and colors of their pixels.
-        radius: see `render_view`.
-        margin: likewise.
-
-    Returns:
-        PSNR and SSIM of each way.
-    """
-    pictures = {
+) -> dict[str, Picture]:
+    """Render a view from others in several ways: with these depths and colours of their pixels."""
+    return {
         name: render_view(target, views, depth=depth, colors=colors, radius=radius, margin=margin)
         for name, (depth, colors) in ways.items()
     }
+
+
+def compare_view(target: PosedView, pictures: Mapping[str, Picture]) -> dict[str, float]:
+    """Return PSNR and SSIM of each rendered picture against the true view.
+
+    Pixels count where splats of true depth lie; where a way leaves one of them empty, it is black.
+    """
     mask = pictures[_TRUE].covered.float()
     scores: dict[str, float] = {}
     for name, picture in pictures.items():
@@ -222,4 +221,8 @@ BENCHMARK = Benchmark(
         MetricSpec("ssim", "higher", "1", "ssim", mean, "percentile"),
     ),
     run=feat2gs_lite,
+    predictions={
+        "rendered": "[height, width, 3] of each view in between, by scene and view; `true`: with "
+        "true depth and colour"
+    },
 )

@@ -44,20 +44,21 @@ class FeatureArtifact:
     @property
     def cls_blocks(self) -> Float[Tensor, "images blocks dim"]:
         """CLS token of the last blocks, first to last."""
-        return _mapped(self.folder / "cls.npy")
+        return mapped(self.folder / "cls.npy")
 
     @property
     def mean_patch(self) -> Float[Tensor, "images dim"]:
         """Mean of the last block's patch tokens."""
-        return _mapped(self.folder / "mean_patch.npy")
+        return mapped(self.folder / "mean_patch.npy")
 
     @property
     def patches(self) -> Float[Tensor, "images patches dim"]:
         """Patch tokens of the last block, row-major."""
-        return _mapped(self.folder / "patches.npy")
+        return mapped(self.folder / "patches.npy")
 
 
-def _mapped(path: Path) -> Tensor:
+def mapped(path: Path) -> Tensor:
+    """Return an array on disk, read as it is used."""
     # Copy-on-write: torch refuses read-only memory, and nobody may change the file.
     return torch.from_numpy(np.load(path, mmap_mode="c", allow_pickle=False))
 
@@ -131,6 +132,15 @@ class StreamedPatches:
     def select(self, rows: Tensor) -> "StreamedPatches":
         """Return the same of some images only, by their numbers or a mask; nothing is computed."""
         return replace(self, chosen=tuple(torch.tensor(self.chosen)[rows].tolist()))
+
+
+def all_tokens(
+    patches: Float[Tensor, "images patches dim"] | StreamedPatches,
+) -> Float[Tensor, "tokens dim"]:
+    """Return the tokens of all images one after the other; those not stored are held in memory."""
+    if isinstance(patches, Tensor):
+        return patches.flatten(0, 1)
+    return torch.cat(list(patches.split(patches.batch_size))).flatten(0, 1)
 
 
 def extract(
@@ -234,7 +244,7 @@ def write_progress(target: Path, done: int) -> None:
     temporary.replace(target / "progress.json")
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def tokens_of(
     model: FeatureModel, images: Float[Tensor, "batch 3 height width"], *, blocks: int
 ) -> Sequence[Tokens]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
+from franca.eval.layers import StreamedLayers
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -25,15 +27,14 @@ class LayerFeatures:
     """One split of a set with geometry: tokens of several blocks before the final norm.
 
     Attributes:
-        cls: CLS tokens.
-        patches: patch tokens, row-major.
+        tokens: CLS and patch tokens, row-major; computed whenever they are read where they are too
+            many to store.
         grid: rows and columns of patches.
         geometry: of each image, made when asked for; all have one size.
         groups: the scene or object of each image: what is independent of what.
     """
 
-    cls: Float[Tensor, "images layers cls_dim"]
-    patches: Float[Tensor, "images layers patches dim"]
+    tokens: Float[Tensor, "images layers tokens dim"] | StreamedLayers
     grid: tuple[int, int]
     geometry: Sequence[Geometry]
     groups: tuple[str, ...]

@@ -8,7 +8,7 @@ the same of the last block with a closed-form map; they are cheap enough to foll
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,9 @@ import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d, normalize
 
-from franca.eval.benchmark import Benchmark, MetricSpec, Outcome
+from franca.eval.benchmark import Benchmark, Outcome
 from franca.eval.dense_heads import (
     DptHead,
     HeadName,
@@ -27,21 +28,23 @@ from franca.eval.dense_heads import (
     make_head,
     resize,
 )
-from franca.eval.depth import depth_errors, match_scale_shift
+from franca.eval.depth import depth_errors, depth_metrics, match_scale_shift
 from franca.eval.geometry import GeometryInputs, LayerFeatures
 from franca.eval.geometry_losses import depth_loss, uncertain_angular_loss
 from franca.eval.heads import draw_batches
-from franca.eval.normals import normal_errors
+from franca.eval.normals import normal_errors, normal_metrics
 from franca.eval.resampling import by_group, mean_of_groups
 
 _NEAREST = 1e-3  # metres; Probe3D's first bin
 _LEAST_RATE = 0.01  # share of the learning rate at both ends of the schedule
 _BETAS, _EPSILON = (0.9, 0.999), 1e-8  # torch's defaults, as in the reference
 
-# From a head, its maps and the images they are of: a loss, or errors name -> [images].
+# From a head, its maps and the images they are of: a loss, or errors name -> [images] and what is
+# read off the maps, [images, channels, height, width].
 Head = LinearHead | DptHead
 Loss = Callable[[Head, Tensor, Int[Tensor, " batch"]], Float[Tensor, ""]]
-Score = Callable[[Head, Tensor, Int[Tensor, " batch"]], dict[str, NDArray[np.float64]]]
+Errors = dict[str, NDArray[np.float64]]
+Score = Callable[[Head, Tensor, Int[Tensor, " batch"]], tuple[Errors, Tensor]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +70,9 @@ class Recipe:
 
 def tokens_of(split: LayerFeatures, batch: Int[Tensor, " batch"]) -> Layers:
     """Return the patch tokens of some images as maps, each with the image's CLS token below it."""
-    patches = split.patches[batch].float().mT.unflatten(-1, split.grid)
-    cls = split.cls[batch].float()[..., None, None].expand(-1, -1, -1, *split.grid)
-    return torch.cat([patches, cls], dim=2)
+    cls, patches = split.tokens[batch].float().mT.tensor_split([1], dim=3)
+    maps = [patches.unflatten(3, split.grid), cls[..., None].expand(-1, -1, -1, *split.grid)]
+    return torch.cat(maps, dim=2)
 
 
 def rate_at(step: int, recipe: Recipe) -> float:
@@ -133,7 +136,7 @@ def train_probe(
     parameters = list(head.parameters())
     optimiser = AdamW(parameters, weight_decay=recipe.weight_decay)
     batches = draw_batches(
-        len(train.patches),
+        len(train.tokens),
         steps=recipe.steps,
         batch_size=recipe.batch_size,
         seed=seed,
@@ -165,16 +168,23 @@ def _normals(
 @torch.no_grad()
 def _scored(
     head: Head, test: LayerFeatures, score: Score, *, batch_size: int, device: torch.device
-) -> dict[str, NDArray[np.float64]]:
-    """Score the test images some at a time: name -> [groups, 2], see `by_group`."""
-    parts = [
-        score(head, head(tokens_of(test, batch).to(device)), batch)
-        for batch in torch.arange(len(test.patches)).split(batch_size)
-    ]
-    return {
+) -> tuple[Errors, NDArray[np.float16]]:
+    """Score the test images some at a time.
+
+    Returns:
+        Errors, name -> [groups, 2], see `by_group`; what was read off, [images, rows, columns,
+        channels], as its mean over each patch.
+    """
+    parts, maps = [], []
+    for batch in torch.arange(len(test.tokens)).split(batch_size):
+        errors, found = score(head, head(tokens_of(test, batch).to(device)), batch)
+        parts.append(errors)
+        maps.append(adaptive_avg_pool2d(found, test.grid).permute(0, 2, 3, 1).half().cpu())
+    joined = {
         name: by_group(np.concatenate([part[name] for part in parts]), test.groups)
         for name in parts[0]
     }
+    return joined, torch.cat(maps).numpy()
 
 
 def _probe(
@@ -182,6 +192,7 @@ def _probe(
     loss: Loss,
     score: Score,
     *,
+    quantity: str,
     heads: Sequence[HeadName],
     outputs: int,
     recipe: Recipe,
@@ -189,22 +200,24 @@ def _probe(
     device: torch.device,
 ) -> Outcome:
     """Train and score each head; what "error-variant" is of a head is named error@head-variant."""
-    train, evidence = inputs.train, {}
+    train, evidence, predictions = inputs.train, {}, {}
     for name in heads:
         head = make_head(
             name,
-            layers=train.patches.shape[1],
-            channels=train.patches.shape[3] + train.cls.shape[2],
+            layers=train.tokens.shape[1],
+            channels=2 * train.tokens.shape[3],
             outputs=outputs,
             width=recipe.width,
             seed=seed,
         )
         train_probe(head, train, loss, recipe=recipe, seed=seed, device=device)
-        found = _scored(head, inputs.test, score, batch_size=recipe.batch_size, device=device)
-        for key, rows in found.items():
+        errors, predictions[f"{quantity}@{name}"] = _scored(
+            head, inputs.test, score, batch_size=recipe.batch_size, device=device
+        )
+        for key, rows in errors.items():
             base, separator, variant = key.partition("-")
             evidence[f"{base}@{name}{separator}{variant}"] = rows
-    return Outcome(evidence=evidence)
+    return Outcome(evidence=evidence, predictions=predictions)
 
 
 def probe_depth(
@@ -237,19 +250,22 @@ def probe_depth(
         truth = _depths(inputs.train, batch, device)
         return depth_loss(read(head, scores, truth), truth, max_depth=farthest)
 
-    def score(head: Head, scores: Tensor, batch: Tensor) -> dict[str, NDArray[np.float64]]:
+    def score(head: Head, scores: Tensor, batch: Tensor) -> tuple[Errors, Tensor]:
         truth = _depths(inputs.test, batch, device)
-        found = read(head, scores, truth).flatten(1).cpu()
+        maps = read(head, scores, truth)
+        found = maps.flatten(1).cpu()
         known = torch.where(truth > farthest, 0.0, truth).flatten(1).cpu()
         shape = depth_errors(match_scale_shift(found, known), known)
-        return depth_errors(found, known) | {
+        errors = depth_errors(found, known) | {
             f"{name}-scale_invariant": values for name, values in shape.items()
         }
+        return errors, maps[:, None]
 
     return _probe(
         inputs,
         loss,
         score,
+        quantity="depth",
         heads=heads,
         outputs=bins,
         recipe=Recipe(**recipe),
@@ -287,17 +303,19 @@ def probe_normals(
         valid = truth.square().sum(1) > 0
         return uncertain_angular_loss(read(head, channels, truth), truth, valid)
 
-    def score(head: Head, channels: Tensor, batch: Tensor) -> dict[str, NDArray[np.float64]]:
+    def score(head: Head, channels: Tensor, batch: Tensor) -> tuple[Errors, Tensor]:
         truth = _normals(inputs.test, batch, device)
-        found = read(head, channels, truth)[:, :3].flatten(2).mT.cpu()
+        maps = normalize(read(head, channels, truth)[:, :3], dim=1)
+        found = maps.flatten(2).mT.cpu()
         wanted = truth.flatten(2).mT.cpu()
         unknown = (wanted == 0).all(2, keepdim=True)
-        return normal_errors(found, wanted.masked_fill(unknown, torch.nan))
+        return normal_errors(found, wanted.masked_fill(unknown, torch.nan)), maps
 
     return _probe(
         inputs,
         loss,
         score,
+        quantity="normal",
         heads=heads,
         outputs=4,
         recipe=Recipe(**recipe),
@@ -310,36 +328,24 @@ _PROTOCOL = (
     "heads on tokens and CLS of four blocks before the final norm, Probe3D's losses and schedule, "
     "cached features without augmentation; intervals over scenes"
 )
-_SOURCE = "mbanani/probe3d@a1f1464; Franca, Table 10"
 
 DEPTH = Benchmark(
     name="probe3d_depth",
     version="1.0",
     protocol=f"{_PROTOCOL}; scale_invariant: after the least-squares scale and shift of each image",
-    source=_SOURCE,
+    source="mbanani/probe3d@a1f1464; Franca, Table 10",
     kind="geometry",
     quick=False,
-    metrics=(
-        MetricSpec("rmse", "lower", "m", "rmse", mean_of_groups, "percentile"),
-        MetricSpec("delta1", "higher", "fraction", "delta1", mean_of_groups, "percentile"),
-        MetricSpec("delta2", "higher", "fraction", "delta2", mean_of_groups, "percentile"),
-        MetricSpec("delta3", "higher", "fraction", "delta3", mean_of_groups, "percentile"),
-    ),
+    metrics=depth_metrics(mean_of_groups),
     run=probe_depth,
+    predictions={"depth": "[images, rows, columns, 1] metres, means over patches"},
 )
 
-NORMALS = Benchmark(
+NORMALS = replace(
+    DEPTH,
     name="probe3d_normals",
-    version="1.0",
     protocol=_PROTOCOL,
-    source=_SOURCE,
-    kind="geometry",
-    quick=False,
-    metrics=(
-        MetricSpec("rmse", "lower", "degree", "rmse", mean_of_groups, "percentile"),
-        MetricSpec("within11", "higher", "fraction", "within11", mean_of_groups, "percentile"),
-        MetricSpec("within22", "higher", "fraction", "within22", mean_of_groups, "percentile"),
-        MetricSpec("within30", "higher", "fraction", "within30", mean_of_groups, "percentile"),
-    ),
+    metrics=normal_metrics(mean_of_groups),
     run=probe_normals,
+    predictions={"normal": "[images, rows, columns, 3] in the camera's frame, means over patches"},
 )

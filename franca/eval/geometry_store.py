@@ -13,7 +13,7 @@ from franca.eval.geometry import (
 from franca.eval.inputs.geometry import GeometryImages
 from franca.eval.inputs.rendered_views import RenderedViews
 from franca.eval.inputs.views import Views
-from franca.eval.layers import NUM_LAYERS, extract_layers
+from franca.eval.layers import NUM_LAYERS, StreamedLayers, extract_layers
 from franca.eval.lazy import Lazy
 from franca.eval.native import CentrePad, TokenKind
 from franca.eval.store import FeatureStore
@@ -25,9 +25,11 @@ def centred(store: FeatureStore) -> CentrePad:
     return CentrePad(store.model.patch_size)
 
 
-def layer_bytes(store: FeatureStore, *, images: int, patches: int) -> int:
-    """Return what four layers of images of so many patches take on disk, in bytes."""
-    return store.patch_bytes(NUM_LAYERS * images * (patches + 1))
+def layer_bytes(store: FeatureStore, images: GeometryImages) -> int:
+    """Return what the tokens of four layers of images of one size take, in bytes."""
+    height, width = centred(store).input_size(images.size(0))
+    patches = height * width // store.model.patch_size**2
+    return store.patch_bytes(NUM_LAYERS * len(images) * (patches + 1))
 
 
 def geometry(store: FeatureStore, train: GeometryImages, test: GeometryImages) -> GeometryInputs:
@@ -36,19 +38,19 @@ def geometry(store: FeatureStore, train: GeometryImages, test: GeometryImages) -
 
 
 def _layers(store: FeatureStore, images: GeometryImages) -> LayerFeatures:
-    tokens = extract_layers(
-        store.model,
-        images,
-        weights_digest=store.weights_digest,
+    streamed = StreamedLayers(
+        model=store.model,
+        images=images,
         dtype=store.patch_dtype,
-        folder=store.folder,
         batch_size=store.batch_size,
         device=store.device,
     )
+    size = layer_bytes(store, images)
     return LayerFeatures(
-        cls=tokens.cls,
-        patches=tokens.patches,
-        grid=tokens.grid,
+        tokens=extract_layers(streamed, weights_digest=store.weights_digest, folder=store.folder)
+        if store.keeps(size, images=len(images))
+        else streamed,
+        grid=streamed.grid,
         geometry=Lazy(len(images), images.geometry),
         groups=images.groups,
     )

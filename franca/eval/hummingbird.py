@@ -19,10 +19,18 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from franca.eval.benchmark import Benchmark, MetricSpec, Outcome, PictureInputs
+from franca.eval.benchmark import (
+    MASKS,
+    Benchmark,
+    MetricSpec,
+    Outcome,
+    PictureInputs,
+    by_number,
+    share,
+)
 from franca.eval.crops import Picture, View, random_resized_crop, view
 from franca.eval.in_context import mix_labels, paint, patch_labels, sample_patches
-from franca.eval.miou import confusion_per_image, miou_statistic
+from franca.eval.miou import compare_masks, miou_statistic
 from franca.eval.neighbours import cosine_search
 from franca.eval.online import Crop, batches_of_views, check_masks, whole_test_images
 from franca.eval.resampling import Evidence, Statistic, Weights
@@ -124,7 +132,7 @@ def hummingbird(
     flat = queries.flatten(2).transpose(1, 2).flatten(0, 1)
     kept = None if memory_size is None else max(1, memory_size // len(inputs.train))
     crop = partial(_crop, side=side, scale=scale, jitter=jitter, ignore_index=inputs.ignore_index)
-    confusions = []
+    each = []
     for number in range(memories):
         memory = _fill(inputs, crop, number=number, seed=seed, kept=kept, batch_size=batch_size)
         similarity, index = cosine_search(
@@ -135,11 +143,15 @@ def hummingbird(
             paint(one[None], grid=(rows, columns), size=(side, side))[0]
             for one in shares.unflatten(0, (images, -1))
         )
-        confusion = confusion_per_image(
+        found = compare_masks(
             truth, painted, num_classes=inputs.num_classes, ignore_index=inputs.ignore_index
         )
-        confusions.append(confusion)
-    return Outcome(evidence={"confusion": np.stack(confusions, axis=1)})
+        each.append(found)
+    confusions, masks = zip(*each, strict=True)
+    return Outcome(
+        evidence={"confusion": np.stack(confusions, axis=1)},
+        predictions=by_number("predicted", masks[0]),
+    )
 
 
 def _fill(
@@ -233,15 +245,8 @@ BENCHMARK = Benchmark(
     kind="pictures",
     quick=False,
     metrics=(
-        MetricSpec("miou", "higher", "fraction", "confusion", _mean(_MATCHED), "normal"),
-        MetricSpec(
-            "miou_identity",
-            "higher",
-            "fraction",
-            "confusion",
-            _mean(miou_statistic("identity", "all")),
-            "percentile",
-        ),
+        share("miou", "confusion", _mean(_MATCHED), "normal"),
+        share("miou_identity", "confusion", _mean(miou_statistic("identity", "all"))),
         MetricSpec(
             "miou_deviation",
             "lower",
@@ -252,4 +257,5 @@ BENCHMARK = Benchmark(
         ),
     ),
     run=hummingbird,
+    predictions={"predicted": f"{MASKS['predicted']}, by the first memory"},
 )

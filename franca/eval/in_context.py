@@ -1,6 +1,6 @@
 """In-context segmentation (Hummingbird): label the patches of an image by their nearest patches."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -8,14 +8,16 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from franca.eval.benchmark import (
+    MASKS,
     Benchmark,
     DenseFeatures,
-    MetricSpec,
     Outcome,
     SegmentationInputs,
-    StreamedFeatures,
+    by_number,
+    share,
 )
-from franca.eval.miou import confusion_per_image, miou_statistic, pixel_accuracy
+from franca.eval.features import all_tokens
+from franca.eval.miou import compare_masks, miou_statistic, pixel_accuracy
 from franca.eval.neighbours import cosine_search
 from franca.randomness import generator
 
@@ -116,7 +118,7 @@ def paint(
 
 
 def build_memory(
-    train: DenseFeatures | StreamedFeatures,
+    train: DenseFeatures,
     *,
     num_classes: int,
     ignore_index: int,
@@ -131,7 +133,7 @@ def build_memory(
         train.masks, grid=train.grid, num_classes=num_classes, ignore_index=ignore_index
     )
     if memory_size is None:
-        if isinstance(train, DenseFeatures):
+        if isinstance(train.patches, Tensor):
             return train.patches.flatten(0, 1), labels.flatten(0, 1)
         blocks = (tokens.flatten(0, 1) for tokens in train.patches.split(_IMAGES))
         return blocks, labels.flatten(0, 1)
@@ -144,39 +146,6 @@ def build_memory(
     ]
     rows = torch.arange(len(kept))[:, None]
     return torch.cat(chosen).flatten(0, 1), labels[rows, kept].flatten(0, 1)
-
-
-def predict(
-    inputs: SegmentationInputs,
-    *,
-    seed: int,
-    device: torch.device,
-    neighbours: int,
-    temperature: float,
-    memory_size: int | None,
-    block: int,
-) -> Iterator[UInt8[Tensor, "height width"]]:
-    """Yield the class of every pixel of each test image; arguments as for `in_context`."""
-    test = inputs.test
-    memory, memory_labels = build_memory(
-        inputs.train,
-        num_classes=inputs.num_classes,
-        ignore_index=inputs.ignore_index,
-        memory_size=memory_size,
-        seed=seed,
-    )
-    height, width = test.masks.shape[1:]
-    shares = soft_labels(
-        test.patches.flatten(0, 1),
-        memory,
-        memory_labels,
-        neighbours=neighbours,
-        temperature=temperature,
-        block=block,
-        device=device,
-    )
-    for one in shares.unflatten(0, test.patches.shape[:2]):
-        yield paint(one[None], grid=test.grid, size=(height, width))[0]
 
 
 def in_context(
@@ -200,22 +169,35 @@ def in_context(
         memory_size: patches in the memory; None keeps all.
         block: rows per block of the search.
     """
-    painted = predict(
-        inputs,
+    test = inputs.test
+    memory, memory_labels = build_memory(
+        inputs.train,
+        num_classes=inputs.num_classes,
+        ignore_index=inputs.ignore_index,
+        memory_size=memory_size,
         seed=seed,
-        device=device,
+    )
+    height, width = test.masks.shape[1:]
+    shares = soft_labels(
+        all_tokens(test.patches),
+        memory,
+        memory_labels,
         neighbours=neighbours,
         temperature=temperature,
-        memory_size=memory_size,
         block=block,
+        device=device,
     )
-    confusion = confusion_per_image(
-        inputs.test.masks,
+    painted = (
+        paint(one[None], grid=test.grid, size=(height, width))[0]
+        for one in shares.unflatten(0, test.patches.shape[:2])
+    )
+    confusion, masks = compare_masks(
+        test.masks,
         painted,
         num_classes=inputs.num_classes,
         ignore_index=inputs.ignore_index,
     )
-    return Outcome(evidence={"confusion": confusion})
+    return Outcome({"confusion": confusion}, predictions=by_number("predicted", masks))
 
 
 BENCHMARK = Benchmark(
@@ -227,33 +209,11 @@ BENCHMARK = Benchmark(
     kind="segmentation",
     quick=True,
     metrics=(
-        MetricSpec(
-            "miou",
-            "higher",
-            "fraction",
-            "confusion",
-            miou_statistic("hungarian", "all"),
-            "normal",
-        ),
-        MetricSpec(
-            "miou_identity",
-            "higher",
-            "fraction",
-            "confusion",
-            miou_statistic("identity", "all"),
-            "percentile",
-        ),
-        MetricSpec(
-            "miou_present",
-            "higher",
-            "fraction",
-            "confusion",
-            miou_statistic("identity", "present"),
-            "percentile",
-        ),
-        MetricSpec(
-            "pixel_accuracy", "higher", "fraction", "confusion", pixel_accuracy, "percentile"
-        ),
+        share("miou", "confusion", miou_statistic("hungarian", "all"), "normal"),
+        share("miou_identity", "confusion", miou_statistic("identity", "all")),
+        share("miou_present", "confusion", miou_statistic("identity", "present")),
+        share("pixel_accuracy", "confusion", pixel_accuracy),
     ),
     run=in_context,
+    predictions=MASKS,
 )

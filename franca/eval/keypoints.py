@@ -7,6 +7,7 @@ the outer patches), which shift every prediction by up to half a patch.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import grid_sample, normalize
 
-from franca.eval.benchmark import Benchmark, MetricSpec, Outcome
+from franca.eval.benchmark import Benchmark, Outcome, share
 from franca.eval.objects import KeypointPair, PairInputs
 from franca.eval.resampling import Evidence, Weights
 
@@ -48,10 +49,9 @@ def match(pair: KeypointPair, *, alignment: Alignment) -> Float[Tensor, "points 
     return found_at
 
 
-def errors(pair: KeypointPair, *, alignment: Alignment) -> Float[Tensor, " points"]:
+def errors(pair: KeypointPair, found: Float[Tensor, "points 2"]) -> Float[Tensor, " points"]:
     """Return how far each match is from its true place, in longer sides of the target's box."""
-    distance = (match(pair, alignment=alignment) - pair.target_points.float()).norm(dim=1)
-    relative: Tensor = distance / pair.target_extent
+    relative: Tensor = (found - pair.target_points.float()).norm(dim=1) / pair.target_extent
     return relative
 
 
@@ -87,24 +87,33 @@ def keypoints(
         thresholds: distances in longer sides of the object's box; the first is the headline.
         alignment: see `match`.
     """
-    names = sorted({pair.label for pair in inputs.pairs})
-    rows: list[tuple[int, str, NDArray[np.float32]]] = [
-        (names.index(pair.label), pair.group, errors(pair, alignment=alignment).numpy())
-        for pair in inputs.pairs
-    ]
+    labels, distances, matches = [], [], []
+    groups: list[str] = []
+    for pair in inputs.pairs:
+        found = match(pair, alignment=alignment)
+        labels.append(pair.label)
+        groups.append(pair.group)
+        matches.append(found)
+        distances.append(errors(pair, found))
+    names = sorted(set(labels))
     evidence = {}
     for threshold in thresholds:
-        found = np.array([(label, len(far), (far < threshold).sum()) for label, _, far in rows])
-        evidence[f"found@{threshold:g}"] = found
+        counts = [
+            (names.index(label), len(far), int((far < threshold).sum()))
+            for label, far in zip(labels, distances, strict=True)
+        ]
+        evidence[f"found@{threshold:g}"] = np.array(counts)
     headline = evidence[f"found@{thresholds[0]:g}"]
-    groups = np.array([group for _, group, _ in rows])
     if len(set(groups)) > 1:
         for group in sorted(set(groups)):
-            evidence[f"found@{thresholds[0]:g}-{group}"] = headline[groups == group]
-    return Outcome(evidence=evidence, details={"classes": names})
+            members = [each == group for each in groups]
+            evidence[f"found@{thresholds[0]:g}-{group}"] = headline[members]
+    predictions = {
+        "place": torch.cat(matches).numpy(),
+        "pair": np.repeat(np.arange(len(matches), dtype=np.int32), [len(one) for one in matches]),
+    }
+    return Outcome(evidence=evidence, predictions=predictions, details={"classes": names})
 
-
-_METRICS = (MetricSpec("pck", "higher", "fraction", "found", class_recall, "percentile"),)
 
 BENCHMARK = Benchmark(
     name="keypoints",
@@ -114,17 +123,20 @@ BENCHMARK = Benchmark(
     source="SPair-71k, arXiv 1908.10543; coordinates ours",
     kind="pairs",
     quick=True,
-    metrics=_METRICS,
+    metrics=(share("pck", "found", class_recall),),
     run=partial(keypoints, alignment="centre"),
+    predictions={
+        "place": "[points] x, y in the target where each point was found, shares of its sides",
+        "pair": "[points] number of the pair",
+    },
 )
 
-SPAIR = Benchmark(
+SPAIR = replace(
+    BENCHMARK,
     name="spair",
-    version="1.0",
     protocol="as keypoints, with tokens before the final LayerNorm and Probe3D's coordinates",
     source="mbanani/probe3d@a1f1464 evaluate_spair_correspondence.py; Franca, Table 10",
     kind="raw_pairs",
     quick=False,
-    metrics=_METRICS,
     run=partial(keypoints, alignment="probe3d"),
 )

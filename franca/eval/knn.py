@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from franca.eval.benchmark import Benchmark, ClassificationInputs, MetricSpec, Outcome
+from franca.eval.benchmark import CLASSES, Benchmark, ClassificationInputs, Outcome, share
 from franca.eval.neighbours import cosine_search, without_self
 from franca.eval.resampling import mean
 from franca.randomness import generator
@@ -144,12 +144,12 @@ def knn(
     for kept in (kept for kept in pca_dims if kept <= dim):
         queries, bank = (((part.cls - centre) @ axes[:, :kept]).float() for part in (test, train))
         scores[f"pca{kept}"] = classify(queries, bank, train.labels, counts=[headline])[headline]
-    evidence = {}
+    evidence, predictions = {}, {}
     for variant, score in scores.items():
         for name, ranks in (("correct", 1), ("correct5", 5)):
             hits = correct_within(score, test.labels, ranks=ranks)
             evidence[f"{name}@{variant}"] = hits.numpy()
-        evidence[f"predicted@{variant}"] = score.argmax(1).numpy()
+        predictions[f"predicted@{variant}"] = score.argmax(1).int().numpy()
     for few in shots:
         total = torch.zeros(len(test.labels))
         for attempt in range(attempts):
@@ -162,7 +162,7 @@ def knn(
         left_out = classify(train.cls, train.cls, train.labels, counts=[headline], skip_self=True)
         hits = correct_within(left_out[headline], train.labels, ranks=1)
         evidence[f"left_out@k{headline}"] = hits.numpy()
-    return Outcome(evidence=evidence)
+    return Outcome(evidence=evidence, predictions=predictions)
 
 
 BENCHMARK = Benchmark(
@@ -173,10 +173,11 @@ BENCHMARK = Benchmark(
     kind="classification",
     quick=True,
     metrics=(
-        MetricSpec("top1", "higher", "fraction", "correct", mean, "wilson"),
-        MetricSpec("top5", "higher", "fraction", "correct5", mean, "wilson"),
-        MetricSpec("few_shot_top1", "higher", "fraction", "few_shot", mean, "percentile"),
-        MetricSpec("left_out_top1", "higher", "fraction", "left_out", mean, "wilson"),
+        share("top1", "correct", mean, "wilson"),
+        share("top5", "correct5", mean, "wilson"),
+        share("few_shot_top1", "few_shot", mean),
+        share("left_out_top1", "left_out", mean, "wilson"),
     ),
     run=knn,
+    predictions=CLASSES,
 )

@@ -9,11 +9,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from franca.eval.benchmark import (
+    CLASSES,
     Benchmark,
     ClassificationInputs,
     ImageFeatures,
-    MetricSpec,
     Outcome,
+    share,
 )
 from franca.eval.heads import HeadInput, Heads, draw_batches, split_held_out, train_heads
 from franca.eval.inputs.contracts import ProbeInputs
@@ -177,10 +178,7 @@ def linear(
     heads = probe_heads(inputs, seed=seed, device=device, **settings)
     chosen = heads.get("chosen", heads["best"])
     logits = chosen.logits(inputs.test)
-    evidence = {
-        "correct": hits(logits, inputs, restricted=False).numpy(),
-        "predicted": logits.argmax(1).cpu().numpy(),
-    }
+    evidence = {"correct": hits(logits, inputs, restricted=False).numpy()}
     if "chosen" in heads:
         best = hits(heads["best"].logits(inputs.test), inputs, restricted=False)
         evidence["correct@best"] = best.numpy()
@@ -189,7 +187,8 @@ def linear(
         "best": str(heads["best"]),
         "heads": 2 * len(settings["blocks"]) * len(settings["learning_rates"]),
     }
-    return Outcome(evidence=evidence, details=details)
+    predictions = {"predicted": logits.argmax(1).int().cpu().numpy()}
+    return Outcome(evidence=evidence, predictions=predictions, details=details)
 
 
 def cached_stream(inputs: ClassificationInputs) -> ProbeInputs:
@@ -229,7 +228,7 @@ def linear_cached(
     )
 
 
-_TOP1 = MetricSpec("top1", "higher", "fraction", "correct", mean, "wilson")
+_TOP1 = share("top1", "correct", mean, "wilson")
 
 LINEAR = Benchmark(
     name="linear",
@@ -241,6 +240,7 @@ LINEAR = Benchmark(
     quick=False,
     metrics=(_TOP1,),
     run=linear,
+    predictions=CLASSES,
     streamed=lambda settings: settings["steps"] * settings["batch_size"],
 )
 
@@ -254,4 +254,5 @@ BENCHMARK = Benchmark(
     quick=False,
     metrics=(_TOP1,),
     run=linear_cached,
+    predictions=CLASSES,
 )

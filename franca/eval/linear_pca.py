@@ -8,11 +8,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from franca.eval.benchmark import (
+    CLASSES,
     Benchmark,
     ClassificationInputs,
     ImageFeatures,
-    MetricSpec,
     Outcome,
+    share,
 )
 from franca.eval.knn import principal_axes
 from franca.eval.linear import linear_cached
@@ -41,7 +42,7 @@ def linear_pca(
         settings: of `linear_cached`, with `blocks` [1].
     """
     centre, axes = principal_axes(inputs.train.cls)
-    evidence, details = {}, {}
+    evidence, predictions, details = {}, {}, {}
     for kept in (kept for kept in pca_dims if kept <= len(axes)):
         few = ClassificationInputs(
             train=_project(inputs.train, centre, axes[:, :kept]),
@@ -49,10 +50,10 @@ def linear_pca(
             num_classes=inputs.num_classes,
         )
         outcome = linear_cached(few, seed=seed, device=device, **settings)
-        for name in ("correct", "predicted"):
-            evidence[f"{name}@pca{kept}"] = outcome.evidence[name]
+        evidence[f"correct@pca{kept}"] = outcome.evidence["correct"]
+        predictions[f"predicted@pca{kept}"] = outcome.predictions["predicted"]
         details[f"pca{kept}"] = outcome.details["chosen"]
-    return Outcome(evidence=evidence, details=details)
+    return Outcome(evidence=evidence, predictions=predictions, details=details)
 
 
 def _project(
@@ -72,6 +73,7 @@ BENCHMARK = Benchmark(
     source="Franca, Table 9",
     kind="classification",
     quick=False,
-    metrics=(MetricSpec("top1", "higher", "fraction", "correct", mean, "wilson"),),
+    metrics=(share("top1", "correct", mean, "wilson"),),
     run=linear_pca,
+    predictions=CLASSES,
 )

@@ -14,16 +14,17 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from franca.eval.benchmark import (
+    MASKS,
     Benchmark,
     DenseFeatures,
-    MetricSpec,
     Outcome,
     SegmentationInputs,
-    StreamedFeatures,
+    by_number,
+    share,
 )
 from franca.eval.heads import draw_batches
 from franca.eval.in_context import Grid, paint, patch_labels
-from franca.eval.miou import confusion_per_image, miou_statistic, pixel_accuracy
+from franca.eval.miou import compare_masks, miou_statistic, pixel_accuracy
 from franca.randomness import generator
 
 
@@ -58,7 +59,7 @@ def pixel_cross_entropy(
 
 
 def train_head(
-    train: DenseFeatures | StreamedFeatures,
+    train: DenseFeatures,
     shares: Float[Tensor, "images patches classes"],
     *,
     batches: Int[Tensor, "steps batch"],
@@ -166,13 +167,13 @@ def linear_segmentation(
         seed=seed,
         device=device,
     )
-    confusion = confusion_per_image(
+    confusion, masks = compare_masks(
         inputs.test.masks,
         segment(head, inputs.test, device=device),
         num_classes=inputs.num_classes,
         ignore_index=inputs.ignore_index,
     )
-    return Outcome(evidence={"confusion": confusion})
+    return Outcome({"confusion": confusion}, predictions=by_number("predicted", masks))
 
 
 BENCHMARK = Benchmark(
@@ -185,33 +186,11 @@ BENCHMARK = Benchmark(
     kind="segmentation",
     quick=True,
     metrics=(
-        MetricSpec(
-            "miou",
-            "higher",
-            "fraction",
-            "confusion",
-            miou_statistic("identity", "union"),
-            "percentile",
-        ),
-        MetricSpec(
-            "miou_all",
-            "higher",
-            "fraction",
-            "confusion",
-            miou_statistic("identity", "all"),
-            "percentile",
-        ),
-        MetricSpec(
-            "miou_present",
-            "higher",
-            "fraction",
-            "confusion",
-            miou_statistic("identity", "present"),
-            "percentile",
-        ),
-        MetricSpec(
-            "pixel_accuracy", "higher", "fraction", "confusion", pixel_accuracy, "percentile"
-        ),
+        share("miou", "confusion", miou_statistic("identity", "union")),
+        share("miou_all", "confusion", miou_statistic("identity", "all")),
+        share("miou_present", "confusion", miou_statistic("identity", "present")),
+        share("pixel_accuracy", "confusion", pixel_accuracy),
     ),
     run=linear_segmentation,
+    predictions=MASKS,
 )

@@ -19,7 +19,7 @@ from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from franca.eval.benchmark import Benchmark, MetricSpec, Outcome, PictureInputs
+from franca.eval.benchmark import MASKS, Benchmark, Outcome, PictureInputs, by_number, share
 from franca.eval.crops import (
     Picture,
     View,
@@ -32,7 +32,7 @@ from franca.eval.crops import (
 )
 from franca.eval.heads import draw_batches
 from franca.eval.miou import (
-    confusion_per_image,
+    compare_masks,
     mean_class_accuracy,
     miou_statistic,
     pixel_accuracy,
@@ -254,10 +254,10 @@ def linseg_mmseg518(
     _train(head, batches, inputs, update=update, rates=rates)
     painted = segment(head, inputs, stride=stride, scales=scales, flip=flip, **seen)
     truth = (torch.from_numpy(picture.mask) for picture in inputs.test)
-    confusion = confusion_per_image(
-        truth, painted, num_classes=inputs.num_classes, ignore_index=void
-    )
-    return Outcome(evidence={"confusion": confusion}, details={"steps": total})
+    classes = inputs.num_classes
+    confusion, masks = compare_masks(truth, painted, num_classes=classes, ignore_index=void)
+    predictions = by_number("predicted", masks)
+    return Outcome({"confusion": confusion}, predictions=predictions, details={"steps": total})
 
 
 def _train(
@@ -286,22 +286,12 @@ BENCHMARK = Benchmark(
     kind="pictures",
     quick=False,
     metrics=(
-        MetricSpec(
-            "miou",
-            "higher",
-            "fraction",
-            "confusion",
-            miou_statistic("identity", "union"),
-            "percentile",
-        ),
-        MetricSpec(
-            "pixel_accuracy", "higher", "fraction", "confusion", pixel_accuracy, "percentile"
-        ),
-        MetricSpec(
-            "class_accuracy", "higher", "fraction", "confusion", mean_class_accuracy, "percentile"
-        ),
+        share("miou", "confusion", miou_statistic("identity", "union")),
+        share("pixel_accuracy", "confusion", pixel_accuracy),
+        share("class_accuracy", "confusion", mean_class_accuracy),
     ),
     run=linseg_mmseg518,
+    predictions=MASKS,
 )
 
 ADE20K = replace(

@@ -12,13 +12,14 @@ from functools import partial
 import numpy as np
 import torch
 from jaxtyping import Int, UInt8
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from franca.eval.benchmark import Benchmark, MetricSpec, Outcome, PictureInputs
+from franca.eval.benchmark import MASKS, Benchmark, Outcome, PictureInputs, by_number, share
 from franca.eval.crops import Picture, View, random_flip, random_resized_crop, view
 from franca.eval.heads import draw_batches
-from franca.eval.miou import confusion_per_image, miou_statistic, pixel_accuracy
+from franca.eval.miou import compare_masks, miou_statistic, pixel_accuracy
 from franca.eval.online import (
     check_masks,
     pixel_loss,
@@ -51,10 +52,10 @@ def _training_view(
 
 
 @torch.no_grad()
-def _confusion(
+def _compared(
     head: nn.Module, inputs: PictureInputs, *, side: int, mask_side: int, batch_size: int
-) -> np.ndarray:
-    """Return [images, classes, classes] counts of the test images at the size of small masks."""
+) -> tuple[NDArray[np.int64], list[NDArray[np.uint8]]]:
+    """Compare small masks of the test images with what the head paints; see `compare_masks`."""
     batches = whole_test_images(inputs, side=side, batch_size=batch_size, purpose=_PURPOSE)
     head.eval()
 
@@ -65,7 +66,7 @@ def _confusion(
             yield from zip(_smaller(masks, mask_side), painted, strict=True)
 
     truth, painted = zip(*pairs(), strict=True)
-    return confusion_per_image(
+    return compare_masks(
         truth, painted, num_classes=inputs.num_classes, ignore_index=inputs.ignore_index
     )
 
@@ -128,14 +129,15 @@ def linseg_neco100(
         loss=partial(_loss, mask_side=mask_side, ignore_index=inputs.ignore_index),
         title="linseg_neco100",
     )
-    score = partial(_confusion, head, inputs, side=side, mask_side=mask_side, batch_size=batch_size)
+    score = partial(_compared, head, inputs, side=side, mask_side=mask_side, batch_size=batch_size)
     last = len(rows)
     validated = list(range(validate_every, last + 1, validate_every)) or [last]
-    scores = {step: score() for step in steps if step in {*validated, last}}
+    found = {step: score() for step in steps if step in {*validated, last}}
     counted = len(inputs.test) // batch_size * batch_size or len(inputs.test)
-    best = max(validated, key=lambda step: point_estimate(_MIOU, scores[step][:counted]))
+    best = max(validated, key=lambda step: point_estimate(_MIOU, found[step][0][:counted]))
     return Outcome(
-        evidence={"confusion": scores[best], "confusion@last": scores[last]},
+        evidence={"confusion": found[best][0], "confusion@last": found[last][0]},
+        predictions=by_number("predicted", found[best][1]),
         details={"steps": last, "chosen_step": best},
     )
 
@@ -172,10 +174,9 @@ BENCHMARK = Benchmark(
     kind="pictures",
     quick=False,
     metrics=(
-        MetricSpec("miou", "higher", "fraction", "confusion", _MIOU, "percentile"),
-        MetricSpec(
-            "pixel_accuracy", "higher", "fraction", "confusion", pixel_accuracy, "percentile"
-        ),
+        share("miou", "confusion", _MIOU),
+        share("pixel_accuracy", "confusion", pixel_accuracy),
     ),
     run=linseg_neco100,
+    predictions=MASKS,
 )

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
-from franca.eval.benchmark import Benchmark, ClassificationInputs, MetricSpec, Outcome
+from franca.eval.benchmark import CLASSES, Benchmark, ClassificationInputs, Outcome, share
 from franca.eval.heads import split_held_out
 from franca.eval.resampling import mean, mean_per_class
 
@@ -45,6 +45,8 @@ def fit_logreg(
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
+    if len(np.unique(labels)) < 2:
+        raise ValueError("the training images are all of one class: a classifier needs two")
     model = LogisticRegression(C=inverse_penalty, max_iter=max_iterations, tol=tolerance)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
@@ -156,11 +158,10 @@ def logreg(
         test=inputs.test.cls.numpy(),
         truth=inputs.test.labels.numpy(),
     )
-    if len(np.unique(split.labels)) < 2:
-        raise ValueError("logreg needs training images of at least two classes")
     kept, held_out = _held_out(inputs, seed=seed)
     variants = {"": split} | ({"@standardised": split.standardised()} if standardised else {})
     evidence: dict[str, NDArray[Any]] = {}
+    predictions = {}
     details = {}
     for variant, part in variants.items():
         guesses, details["logreg" + variant] = _choose_and_predict(
@@ -172,11 +173,11 @@ def logreg(
             tolerance=tolerance,
         )
         correct = guesses == split.truth
-        evidence["predicted" + variant] = guesses
+        predictions["predicted" + variant] = guesses.astype(np.int32)
         evidence["correct" + variant] = correct
         pairs = np.stack([split.truth, correct.astype(np.int64)], axis=1)
         evidence["class_and_correct" + variant] = pairs
-    return Outcome(evidence=evidence, details=details)
+    return Outcome(evidence=evidence, predictions=predictions, details=details)
 
 
 def _held_out(
@@ -200,15 +201,9 @@ BENCHMARK = Benchmark(
     kind="fine_grained",
     quick=False,
     metrics=(
-        MetricSpec("top1", "higher", "fraction", "correct", mean, "wilson"),
-        MetricSpec(
-            "mean_per_class",
-            "higher",
-            "fraction",
-            "class_and_correct",
-            mean_per_class,
-            "percentile",
-        ),
+        share("top1", "correct", mean, "wilson"),
+        share("mean_per_class", "class_and_correct", mean_per_class),
     ),
     run=logreg,
+    predictions=CLASSES,
 )

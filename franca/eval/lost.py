@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 
 from franca.eval.benchmark import Benchmark, Outcome
-from franca.eval.discovery import CORLOC, Grid, component_of, locate
+from franca.eval.discovery import BOXES, CORLOC, Grid, component_of, locate
 from franca.eval.objects import DiscoveryInputs
 
 
@@ -78,4 +78,5 @@ BENCHMARK = Benchmark(
     quick=False,
     metrics=(CORLOC,),
     run=lost,
+    predictions=BOXES,
 )

@@ -4,14 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from franca.eval.crops import Picture
-from franca.eval.datasets import choose, decode, digest_selection
+from franca.eval.datasets import choose, decode, digest_selection, image_size, opened, read_array
 
 
 def indexed_mask(path: Path) -> NDArray[np.uint8]:
@@ -20,13 +19,10 @@ def indexed_mask(path: Path) -> NDArray[np.uint8]:
     Raises:
         ValueError: the file is no such image.
     """
-    try:
-        with Image.open(path) as mask:
-            if mask.mode not in {"P", "L"}:
-                raise ValueError(f"{path}: expected an indexed or grey PNG of class numbers")
-            return np.array(mask, dtype=np.uint8)
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{path}: not a readable mask ({error}); restore the file") from error
+    with opened(path, what="mask") as mask:
+        if mask.mode not in {"P", "L"}:
+            raise ValueError(f"{path}: expected an indexed or grey PNG of class numbers")
+        return np.array(mask, dtype=np.uint8)
 
 
 @dataclass(frozen=True)
@@ -78,10 +74,12 @@ class SegmentationImages:
         split: name of the part.
         limit: use at most so many images.
         layout: lists a split; `franca.eval.inputs.masks` has others than PASCAL VOC's.
+        num_classes: masks that hold others are refused; None: any are taken.
+        ignore_index: the class of void pixels.
 
     Raises:
         FileNotFoundError: a list, an image or a mask is missing.
-        ValueError: the split has no image.
+        ValueError: the split has no image, or classes.txt lists another number of classes.
     """
 
     def __init__(
@@ -91,6 +89,8 @@ class SegmentationImages:
         split: str,
         limit: int | None,
         layout: MaskLayout = VOC,
+        num_classes: int | None = None,
+        ignore_index: int | None = None,
     ) -> None:
         self._root = root
         self._expected = f"expected {layout.expected}"
@@ -109,24 +109,19 @@ class SegmentationImages:
         self._masks = [self._present(mask) for _, _, mask in kept]
         self.has_depth = (root / "Depth").is_dir()
         self.has_normals = (root / "Normals").is_dir()
+        self._num_classes, self._ignore_index = num_classes, ignore_index
+        names = root / "classes.txt"
+        if num_classes is not None and names.is_file():
+            listed = len(names.read_text(encoding="utf-8").splitlines())
+            if listed != num_classes:
+                raise ValueError(
+                    f"{names}: lists {listed} classes but num_classes is {num_classes}"
+                )
 
     def _present(self, path: Path) -> Path:
         if not path.is_file():
             raise FileNotFoundError(f"{self._expected}; {path} does not exist")
         return path
-
-    def check_classes(self, expected: int | None) -> None:
-        """Compare the number of classes with classes.txt, if the set has one.
-
-        Raises:
-            ValueError: they differ.
-        """
-        listing = self._root / "classes.txt"
-        if not listing.is_file():
-            return
-        listed = len(listing.read_text(encoding="utf-8").splitlines())
-        if listed != expected:
-            raise ValueError(f"{listing}: lists {listed} classes but num_classes is {expected}")
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -150,7 +145,7 @@ class SegmentationImages:
     def image(self, index: int) -> Image.Image:
         """Return one RGB image."""
         path = self._images[index]
-        return decode(path, where=str(path))
+        return decode(path)
 
     def mask(self, index: int, *, side: int) -> NDArray[np.uint8]:
         """Return the classes of the pixels, resized (nearest) to [side, side]."""
@@ -158,23 +153,26 @@ class SegmentationImages:
         return np.array(mask.resize((side, side), Image.Resampling.NEAREST))
 
     def full_mask(self, index: int) -> NDArray[np.uint8]:
-        """Return the classes of the pixels at the size of the stored mask."""
-        return self._listed.classes(self._masks[index])
-
-    def picture(self, index: int) -> Picture:
-        """Return one image with its mask.
+        """Return the classes of the pixels at the size of the stored mask.
 
         Raises:
-            ValueError: they differ in size.
+            ValueError: it is not of its image's size, or holds a class that the set does not have.
         """
-        picture = Picture(self.image(index), self.full_mask(index))
-        height, width = picture.mask.shape
-        if picture.image.size != (width, height):
+        path, mask = self._masks[index], self._listed.classes(self._masks[index])
+        size = image_size(self._images[index])
+        if mask.shape != size:
+            raise ValueError(f"{path}: {mask.shape} pixels, but its image has {size}: restore both")
+        known = mask if self._ignore_index is None else mask[mask != self._ignore_index]
+        if self._num_classes is not None and known.max(initial=0) >= self._num_classes:
             raise ValueError(
-                f"{self._masks[index]}: {height}x{width} pixels, but its image has "
-                f"{picture.image.height}x{picture.image.width}"
+                f"{path}: holds class {known.max()} but there are {self._num_classes} classes "
+                f"(void: {self._ignore_index}): correct num_classes or ignore_index of the set"
             )
-        return picture
+        return mask
+
+    def picture(self, index: int) -> Picture:
+        """Return one image with its mask; errors as of `full_mask`."""
+        return Picture(self.image(index), self.full_mask(index))
 
     def depth(self, index: int) -> NDArray[np.float32]:
         """Return the depth in metres, [height, width]; invalid where not finite or not positive."""
@@ -188,5 +186,4 @@ class SegmentationImages:
         return self._present(self._root / folder / f"{self.image_names[index]}.npy")
 
     def _geometry(self, folder: str, index: int) -> NDArray[np.float32]:
-        path = self._geometry_file(folder, index)
-        return cast("NDArray[np.float32]", np.load(path, allow_pickle=False).astype(np.float32))
+        return read_array(self._geometry_file(folder, index))

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
@@ -56,29 +57,34 @@ def confusion_matrix(
     return counts.reshape(num_classes, num_predicted)
 
 
-def confusion_per_image(
+def compare_masks(
     masks: Iterable[Tensor],
-    predictions: Iterable[Tensor],
+    painted: Iterable[Tensor],
     *,
     num_classes: int,
     ignore_index: int | None,
-) -> NDArray[np.int64]:
-    """Return [images, classes, classes]: the confusion matrix of each mask and its prediction.
+) -> tuple[NDArray[np.int64], list[NDArray[np.uint8]]]:
+    """Compare the masks of images with what was painted on them, image by image.
+
+    Returns:
+        Confusion matrices [images, classes, classes], and what was painted, [height, width] each.
 
     Raises:
         ValueError: as `confusion_matrix`, or not as many predictions as masks.
     """
-    matrices = [
-        confusion_matrix(
-            mask.numpy(),
-            predicted.numpy(),
-            num_classes=num_classes,
-            num_predicted=num_classes,
-            ignore_index=ignore_index,
+    matrices, kept = [], []
+    for mask, classes in zip(masks, painted, strict=True):
+        kept.append(classes.to(torch.uint8).numpy())
+        matrices.append(
+            confusion_matrix(
+                mask.numpy(),
+                kept[-1],
+                num_classes=num_classes,
+                num_predicted=num_classes,
+                ignore_index=ignore_index,
+            )
         )
-        for mask, predicted in zip(masks, predictions, strict=True)
-    ]
-    return np.stack(matrices)
+    return np.stack(matrices), kept
 
 
 def pairwise_iou(confusion: Counts) -> NDArray[np.float64]:

@@ -6,8 +6,9 @@
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -151,8 +152,15 @@ class CentrePad:
 NativeTransform = PadToPatches | SnapToPatches | WhiteSquare | CentrePad
 
 
+def patch_grids(images: SizedImages, transform: NativeTransform) -> tuple[Size, ...]:
+    """Return rows and columns of the patches of every image."""
+    sizes = (transform.input_size(images.size(index)) for index in range(len(images)))
+    patch = transform.patch_size
+    return tuple((height // patch, width // patch) for height, width in sizes)
+
+
 @dataclass(frozen=True)
-class NativeTokens:
+class StoredTokens:
     """Extracted tokens on disk, mapped when asked for."""
 
     folder: Path
@@ -165,102 +173,119 @@ class NativeTokens:
         return torch.from_numpy(mapped[starts[start] : starts[stop]])
 
 
-def _starts(grids: tuple[Size, ...]) -> list[int]:
-    return [0, *np.cumsum([rows * columns for rows, columns in grids]).tolist()]
+@dataclass(frozen=True, kw_only=True)
+class StreamedTokens:
+    """Tokens of images of any size, computed whenever they are asked for.
 
+    They are rounded as stored ones are, so that nothing else differs.
 
-def patch_grids(images: SizedImages, transform: NativeTransform) -> tuple[Size, ...]:
-    """Return rows and columns of the patches of every image."""
-    sizes = (transform.input_size(images.size(index)) for index in range(len(images)))
-    patch = transform.patch_size
-    return tuple((height // patch, width // patch) for height, width in sizes)
-
-
-def extract_native(
-    model: FeatureModel,
-    images: SizedImages,
-    *,
-    kind: TokenKind,
-    transform: NativeTransform,
-    weights_digest: str,
-    dtype: PatchDtype,
-    folder: Path,
-    batch_size: int,
-    device: torch.device,
-) -> NativeTokens:
-    """Extract tokens of images of any size, or find them already extracted.
-
-    Args:
+    Attributes:
         model: on `device`, in evaluation mode.
-        images: the images; neighbours of one size share a batch.
+        images: neighbours of one size share a batch.
         kind: patch tokens after the final norm or, raw, before it; or keys of the last block.
         transform: from image to input.
-        weights_digest: hash that stands for everything the model is.
-        dtype: how tokens are stored.
-        folder: where artefacts live.
+        dtype: what tokens are rounded to.
         batch_size: images per forward pass.
         device: where the model is.
 
     Raises:
-        ValueError: keys are wanted of a model that does not show them.
+        ValueError: tokens or keys are wanted of a model that does not show them.
     """
-    if kind == "raw" and not shows_blocks(model):
-        raise ValueError(
-            f"{type(model).__name__} does not show tokens before its final norm: "
-            "remove spair, navi, scannet and correspondence from evaluate.tasks"
-        )
-    if kind == "keys" and not shows_keys(model):
-        raise ValueError(
-            f"{type(model).__name__} does not show the keys of its last block: "
-            "remove tokencut and lost from evaluate.tasks"
-        )
-    grids = patch_grids(images, transform)
-    starts = _starts(grids)
+
+    model: FeatureModel
+    images: SizedImages
+    kind: TokenKind
+    transform: NativeTransform
+    dtype: PatchDtype
+    batch_size: int
+    device: torch.device
+
+    def __post_init__(self) -> None:
+        """Refuse a model that does not show what is wanted, before any work."""
+        name = type(self.model).__name__
+        if self.kind == "raw" and not shows_blocks(self.model):
+            raise ValueError(
+                f"{name} does not show tokens before its final norm: "
+                "remove spair, navi, scannet and correspondence from evaluate.tasks"
+            )
+        if self.kind == "keys" and not shows_keys(self.model):
+            raise ValueError(
+                f"{name} does not show the keys of its last block: "
+                "remove tokencut and lost from evaluate.tasks"
+            )
+
+    @cached_property
+    def grids(self) -> tuple[Size, ...]:
+        """Rows and columns of the patches of every image."""
+        return patch_grids(self.images, self.transform)
+
+    def rows(self, start: int, stop: int) -> Float[Tensor, "rows dim"]:
+        """Return the tokens of images `start` to `stop`, one after the other."""
+        return torch.cat([tokens for _, tokens in self.batches(start, stop)])
+
+    def batches(self, start: int, stop: int) -> Iterator[tuple[int, Float[Tensor, "rows dim"]]]:
+        """Yield the tokens of several images of one size at a time, with where these end."""
+        for _, members in groupby(range(start, stop), key=self.grids.__getitem__):
+            run = list(members)
+            for first in range(0, len(run), self.batch_size):
+                batch = run[first : first + self.batch_size]
+                yield batch[-1] + 1, self._forward(batch)
+
+    @torch.no_grad()
+    def _forward(self, batch: Sequence[int]) -> Float[Tensor, "rows dim"]:
+        pixels = torch.stack([self.transform(self.images.image(index)) for index in batch])
+        found = self._tokens(pixels.to(self.device), grid=self.grids[batch[0]])
+        return found.flatten(0, 1).to("cpu", getattr(torch, self.dtype))
+
+    def _tokens(self, pixels: Tensor, *, grid: Size) -> Float[Tensor, "batch patches dim"]:
+        if self.kind == "patches":
+            return self.model.forward_features(pixels).patches
+        if self.kind == "raw":
+            assert isinstance(self.model, BlockModel)  # refused at once otherwise
+            return self.model.forward_intermediate(pixels, 1, norm=False)[-1].patches
+        assert isinstance(self.model, KeyModel)  # likewise
+        return self.model.last_keys(pixels)[:, -grid[0] * grid[1] :]
+
+
+NativeTokens = StoredTokens | StreamedTokens
+
+
+def _starts(grids: tuple[Size, ...]) -> list[int]:
+    return [0, *np.cumsum([rows * columns for rows, columns in grids]).tolist()]
+
+
+def extract_native(streamed: StreamedTokens, *, weights_digest: str, folder: Path) -> StoredTokens:
+    """Store tokens of images of any size, or find them already stored.
+
+    Args:
+        streamed: computes them.
+        weights_digest: hash that stands for everything the model is.
+        folder: where artefacts live.
+    """
+    starts = _starts(streamed.grids)
     address: dict[str, Any] = {
         "format": _FORMAT_VERSION,
         "weights": weights_digest,
-        "images": images.digest,
-        "transform": {"name": type(transform).__name__, **asdict(transform)},
-        "native": kind,
-        "dtype": dtype,
+        "images": streamed.images.digest,
+        "transform": {"name": type(streamed.transform).__name__, **asdict(streamed.transform)},
+        "native": streamed.kind,
+        "dtype": streamed.dtype,
     }
     target = folder / address_key(address)
-    tokens = open_arrays(target, address, {"tokens": (dtype, (starts[-1], model.embed_dim))})[
-        "tokens"
-    ]
-    done = json.loads((target / "progress.json").read_text())["done"]
+    shape = (starts[-1], streamed.model.embed_dim)
+    tokens = open_arrays(target, address, {"tokens": (streamed.dtype, shape)})["tokens"]
+    done, count = json.loads((target / "progress.json").read_text())["done"], len(streamed.images)
     with tqdm(
-        total=len(images),
+        total=count,
         initial=done,
-        desc=f"{kind} of {len(images)} images",
+        desc=f"{streamed.kind} of {count} images",
         unit="image",
         leave=False,
     ) as bar:
-        for batch in _batches(grids, done, batch_size):
-            pixels = torch.stack([transform(images.image(index)) for index in batch]).to(device)
-            found = _forward(model, pixels, kind=kind, grid=grids[batch[0]])
-            stop = batch[-1] + 1
-            tokens[starts[batch[0]] : starts[stop]] = found.flatten(0, 1).cpu().numpy()
+        for stop, found in streamed.batches(done, count):
+            tokens[starts[done] : starts[stop]] = found.numpy()
             tokens.flush()
             write_progress(target, stop)
-            bar.update(len(batch))
-    return NativeTokens(folder=target, grids=grids)
-
-
-def _batches(grids: tuple[Size, ...], done: int, batch_size: int) -> Iterator[list[int]]:
-    """Cut the remaining images into batches of one size each, order kept."""
-    for _, members in groupby(range(done, len(grids)), key=lambda index: grids[index]):
-        run = list(members)
-        for first in range(0, len(run), batch_size):
-            yield run[first : first + batch_size]
-
-
-@torch.inference_mode()
-def _forward(model: FeatureModel, pixels: Tensor, *, kind: TokenKind, grid: Size) -> Tensor:
-    if kind == "patches":
-        return model.forward_features(pixels).patches
-    if kind == "raw":
-        assert isinstance(model, BlockModel)  # refused before any work
-        return model.forward_intermediate(pixels, 1, norm=False)[-1].patches
-    assert isinstance(model, KeyModel)  # refused before any work
-    return model.last_keys(pixels)[:, -grid[0] * grid[1] :]
+            bar.update(stop - done)
+            done = stop
+    return StoredTokens(folder=target, grids=streamed.grids)

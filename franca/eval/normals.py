@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from franca.eval.benchmark import Benchmark, MetricSpec, Outcome, SegmentationInputs
+from franca.eval.benchmark import Benchmark, MetricSpec, Outcome, SegmentationInputs, share
 from franca.eval.regression import fit_ridge
-from franca.eval.resampling import mean
+from franca.eval.resampling import Statistic, mean
 
 _THRESHOLDS = {"within11": 11.25, "within22": 22.5, "within30": 30.0}  # degrees
 
@@ -38,6 +38,12 @@ def normal_errors(
     return {name: np.array(values) for name, values in errors.items()}
 
 
+def normal_metrics(statistic: Statistic) -> tuple[MetricSpec, ...]:
+    """Return what is reported of `normal_errors`."""
+    close = (share(name, name, statistic) for name in _THRESHOLDS)
+    return (MetricSpec("rmse", "lower", "degree", "rmse", statistic, "percentile"), *close)
+
+
 def normals(
     inputs: SegmentationInputs,
     *,
@@ -60,7 +66,12 @@ def normals(
         raise ValueError("normals needs an evaluation set with a Normals folder")
     model, chosen = fit_ridge(inputs.train.patches, inputs.train.normals, penalties=penalties)
     guess = torch.stack([model(tokens) for tokens in inputs.test.patches])
-    return Outcome(evidence=normal_errors(guess, inputs.test.normals), details={"penalty": chosen})
+    maps = normalize(guess, dim=2).unflatten(1, inputs.test.grid)
+    return Outcome(
+        evidence=normal_errors(guess, inputs.test.normals),
+        predictions={"normal": maps.half().numpy()},
+        details={"penalty": chosen},
+    )
 
 
 BENCHMARK = Benchmark(
@@ -70,11 +81,7 @@ BENCHMARK = Benchmark(
     source="metrics: mbanani/probe3d@a1f1464; the closed-form probe is ours",
     kind="segmentation",
     quick=True,
-    metrics=(
-        MetricSpec("rmse", "lower", "degree", "rmse", mean, "percentile"),
-        MetricSpec("within11", "higher", "fraction", "within11", mean, "percentile"),
-        MetricSpec("within22", "higher", "fraction", "within22", mean, "percentile"),
-        MetricSpec("within30", "higher", "fraction", "within30", mean, "percentile"),
-    ),
+    metrics=normal_metrics(mean),
     run=normals,
+    predictions={"normal": "[images, rows, columns, 3] unit vectors in the camera's frame"},
 )

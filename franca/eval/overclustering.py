@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from franca.eval.benchmark import Benchmark, DenseFeatures, MetricSpec, Outcome, SegmentationInputs
+from franca.eval.benchmark import Benchmark, DenseFeatures, Outcome, SegmentationInputs, share
 from franca.eval.clustering import kmeans, nearest_centre
+from franca.eval.features import all_tokens
 from franca.eval.knn import principal_axes
 from franca.eval.miou import Matching, confusion_matrix, match, matched_mean_iou
 from franca.eval.resampling import Evidence, Weights
@@ -32,7 +33,7 @@ def reduce_tokens(
 def _points(
     test: DenseFeatures, *, pca_dims: int | None, device: torch.device
 ) -> Float[Tensor, "tokens reduced"]:
-    return reduce_tokens(test.patches.flatten(0, 1).to(device, torch.float32), dims=pca_dims)
+    return reduce_tokens(all_tokens(test.patches).to(device, torch.float32), dims=pca_dims)
 
 
 def _assigned(points: Tensor, **settings: int) -> Int[Tensor, " tokens"]:
@@ -106,7 +107,7 @@ def overclustering(
         points_per_cluster: of k-means.
     """
     points = _points(inputs.test, pca_dims=pca_dims, device=device)
-    evidence = {}
+    evidence, predictions = {}, {}
     for number in clusters:
         count = number or inputs.num_classes
         matrices = []
@@ -119,52 +120,22 @@ def overclustering(
                 points_per_cluster=points_per_cluster,
                 seed=seed + run,
             )
+            if run == 0:
+                maps = assigned.view(-1, *inputs.test.grid)
+                predictions[f"cluster@K{count}"] = maps.numpy().astype(np.uint16)
             matrices.append(_confusions(assigned, inputs, num_clusters=count, side=side))
         evidence[f"confusion@K{count}"] = np.stack(matrices, axis=1).astype(np.int32)
-    return Outcome(evidence=evidence)
+    return Outcome(evidence=evidence, predictions=predictions)
 
 
-def paint_clusters(
-    inputs: SegmentationInputs,
-    chosen: Sequence[int],
-    *,
-    seed: int,
-    device: torch.device,
-    pca_dims: int | None,
-    side: int,
-    iterations: int,
-    restarts: int,
-    points_per_cluster: int,
-) -> UInt8[np.ndarray, "images rows columns"]:
-    """Cluster as often as there are classes; paint the clusters of a few images as their classes.
+def class_names(
+    confusion: Int[np.ndarray, "images classes classes"],
+) -> UInt8[np.ndarray, " clusters"]:
+    """Return the class that each of as many clusters as classes stands for, matched one to one.
 
-    The pictures of the first of the runs behind `miou@K` of that many clusters.
-
-    Args:
-        inputs: as for `overclustering`, and so are the other arguments.
-        chosen: test images to paint.
-        seed: of k-means.
-        device: where to cluster.
-        pca_dims: see there.
-        side: see there.
-        iterations: see there.
-        restarts: see there.
-        points_per_cluster: see there.
+    A cluster without a valid pixel is nobody's: background.
     """
-    classes = inputs.num_classes
-    assigned = _assigned(
-        _points(inputs.test, pca_dims=pca_dims, device=device),
-        clusters=classes,
-        iterations=iterations,
-        restarts=restarts,
-        points_per_cluster=points_per_cluster,
-        seed=seed,
-    )
-    counts = _confusions(assigned, inputs, num_clusters=classes, side=side).sum(0)
-    # A cluster without a valid pixel is nobody's: background.
-    names = np.maximum(match(counts, "hungarian"), 0).astype(np.uint8)
-    maps = assigned.view(-1, *inputs.test.grid)[list(chosen)]
-    return np.asarray(names[maps.numpy()])
+    return np.maximum(match(confusion.sum(0), "hungarian"), 0).astype(np.uint8)
 
 
 BENCHMARK = Benchmark(
@@ -175,6 +146,7 @@ BENCHMARK = Benchmark(
     source="vpariza/NeCo@3932160 eval_overcluster, k-means ours instead of faiss; Franca, App. C",
     kind="segmentation",
     quick=False,
-    metrics=(MetricSpec("miou", "higher", "fraction", "confusion", _over_runs, "normal"),),
+    metrics=(share("miou", "confusion", _over_runs, "normal"),),
     run=overclustering,
+    predictions={"cluster": "[images, rows, columns] cluster of each patch, first run of k-means"},
 )

@@ -48,7 +48,8 @@ def position(
     target = positions(test.grid)
     repeated = target.expand(len(inputs.train.patches), -1, -1)
     model = solve_ridge(moments(inputs.train.patches, repeated), penalty=0.0)
-    residual = torch.stack([(model(tokens) - target).square() for tokens in test.patches])
+    places = torch.stack([model(tokens) for tokens in test.patches])
+    residual = (places - target).square()
     total = (target - target.mean(0)).square()
     chance = total.expand_as(residual)
     stacked = torch.stack([residual.sum(1), chance.sum(1)], dim=1)
@@ -59,7 +60,8 @@ def position(
             "squares@column": stacked[:, :, 1:].numpy(),
             "squared_error": residual.mean((1, 2)).numpy(),
             "squared_error@chance": chance.mean((1, 2)).numpy(),
-        }
+        },
+        predictions={"place": places.unflatten(1, test.grid).half().numpy()},
     )
 
 
@@ -76,4 +78,5 @@ BENCHMARK = Benchmark(
         MetricSpec("mse", "higher", "1", "squared_error", mean, "percentile"),
     ),
     run=position,
+    predictions={"place": "[images, rows, columns, 2] row and column, each from 0 to 1"},
 )

@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: metrics.json and the per-image evidence behind every number."""
+"""What an evaluation leaves behind: metrics.json, per-image evidence behind it, predictions."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -81,15 +81,20 @@ def evidence_path(folder: Path, benchmark: str, dataset: str) -> Path:
     return folder / "evidence" / f"{benchmark}-{dataset}.npz"
 
 
-def write_evidence(path: Path, evidence: Mapping[str, NDArray[Any]], *, images_digest: str) -> None:
-    """Store per-image evidence with the digest of the images that it is about."""
+def predictions_path(folder: Path, benchmark: str, dataset: str) -> Path:
+    """Return where it is stored what one benchmark predicted of each image of one set."""
+    return folder / "predictions" / f"{benchmark}-{dataset}.npz"
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], *, images_digest: str) -> None:
+    """Store what is known of images with their digest."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    arrays: dict[str, Any] = {"images_digest": np.array(images_digest), **evidence}
-    np.savez_compressed(path, **dict(sorted(arrays.items())))
+    named: dict[str, Any] = {"images_digest": np.array(images_digest), **arrays}
+    np.savez_compressed(path, **dict(sorted(named.items())))
 
 
-def read_evidence(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
-    """Return the per-image evidence and the digest of its images."""
+def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
+    """Return what `write_arrays` stored, and the digest of its images."""
     with np.load(path, allow_pickle=False) as archive:
-        evidence = {name: archive[name] for name in archive.files if name != "images_digest"}
-        return evidence, str(archive["images_digest"])
+        arrays = {name: archive[name] for name in archive.files if name != "images_digest"}
+        return arrays, str(archive["images_digest"])

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from franca.eval.benchmark import Benchmark, MetricSpec, Outcome
+from franca.eval.benchmark import Benchmark, Outcome, share
 from franca.eval.inputs.contracts import ProbeInputs
 from franca.eval.linear import hits, probe_heads
 from franca.eval.resampling import mean
@@ -26,14 +26,15 @@ def robustness(inputs: ProbeInputs, *, seed: int, device: torch.device, **settin
     heads = probe_heads(inputs, seed=seed, device=device, **settings)
     chosen = heads.get("chosen", heads["best"])
     logits = chosen.logits(inputs.test)
-    evidence = {
-        "correct": hits(logits, inputs, restricted=True).numpy(),
-        "predicted": logits.argmax(1).cpu().numpy(),
-    }
+    evidence = {"correct": hits(logits, inputs, restricted=True).numpy()}
     if inputs.accepted is None and len(inputs.columns) < inputs.num_classes:
         unrestricted = hits(logits, inputs, restricted=False)
         evidence["correct@unrestricted"] = unrestricted.numpy()
-    return Outcome(evidence=evidence, details={"chosen": str(chosen)})
+    return Outcome(
+        evidence=evidence,
+        predictions={"predicted": logits.argmax(1).int().cpu().numpy()},
+        details={"chosen": str(chosen)},
+    )
 
 
 BENCHMARK = Benchmark(
@@ -44,7 +45,8 @@ BENCHMARK = Benchmark(
     source="facebookresearch/dinov2@b8931f7 eval/linear.py, class mappings; Franca, Table 4",
     kind="shifted",
     quick=False,
-    metrics=(MetricSpec("top1", "higher", "fraction", "correct", mean, "wilson"),),
+    metrics=(share("top1", "correct", mean, "wilson"),),
     run=robustness,
+    predictions={"predicted": "[images] class, of all that are known"},
     section="linear",
 )

@@ -1,7 +1,7 @@
 """A few images of a dense set with what a model makes of them: what the report's pictures show."""
 
-import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,25 +9,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from franca.eval.benchmark import SegmentationInputs
-from franca.eval.in_context import predict
 from franca.eval.models import shows_attention
-from franca.eval.overclustering import paint_clusters
+from franca.eval.overclustering import class_names
+from franca.eval.results import evidence_path, predictions_path, read_arrays
 from franca.eval.store import FeatureStore
-from franca.eval.suite import Pair, Suite
+from franca.eval.suite import Suite
 from franca.eval.transforms import normalise
 
 Arrays = dict[str, NDArray[Any]]
-_NOT_OF_ONE_RUN = {"clusters", "runs"}
 
 
-def sample_arrays(suite: Suite, dataset: str, *, tasks: Sequence[Pair], count: int) -> Arrays:
+def sample_arrays(suite: Suite, dataset: str, *, folder: Path, count: int) -> Arrays:
     """Return images from all over the test split with features, masks and what is painted on them.
 
     Args:
         suite: the model and the sets.
         dataset: a dense set.
-        tasks: what is run; only benchmarks among them are painted.
+        folder: of the suite's results; what they hold is painted.
         count: at most so many images.
 
     Returns:
@@ -40,22 +38,28 @@ def sample_arrays(suite: Suite, dataset: str, *, tasks: Sequence[Pair], count: i
     chosen: list[int] = spread.round().astype(int).tolist()
     arrays = suite.sets.store.samples(images, chosen)
     arrays |= _inner(suite.sets.store, torch.from_numpy(arrays["images"]))
-    in_context, overclustering = (Pair(name, dataset) for name in ("in_context", "overclustering"))
-    common: dict[str, Any] = {"seed": suite.seed, "device": suite.sets.store.device}
-    if in_context in tasks:
-        inputs: SegmentationInputs = suite.prepared(in_context).inputs
-        few = dataclasses.replace(inputs, test=inputs.test.choose(chosen))
-        painted = predict(few, **common, **suite.parameters["in_context"])
-        arrays["segmented"] = np.stack([mask.numpy() for mask in painted])
-    if overclustering in tasks:
-        settings = suite.parameters["overclustering"].items()
-        arrays["clustered"] = paint_clusters(
-            suite.prepared(overclustering).inputs,
-            chosen,
-            **common,
-            **{name: value for name, value in settings if name not in _NOT_OF_ONE_RUN},
-        )
-    return arrays
+    arrays |= _segmented(folder, dataset, chosen)
+    return arrays | _clustered(folder, dataset, chosen, suite.sets.declared(dataset).num_classes)
+
+
+def _segmented(folder: Path, dataset: str, chosen: Sequence[int]) -> Arrays:
+    file = predictions_path(folder, "in_context", dataset)
+    if not file.is_file():
+        return {}
+    masks, _ = read_arrays(file)
+    return {"segmented": np.stack([masks[f"predicted/{number:06d}"] for number in chosen])}
+
+
+def _clustered(
+    folder: Path, dataset: str, chosen: Sequence[int], num_classes: int | None
+) -> Arrays:
+    file = predictions_path(folder, "overclustering", dataset)
+    maps = read_arrays(file)[0].get(f"cluster@K{num_classes}") if file.is_file() else None
+    if maps is None:
+        return {}
+    evidence, _ = read_arrays(evidence_path(folder, "overclustering", dataset))
+    names = class_names(evidence[f"confusion@K{num_classes}"][:, 0])
+    return {"clustered": names[maps[chosen]]}
 
 
 @torch.inference_mode()

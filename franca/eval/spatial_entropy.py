@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from franca.eval.benchmark import Benchmark, MetricSpec, Outcome, SegmentationInputs
 from franca.eval.clustering import kmeans, nearest_centre
+from franca.eval.features import all_tokens
 from franca.eval.resampling import Evidence, Statistic, Weights
 
 Counts = NDArray[np.float64]
@@ -141,7 +142,7 @@ def spatial_entropy(
         points_per_cluster: of k-means.
     """
     patches = inputs.test.patches
-    points = patches.flatten(0, 1).to(device, torch.float32)
+    points = all_tokens(patches).to(device, torch.float32)
     found = kmeans(
         points,
         clusters=clusters,

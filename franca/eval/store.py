@@ -1,11 +1,12 @@
 """From images on disk to what benchmarks see, extracting each feature once."""
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +20,6 @@ from franca.eval.benchmark import (
     ImageFeatures,
     PictureInputs,
     SegmentationInputs,
-    StreamedFeatures,
 )
 from franca.eval.crops import pad_to_patches
 from franca.eval.datasets import ImageSet, LabelledImages
@@ -36,13 +36,22 @@ from franca.eval.native import (
     NativeTokens,
     NativeTransform,
     SizedImages,
+    StreamedTokens,
     TokenKind,
     extract_native,
+    patch_grids,
 )
 from franca.eval.targets import load_targets
 from franca.eval.transforms import CentreCrop, Square, Transform, to_pixels
 
 _LOGGER = logging.getLogger(__name__)
+
+
+class Space(NamedTuple):
+    """What features take, in bytes: of those that are stored, and of those computed when read."""
+
+    stored: int
+    streamed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +68,7 @@ class FeatureStore:
         retrieval_sides: pixels of a side of the squares that images to be retrieved are seen at.
         blocks: CLS tokens of so many last blocks are kept.
         patch_dtype: how patch tokens are stored.
-        max_bytes: a split to learn from whose dense features take more is not stored; None: all is.
+        max_bytes: patch tokens or keys of a split that take more are not stored.
         folder: where features lie.
         batch_size: images per forward pass.
         num_workers: decoding processes.
@@ -75,7 +84,7 @@ class FeatureStore:
     retrieval_sides: tuple[int, ...]
     blocks: int
     patch_dtype: PatchDtype
-    max_bytes: float | None
+    max_bytes: float
     folder: Path
     batch_size: int
     num_workers: int
@@ -170,21 +179,48 @@ class FeatureStore:
         found = self._extract(images, transform or self.crop, store_patches=False)
         return found.cls_blocks[:, -1]
 
-    def _learning_features(
-        self, images: SegmentationImages, *, ignore_index: int
-    ) -> DenseFeatures | StreamedFeatures:
-        """Return the features of a split to learn from, streamed where they exceed the limit."""
-        size = self.dense_bytes(len(images))
-        if self.max_bytes is None or size <= self.max_bytes:
-            return self._dense_features(images, ignore_index=ignore_index)
+    def keeps(self, size: int, *, images: int) -> bool:
+        """Decide whether patch tokens or keys of a split are stored, and say so.
+
+        Args:
+            size: of all of them, in bytes.
+            images: how many they are of.
+        """
+        if size <= self.max_bytes:
+            return True
         _LOGGER.info(
-            "features of %d images would take %.1f GB, evaluate.max_feature_gigabytes is %.1f: "
-            "they are computed when asked for",
-            len(images),
+            "tokens of %d images would take %.1f GB, evaluate.max_feature_gigabytes is %g: "
+            "they are computed whenever they are read",
+            images,
             size / 1e9,
             self.max_bytes / 1e9,
         )
-        patches = StreamedPatches(
+        return False
+
+    def space(self, *sizes: int) -> Space:
+        """Say of the patch tokens or keys of splits how much of them is stored."""
+        stored = sum(size for size in sizes if size <= self.max_bytes)
+        return Space(stored=stored, streamed=sum(sizes) - stored)
+
+    def _dense_features(self, images: SegmentationImages, *, ignore_index: int) -> DenseFeatures:
+        side = self.square.side // self.model.patch_size
+        targets = load_targets(
+            images, side=self.square.side, grid=(side, side), ignore_index=ignore_index
+        )
+        return DenseFeatures(
+            patches=self._patches(images),
+            grid=(side, side),
+            masks=targets.masks,
+            depth=targets.depth,
+            normals=targets.normals,
+        )
+
+    def _patches(
+        self, images: SegmentationImages
+    ) -> Float[Tensor, "images patches dim"] | StreamedPatches:
+        if self.keeps(self.dense_bytes(len(images)), images=len(images)):
+            return self._extract(images, self.square, store_patches=True).patches
+        return StreamedPatches(
             model=self.model,
             images=images,
             chosen=tuple(range(len(images))),
@@ -193,30 +229,6 @@ class FeatureStore:
             batch_size=self.batch_size,
             num_workers=self.num_workers,
             device=self.device,
-        )
-        side = self.square.side // self.model.patch_size
-        targets = load_targets(
-            images, side=self.square.side, grid=(side, side), ignore_index=ignore_index
-        )
-        return StreamedFeatures(
-            patches=patches,
-            grid=(side, side),
-            masks=targets.masks,
-            depth=targets.depth,
-            normals=targets.normals,
-        )
-
-    def _dense_features(self, images: SegmentationImages, *, ignore_index: int) -> DenseFeatures:
-        found = self._extract(images, self.square, store_patches=True)
-        targets = load_targets(
-            images, side=self.square.side, grid=found.grid, ignore_index=ignore_index
-        )
-        return DenseFeatures(
-            patches=found.patches,
-            grid=found.grid,
-            masks=targets.masks,
-            depth=targets.depth,
-            normals=targets.normals,
         )
 
     def segmentation(
@@ -229,27 +241,32 @@ class FeatureStore:
     ) -> SegmentationInputs:
         """Return the features and dense targets of both splits."""
         return SegmentationInputs(
-            train=self._learning_features(train, ignore_index=ignore_index),
+            train=self._dense_features(train, ignore_index=ignore_index),
             test=self._dense_features(test, ignore_index=ignore_index),
             num_classes=num_classes,
             ignore_index=ignore_index,
         )
 
+    def native_bytes(self, images: SizedImages, transform: NativeTransform) -> int:
+        """Return what tokens of images that keep their own size take, in bytes."""
+        return self.patch_bytes(sum(map(math.prod, patch_grids(images, transform))))
+
     def native_tokens(
         self, images: SizedImages, transform: NativeTransform, *, kind: TokenKind
     ) -> NativeTokens:
         """Return the tokens of images that keep their own size."""
-        return extract_native(
-            self.model,
-            images,
+        streamed = StreamedTokens(
+            model=self.model,
+            images=images,
             kind=kind,
             transform=transform,
-            weights_digest=self.weights_digest,
             dtype=self.patch_dtype,
-            folder=self.folder,
             batch_size=self.batch_size,
             device=self.device,
         )
+        if not self.keeps(self.native_bytes(images, transform), images=len(images)):
+            return streamed
+        return extract_native(streamed, weights_digest=self.weights_digest, folder=self.folder)
 
     @torch.no_grad()
     def encode(
@@ -292,11 +309,10 @@ class FeatureStore:
             images [n, side, side, 3] uint8, masks [n, side, side] uint8, patches [n, rows *
             columns, dim] float16, grid (rows, columns).
         """
-        found = self._extract(images, self.square, store_patches=True)
-        side = self.square.side
+        patches, side = self._patches(images), self.square.side
         return {
             "images": np.stack([to_pixels(self.square(images.image(i))) for i in chosen]),
             "masks": np.stack([images.mask(i, side=side) for i in chosen]),
-            "patches": found.patches[list(chosen)].to(torch.float16).numpy(),
-            "grid": np.array(found.grid),
+            "patches": patches[torch.tensor(chosen)].to(torch.float16).numpy(),
+            "grid": np.array((side // self.model.patch_size,) * 2),
         }

@@ -2,6 +2,7 @@
 
     <folder>/metrics.json      every metric with its 95 % interval
     <folder>/evidence/*.npz    per image, what the metrics follow from; paired comparisons need it
+    <folder>/predictions/*.npz per image, what was predicted, to be looked at; nothing reads it
     <folder>/details.json      seed, resamples, and for each task its address and what was chosen on
                                the way (a penalty, a learning rate)
 
@@ -25,13 +26,14 @@ from franca.eval.registry import BENCHMARKS
 from franca.eval.results import (
     Metric,
     evidence_path,
+    predictions_path,
     read_details,
     read_metrics,
-    write_evidence,
+    write_arrays,
     write_json,
     write_metrics,
 )
-from franca.eval.truth import TRUTHS
+from franca.eval.truth.truths import TRUTHS
 
 
 class Pair(NamedTuple):
@@ -153,10 +155,17 @@ class Suite:
 
     def _run(self, task: Pair, folder: Path) -> None:
         prepared = self.prepared(task)
-        outcome, metrics = self._measure(task, prepared.inputs)
-        write_evidence(
-            evidence_path(folder, *task), outcome.evidence, images_digest=prepared.digest
-        )
+        try:
+            outcome, metrics = self._measure(task, prepared.inputs)
+        except ValueError as error:
+            raise ValueError(f"{task.benchmark} on {task.evaluation_set}: {error}") from error
+        files = {
+            evidence_path(folder, *task): outcome.evidence,
+            predictions_path(folder, *task): outcome.predictions,
+        }
+        for path, arrays in files.items():
+            if arrays:
+                write_arrays(path, arrays, images_digest=prepared.digest)
         _add_metrics(folder, task, metrics)
         details = read_details(folder)
         details["tasks"][str(task)] = {"address": self.address(task), **outcome.details}

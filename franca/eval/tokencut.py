@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from franca.eval.benchmark import Benchmark, Outcome
-from franca.eval.discovery import CORLOC, Grid, component_of, locate
+from franca.eval.discovery import BOXES, CORLOC, Grid, component_of, locate
 from franca.eval.objects import DiscoveryInputs
 
 WEAK_EDGE = 1e-5
@@ -140,4 +140,5 @@ BENCHMARK = Benchmark(
     quick=False,
     metrics=(CORLOC,),
     run=tokencut,
+    predictions=BOXES,
 )

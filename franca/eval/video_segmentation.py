@@ -93,7 +93,7 @@ def video_segmentation(
         ValueError: no video has an object in its first mask and a frame to score.
     """
     del seed
-    rows, unscored = [], []
+    rows, unscored, predictions = [], [], {}
     for one in inputs.videos:
         if len(one.masks) < 3 or num_objects(one.masks[0]) == 0:
             unscored.append(one.name)
@@ -107,6 +107,7 @@ def video_segmentation(
             temperature=temperature,
             device=device,
         )
+        predictions[f"predicted/{one.name}"] = predicted
         scores = sequence_scores(one.masks, predicted)
         per_object = [[*statistics(j), *statistics(f)] for j, f in scores]
         rows.append([len(per_object), *np.sum(per_object, axis=0)])
@@ -115,7 +116,11 @@ def video_segmentation(
             f"none of the videos {', '.join(unscored)} has an object in its first mask and a frame "
             "between the first and the last: nothing can be scored"
         )
-    return Outcome(evidence={"scores": np.array(rows)}, details={"unscored": unscored})
+    return Outcome(
+        evidence={"scores": np.array(rows)},
+        predictions=predictions,
+        details={"unscored": unscored},
+    )
 
 
 def _mean_over_objects(
@@ -164,4 +169,5 @@ BENCHMARK = Benchmark(
         for name, (direction, columns) in _COLUMNS.items()
     ),
     run=video_segmentation,
+    predictions={"predicted": "[frames, height, width] of each sequence by name: object, 0 none"},
 )

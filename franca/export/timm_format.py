@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
 from torch import Tensor
 
 from compat.torchvision_shim import ensure_torchvision
@@ -20,6 +19,7 @@ from franca.data.collate import IMAGENET_MEAN, IMAGENET_STD
 from franca.export.format import Format, Reader, plain_model
 from franca.models.archs import Arch, swiglu_hidden
 from franca.models.vit import VisionTransformer
+from franca.models.weights import save_tensors
 
 _ENTRIES = {"swiglu": "vit_giant_patch14_dinov2", "mlp": "vit_base_patch14_dinov2"}
 
@@ -92,7 +92,7 @@ def config(model: VisionTransformer) -> dict[str, Any]:
 def _write(backbone: Backbone, folder: Path) -> None:
     model = plain_model(backbone)
     tensors = rename(model.state_dict(), registers=model.num_registers)
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    save_tensors(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     text = json.dumps(config(model), indent=2) + "\n"
     (folder / "config.json").write_text(text, encoding="utf-8")
 

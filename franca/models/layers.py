@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import gelu, scaled_dot_product_attention, silu
 
 from franca.models.archs import FeedForward, swiglu_hidden
+from franca.models.transfer import send
 
 Packing = tuple[tuple[int, int], ...]
 """For each crop size: (number of sequences, tokens per sequence), in the order of the rows."""
@@ -83,22 +84,24 @@ def draw_subsets(
         source.images.start // source.group_size, -(-source.images.stop // source.group_size)
     )
     generators = [source.generator(group) for group in groups]
-    rows: list[Sequence[Tensor]] = []
-    scales, packings, first = [], [], 0
+    branches, starts, lengths, scales, packings = [], [], [], [], []
+    first = 0
     for batch, tokens in packing:
         crops = batch // len(source.images) * source.group_size
         kept = max(int(crops * (1 - drop_path)), 1)
         orders = [
             torch.rand(count, crops, generator=g).argsort(dim=1)[:, :kept] for g in generators
         ]
-        branches, sequences = _sequences_at_hand(orders, groups, crops=crops, source=source)
-        numbers = branches.bincount(minlength=count).tolist()
-        sequence_rows = sequences[:, None] * tokens + torch.arange(tokens) + first
-        rows.append(sequence_rows.split(numbers))
-        scales.append(crops / kept)
-        packings.append([(number, tokens) for number in numbers])
+        branch, sequence = _sequences_at_hand(orders, groups, crops=crops, source=source)
+        branches.append(branch)
+        starts.append(first + tokens * sequence)
+        lengths.append(torch.full_like(sequence, tokens))
+        scales.append(torch.full(sequence.shape, crops / kept))
+        packings.append([(number, tokens) for number in branch.bincount(minlength=count).tolist()])
         first += batch * tokens
-    return _subsets(rows, scales, packings, device=device)
+    by_branch = torch.cat(branches).argsort(stable=True)
+    sequences = (torch.cat(parts)[by_branch] for parts in (starts, lengths, scales))
+    return _subsets(*sequences, packings=list(zip(*packings, strict=True)), device=device)
 
 
 def _sequences_at_hand(
@@ -117,27 +120,31 @@ def _sequences_at_hand(
 
 
 def _subsets(
-    rows: list[Sequence[Tensor]],
-    scales: list[float],
-    packings: list[list[tuple[int, int]]],
+    starts: Int[Tensor, " kept"],
+    lengths: Int[Tensor, " kept"],
+    scales: Float[Tensor, " kept"],
     *,
+    packings: Sequence[Packing],
     device: torch.device,
 ) -> list[Subset]:
-    """Join what was drawn of each crop size, branch by branch, with one copy to the device."""
-    per_branch = list(zip(*rows, strict=True))
-    all_rows = torch.cat([part.flatten() for parts in per_branch for part in parts])
-    numbers = torch.tensor([[part.numel() for part in parts] for parts in per_branch])
-    factors = torch.tensor(scales).expand_as(numbers).flatten()
-    scale = factors.repeat_interleave(numbers.flatten())[:, None]
-    lengths = numbers.sum(dim=1).tolist()
+    """Count out the rows of kept sequences on the device, which is told three numbers of each.
+
+    Args:
+        starts: first row of each sequence, branch by branch.
+        lengths: its tokens.
+        scales: factor of its residual.
+        packings: of each branch.
+        device: of the subsets.
+    """
+    num_rows = int(lengths.sum())
+    shifts, tokens = send(torch.stack([starts - (lengths.cumsum(0) - lengths), lengths]), device)
+    sequence = torch.repeat_interleave(tokens, output_size=num_rows)  # of each row
+    rows = shifts.index_select(0, sequence).add_(torch.arange(num_rows, device=device))
+    scale = send(scales, device).index_select(0, sequence)[:, None]
+    sizes = [sum(batch * tokens for batch, tokens in packing) for packing in packings]
     return [
         Subset(*drawn)
-        for drawn in zip(
-            all_rows.to(device, non_blocking=True).split(lengths),
-            scale.to(device, non_blocking=True).split(lengths),
-            zip(*packings, strict=True),
-            strict=True,
-        )
+        for drawn in zip(rows.split(sizes), scale.split(sizes), packings, strict=True)
     ]
 
 

@@ -76,9 +76,23 @@ def backbone_from(
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path, *, header: Mapping[str, Any]) -> None:
     """Write one of our safetensors files, whose bytes depend on nothing else."""
-    text = json.dumps(header, sort_keys=True)
-    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    save_file(tensors, path, metadata={_HEADER_KEY: text})
+    save_tensors(tensors, path, metadata={_HEADER_KEY: json.dumps(header, sort_keys=True)})
+
+
+def save_tensors(
+    tensors: Mapping[str, Tensor], path: Path, *, metadata: dict[str, str] | None = None
+) -> None:
+    """Write a safetensors file.
+
+    Raises:
+        OSError: it cannot be written; what is there is no whole file.
+    """
+    try:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata)
+    except SafetensorError as error:  # which is what a full disk raises
+        raise OSError(
+            f"{path} cannot be written ({error}): make room, then start again; finished files stay"
+        ) from error
 
 
 def read_header(path: Path) -> dict[str, Any] | None:
@@ -179,7 +193,7 @@ def _read_released(path: Path) -> Any:
         return read_tensors(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except (RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
         reason = (str(error).splitlines() or ["empty file"])[0]
         raise ValueError(f"{path}: not a readable file of weights ({reason})") from error
 

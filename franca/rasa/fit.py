@@ -10,17 +10,17 @@ rounds took. `rasa_orthogonal` starts at zero and confines each plane to the com
 before it: the directions come from the data alone, and the map is I - Q Q'.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 from tqdm import tqdm
 
+from franca.models.weights import write_tensors
 from franca.randomness import generator
 from franca.rasa.batches import TokenBatches
 from franca.rasa.head import plane_of, regression_loss
@@ -123,10 +123,9 @@ def save_round(
     loss: float,
 ) -> None:
     """Write a round's file in one stroke, so that a killed fit leaves whole files only."""
-    header = {"franca": json.dumps({"round": number, "loss": loss}, sort_keys=True)}
     partial = path.with_suffix(".partial")
     tensors = {"weight": weight.float(), "plane": plane.float()}
-    save_file({name: part.contiguous() for name, part in tensors.items()}, partial, metadata=header)
+    write_tensors(tensors, partial, header={"round": number, "loss": loss})
     partial.replace(path)
 
 

@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
+
+from franca.models.weights import write_tensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,11 +140,8 @@ def compose_planes(
 def save_map(linear_map: LinearMap, path: Path) -> None:
     """Write the map as one safetensors file whose bytes depend on the map alone."""
     tensors = {"A": linear_map.A, "B": linear_map.B, "mean": linear_map.mean}
-    save_file(
-        {name: part.float().cpu().contiguous() for name, part in tensors.items()},
-        path,
-        metadata={"franca": json.dumps(dict(linear_map.metadata), sort_keys=True)},
-    )
+    tensors = {name: part.float().cpu() for name, part in tensors.items()}
+    write_tensors(tensors, path, header=dict(linear_map.metadata))
 
 
 def load_map(path: Path) -> LinearMap:

@@ -144,7 +144,7 @@ def _ladder_section(
 ) -> Section:
     panels = [
         (
-            f"{measure.name} · {measure.dataset}: {measure.metric} {ARROWS[measure.direction]}",
+            f"{measure.name} · {measure.dataset}: {measure.metric}{ARROWS[measure.direction]}",
             [_bar(results, rung, measure) for rung in ladder],
         )
         for measure in measures

@@ -1,6 +1,6 @@
 """Tables that compare checkpoints on every benchmark, and what may be claimed from them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
@@ -8,7 +8,7 @@ from franca.report import numbers
 from franca.report.blocks import Cell, Column, Table, Tone
 from franca.report.results import Difference, Measure, Result, Results, holm
 
-ARROWS: Final = {"higher": "↑", "lower": "↓"}
+ARROWS: Final = {"higher": "\N{NO-BREAK SPACE}↑", "lower": "\N{NO-BREAK SPACE}↓"}
 _MARKS: Final[dict[Tone, str]] = {"better": " ▲", "worse": " ▼"}
 Key = tuple[str, tuple[str, str, str]]
 
@@ -94,13 +94,15 @@ def comparison_table(
     bounds = any(results.bound(measure) for measure in measures)
     rows = []
     for measure in measures:
+        found = [results.get(checkpoint, measure) for _, checkpoint in contenders]
+        places = common_decimals(found)
         cells = [label(measure)]
-        for _, checkpoint in contenders:
+        for (_, checkpoint), result in zip(contenders, found, strict=True):
             comparison = comparisons.get((checkpoint, measure.key))
             tone = comparison.tone if comparison else ""
-            cells.append(number(results.get(checkpoint, measure), tone))
-        cells.append(_change(comparisons.get((contenders[-1].checkpoint, measure.key))))
-        rows.append((*cells, number(results.bound(measure))) if bounds else tuple(cells))
+            cells.append(number(result, places, tone))
+        cells.append(_change(comparisons.get((contenders[-1].checkpoint, measure.key)), places))
+        rows.append((*cells, number(results.bound(measure), places)) if bounds else tuple(cells))
     columns = (
         Column(title="Benchmark"),
         *(Column(title=contender.title, numeric=True) for contender in contenders),
@@ -114,26 +116,30 @@ def label(measure: Measure) -> Cell:
     """Head a row: benchmark and direction, then metric, unit and data set."""
     unit = f" ({measure.unit})" if measure.unit not in ("", "1", "fraction") else ""
     return Cell(
-        text=f"{measure.name} {ARROWS[measure.direction]}",
+        text=f"{measure.name}{ARROWS[measure.direction]}",
         note=f"{measure.metric}{unit} · {measure.dataset}",
     )
 
 
-def number(result: Result | None, tone: Tone = "") -> Cell:
-    """Write a value over its interval, with as many digits as the interval supports."""
+def common_decimals(found: Iterable[Result | None]) -> int:
+    """Return how many decimals a row has: as many as the narrowest of its intervals supports."""
+    widths = [numbers.half_width(result.interval) for result in found if result is not None]
+    return max(map(numbers.decimals, widths), default=0)
+
+
+def number(result: Result | None, places: int, tone: Tone = "") -> Cell:
+    """Write a value over its interval, with so many decimals."""
     if result is None:
         return Cell(text=numbers.NONE, tone="quiet")
-    places = numbers.decimals(numbers.half_width(result.interval))
     note = numbers.interval(result.interval, places) if result.interval else "no interval"
     text = numbers.fixed(result.value, places) + _MARKS.get(tone, "")
     return Cell(text=text, tone=tone, note=note)
 
 
-def _change(comparison: Comparison | None) -> Cell:
+def _change(comparison: Comparison | None, places: int) -> Cell:
     if comparison is None:
         return Cell(text=numbers.NONE, tone="quiet")
     change = comparison.difference
-    places = numbers.decimals(numbers.half_width(change.interval))
     return Cell(
         text=numbers.signed(change.delta, places), note=numbers.interval(change.interval, places)
     )

@@ -25,6 +25,7 @@ from franca.losses.koleo import koleo_loss
 from franca.losses.sinkhorn import sinkhorn_knopp
 from franca.masking.batch import BatchMasks
 from franca.models.layers import DepthSource
+from franca.models.transfer import send
 from franca.models.vit import VisionTransformer
 
 
@@ -75,9 +76,9 @@ def make_views(batch: MultiCropBatch, masks: BatchMasks, *, device: torch.device
     return Views(
         global_crops=normalise(on_device.global_crops),
         local_crops=normalise(on_device.local_crops),
-        masks=masks.masks.to(device, non_blocking=True),
-        masked=masks.indices.to(device, non_blocking=True),
-        token_weights=masks.token_weights.to(device, non_blocking=True),
+        masks=send(masks.masks, device),
+        masked=send(masks.indices, device),
+        token_weights=send(masks.token_weights, device),
         num_surplus=masks.num_surplus,
     )
 

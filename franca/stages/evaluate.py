@@ -3,6 +3,7 @@
 output/ of one checkpoint
   metrics.json      every metric with its 95 % interval
   evidence/*.npz    per image, what the metrics follow from; paired comparisons need it
+  predictions/*.npz per image, what was predicted, to be looked at
   details.json      what was chosen on the way (a penalty, a learning rate), seed and resamples
   samples.npz       features, attention and masks of a few images, for the report's pictures
   bounds.json       of the first checkpoint only: what features that are the ground truth reach
@@ -14,6 +15,7 @@ output/ of gather
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -149,7 +151,7 @@ def run(
     metrics = suite.run(tasks, output, title=f"benchmarks of {checkpoint}")
     if checkpoint == _FIRST:
         write_metrics(output / "bounds.json", suite.bounds(tasks))
-    _write_samples(cfg, suite, output / "samples.npz")
+    _write_samples(cfg, suite, output)
     return {f"{m.benchmark}/{m.dataset}/{m.metric}": round(m.value, 6) for m in metrics}
 
 
@@ -198,7 +200,7 @@ def build_suite(
         retrieval_sides=cfg.retrieval_sizes,
         blocks=max(*cfg.linear.blocks, *cfg.linear_cached.blocks),
         patch_dtype=cfg.patch_dtype,
-        max_bytes=None if cfg.max_feature_gigabytes is None else 1e9 * cfg.max_feature_gigabytes,
+        max_bytes=1e9 * (cfg.max_feature_gigabytes or math.inf),
         folder=folder,
         batch_size=cfg.batch_size,
         num_workers=cfg.num_workers,
@@ -222,15 +224,14 @@ def evaluation_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
-def _write_samples(cfg: Evaluate, suite: Suite, path: Path) -> None:
+def _write_samples(cfg: Evaluate, suite: Suite, folder: Path) -> None:
     """Store a few images of the first dense set with what the model makes of them."""
-    tasks = _pairs(cfg.tasks)
-    dense = [task for task in tasks if BENCHMARKS[task.benchmark].kind == "segmentation"]
-    if dense and cfg.num_samples > 0:
+    tasks = [task for task in cfg.tasks if BENCHMARKS[task.benchmark].kind == "segmentation"]
+    if tasks and cfg.num_samples > 0:
         arrays: dict[str, Any] = sample_arrays(
-            suite, dense[0].evaluation_set, tasks=tasks, count=cfg.num_samples
+            suite, tasks[0].evaluation_set, folder=folder, count=cfg.num_samples
         )
-        np.savez_compressed(path, **arrays)
+        np.savez_compressed(folder / "samples.npz", **arrays)
 
 
 def gather(

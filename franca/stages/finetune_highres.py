@@ -55,12 +55,12 @@ def run(
     seed = derive_seed(seed, "finetune_highres")  # another order and other crops than before
     _, state = read_state(inputs["pretrain"] / TRAINING_STATE)
     size = pretrained.augment.global_crops.size
-    method = _build(recipes[0], image_size=size, seed=seed)
-    load_teacher(method, state, with_heads=cfg.carry_heads)
     moments: State = state if cfg.carry_optimizer else {}
     steps = range(0)
     folders: list[Path] = []
-    with join_world() as world:
+    with join_world() as world:  # which also chooses the GPU that networks are built on
+        method = _build(recipes[0], image_size=size, seed=seed)
+        load_teacher(method, state, with_heads=cfg.carry_heads)
         for part, recipe in zip(cfg.sub_stages, recipes, strict=True):
             if folders:  # what the sub-stage before left, in the grid of its own resolution
                 method = _build(recipe, image_size=size, seed=seed)

@@ -25,8 +25,9 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
+
+from franca.models.weights import save_tensors
 
 logger = logging.getLogger(__name__)
 
@@ -214,7 +215,7 @@ def _copy(tensor: Tensor) -> Tensor:
 
 def _write_part(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors, and last, beside them, their hash."""
-    save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, path)
+    save_tensors({name: tensor.detach() for name, tensor in tensors.items()}, path)
     _flush(path)
     digest = _digest_file(path)
     partial = digest.with_suffix(".writing")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from torch.distributed import run as torchrun
 from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.elastic.rendezvous.api import RendezvousError
 
 from franca.train.interruption import REQUEUE_EXIT_CODE, STOP_SIGNALS
 
@@ -24,7 +25,8 @@ def launch(program: str, arguments: Sequence[str]) -> int:
     """Start `program` in several processes, here or on several nodes; return the exit status.
 
     It is 0, `REQUEUE_EXIT_CODE` if a signal to this process or to one of those it started has
-    stopped them, or the status of the process that failed first.
+    stopped them, 1 if the node at which all meet is gone, or the status of the process that failed
+    first.
 
     Args:
         program: found on the PATH.
@@ -47,4 +49,10 @@ def launch(program: str, arguments: Sequence[str]) -> int:
                 "see what it said above\n"
             )
         return failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
+    except RendezvousError:
+        sys.stderr.write(
+            "franca: the node at which all meet cannot be reached: see what it said, then start "
+            "all nodes again; training goes on from its last state\n"
+        )
+        return 1
     return 0

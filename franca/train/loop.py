@@ -4,6 +4,8 @@ import dataclasses
 import functools
 import json
 import logging
+import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +102,8 @@ def train(run: Training) -> None:
             # Now and then: keep the teacher as it is before this update.
             _keep_backbone(run, step)
 
-            # The update. All processes learn how all of them fare.
+            # The update, then how all processes fare. The answer waits for the device, which has by
+            # then been told the whole step.
             settings = run.schedules.at(step)
             here = make_gradients(
                 run.method,
@@ -108,11 +111,11 @@ def train(run: Training) -> None:
                 teacher_temperature=settings.teacher_temperature,
                 precision=functools.partial(autocast, world.device, precision=run.precision),
             )
-            losses, stopping = _everyones(run, here, stop)
-            _require_finite(run, losses, step=step, keys=batch.keys)
             norms = update(
                 run.method, run.optimizer, settings, clip_norm=run.clip_norm, norm_of_all=world.norm
             )
+            losses, stopping = _everyones(run, here, stop)
+            _require_finite(run, losses, step=step, keys=batch.keys)
 
             # Now and then: report.
             meter.count_step()
@@ -187,7 +190,7 @@ def _everyones(run: Training, here: Losses, stop: StopRequest) -> tuple[dict[str
 def _require_finite(
     run: Training, losses: Mapping[str, float], *, step: int, keys: Sequence[str]
 ) -> None:
-    if torch.tensor(losses["loss"]).isfinite():
+    if math.isfinite(losses["loss"]):
         return
     terms = {name: value for name, value in losses.items() if name != "loss"}
     dump = run.work / f"nonfinite-step-{step:07d}.json"
@@ -234,8 +237,14 @@ def _row(
 
 
 def _progress(run: Training, first: int) -> "tqdm[Never]":
-    hidden = None if run.world.is_first else True  # None: shown on a terminal
-    return tqdm(total=run.steps.stop, initial=first, desc="train", unit="step", disable=hidden)
+    return tqdm(
+        total=run.steps.stop,
+        initial=first,
+        desc="train",
+        unit="step",
+        disable=not run.world.is_first,
+        mininterval=0.1 if sys.stderr.isatty() else 30,  # seconds; a log is read afterwards
+    )
 
 
 def _states(run: Training) -> Path:

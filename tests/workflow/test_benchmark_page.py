@@ -28,6 +28,9 @@ def test_everything_registered_is_on_the_page(name, scale):
     assert COSTS[name].full in text
     for metric in benchmark.metrics:
         assert f"\n  {metric.name} " in text
+    for prediction, meaning in benchmark.predictions.items():
+        assert f"\n  {prediction} " in text
+        assert meaning in text
     declared = PARAMETERS[scale].evaluation_sets
     for dataset in fitting(benchmark, declared):
         start = text.index(f"\n  {dataset}: {declared[dataset].format} in ")

@@ -1,10 +1,12 @@
 """The command line teaches, shows without running, and stops in one line."""
 
+import errno
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from workflow import cli
 from workflow.stages import STAGES
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +54,37 @@ def test_a_mistake_ends_in_one_line_and_status_2(tmp_path, arguments, words):
     assert words in first
     assert first.startswith("franca: ")
     assert rest in ([], ["franca: the traceback is in logs/traceback.txt"])
+
+
+def test_where_nothing_can_be_written_it_still_ends_in_one_line(tmp_path):
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    for folder in ("artifacts", "logs"):
+        (tmp_path / folder).touch()
+    done = franca("scenes", "--scale", "micro", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "franca: [Errno 20] Not a directory: 'artifacts/micro/params'\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "told", "hint"),
+    [
+        (OSError(errno.ENOSPC, "No space left"), 2, "No space left; free some space and", ""),
+        (KeyError("seed"), 1, "KeyError: 'seed'", "; did a file change? `franca verify` tells"),
+    ],
+)
+def test_what_fails_is_told_with_a_remedy(tmp_path, monkeypatch, capsys, error, status, told, hint):
+    def fail():
+        raise error
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "app", fail)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == status
+    first, second = capsys.readouterr().err.splitlines()
+    assert told in first
+    assert second == f"franca: the traceback is in logs/traceback.txt{hint}"
+    assert type(error).__name__ in (tmp_path / "logs/traceback.txt").read_text()
 
 
 def test_no_torch_before_a_stage_runs():

@@ -243,12 +243,19 @@ assert "torch" not in sys.modules, "a dry run imported torch"
 
 
 @pytest.mark.parametrize(
-    ("scale", "variant"), [(SCALES[0], "franca"), (SCALES[1], "dinov2"), (SCALES[2], "franca")]
+    ("scale", "variant"),
+    [
+        ("small", "franca_neutral"),
+        (SCALES[0], "franca"),
+        (SCALES[1], "dinov2"),
+        (SCALES[2], "franca"),
+    ],
 )
 def test_a_dry_run_plans_every_stage(scale, variant, tmp_path):
     shutil.copy(ROOT / "params.yaml", tmp_path)
     config = ["--config", f"scale={scale}", f"variant={variant}"]
-    place = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path)]
+    profile = ["--workflow-profile", str(ROOT / "workflow/profiles/local")]
+    place = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path), *profile]
     done = subprocess.run(
         [sys.executable, "-c", _DRY_RUN, "-n", "--quiet", "rules", *place, *config],
         capture_output=True,

@@ -43,8 +43,8 @@ RATES: Final = MappingProxyType(
         "download_images": Rate(
             per_second=160, unit="attempts", megabytes=301, source="img2dataset"
         ),
-        "filter_images": Rate(per_second=333, unit="images", megabytes=197, source="image_stages"),
-        "deduplicate": Rate(per_second=272, unit="images", megabytes=198, source="image_stages"),
+        "filter_images": Rate(per_second=245, unit="images", megabytes=255, source="image_stages"),
+        "deduplicate": Rate(per_second=812, unit="images", megabytes=248, source="image_stages"),
         "deduplicate, gathering": Rate(
             per_second=243e3, unit="images", megabytes=690, source="dedup_memory"
         ),

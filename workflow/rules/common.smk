@@ -33,7 +33,7 @@ def load_parameters():
 
 try:
     SCALE, VARIANT, PARAMETERS = load_parameters()
-except ParameterError as error:
+except (ParameterError, OSError) as error:
     sys.stderr.write(f"snakemake: {error}\n")
     sys.exit(2)
 

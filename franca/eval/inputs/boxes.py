@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from franca.eval.datasets import choose, decode, digest_selection
+from franca.eval.datasets import choose, decode, digest_selection, image_size, opened
 
 VOID = 255
 Boxes = NDArray[np.float64]  # [objects, 4]: x0, y0, x1, y1, the end exclusive
@@ -37,7 +37,7 @@ def boxes_of_xml(path: Path) -> Boxes:
 
 def boxes_of_mask(path: Path) -> Boxes:
     """Return the box of every instance of an indexed mask: 0 is background, 255 void."""
-    with Image.open(path) as mask:
+    with opened(path, what="mask") as mask:
         ids = np.array(mask, dtype=np.uint8)
     boxes = []
     for instance in np.unique(ids[(ids != 0) & (ids != VOID)]):
@@ -101,13 +101,12 @@ class BoxedImages:
 
     def size(self, index: int) -> tuple[int, int]:
         """Return height and width in pixels."""
-        with Image.open(self._images[index]) as image:
-            return image.height, image.width
+        return image_size(self._images[index])
 
     def image(self, index: int) -> Image.Image:
         """Return one RGB image."""
         path = self._images[index]
-        return decode(path, where=str(path))
+        return decode(path)
 
     def boxes(self, index: int) -> Boxes:
         """Return the boxes of the objects of one image; [0, 4] where there are none."""

@@ -8,7 +8,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from franca.eval.datasets import IMAGE_SUFFIXES, choose, decode, digest_selection
+from franca.eval.datasets import (
+    IMAGE_SUFFIXES,
+    choose,
+    decode,
+    digest_selection,
+    image_size,
+    read_array,
+)
 from franca.eval.geometry import Geometry
 
 
@@ -81,16 +88,12 @@ class GeometryImages:
 
     @cached_property
     def _sizes(self) -> list[tuple[int, int]]:
-        sizes = []
-        for path in self._images:
-            with Image.open(path) as image:
-                sizes.append((image.height, image.width))
-        return sizes
+        return [image_size(path) for path in self._images]
 
     def image(self, index: int) -> Image.Image:
         """Return one RGB image."""
         path = self._images[index]
-        return decode(path, where=str(path))
+        return decode(path)
 
     def geometry(self, index: int) -> Geometry:
         """Return depth and normals of one image.
@@ -110,7 +113,7 @@ class GeometryImages:
 
     @staticmethod
     def _array(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        array: NDArray[np.float32] = np.load(path, allow_pickle=False).astype(np.float32)
+        array = read_array(path)
         if array.shape != shape:
             raise ValueError(f"{path}: shape {array.shape}, but the image's is {shape}")
         return array

@@ -17,7 +17,7 @@ from franca.eval.inputs.rendered_views import RenderedViews
 from franca.eval.inputs.retrieval import descriptors
 from franca.eval.inputs.sets import EvaluationSets, Prepared
 from franca.eval.native import NativeTransform, SizedImages, patch_grids
-from franca.eval.store import FeatureStore
+from franca.eval.store import FeatureStore, Space
 
 
 @dataclass(frozen=True)
@@ -34,20 +34,20 @@ class KindOfInputs:
 
 
 def _classification(sets: EvaluationSets, name: str) -> Prepared:
-    train, test = (sets.labelled(name, test=flag) for flag in (False, True))
+    train, test = sets.classified(name)
     images = len(train) + len(test)
     return Prepared(
         load=lambda: sets.store.classification(train, test),
         scored=(test,),
         images=images,
         input_size=(sets.store.crop.size,) * 2,
-        bytes=sets.store.image_bytes(images),
+        space=Space(sets.store.image_bytes(images)),
         learnt={"train": train},
     )
 
 
 def _fine_grained(sets: EvaluationSets, name: str) -> Prepared:
-    train, test = (sets.labelled(name, test=flag) for flag in (False, True))
+    train, test = sets.classified(name)
     validation = sets.validation(name)
     crop = sets.store.whole_crop
     images = len(train) + len(test) + (0 if validation is None else len(validation))
@@ -56,27 +56,27 @@ def _fine_grained(sets: EvaluationSets, name: str) -> Prepared:
         scored=(test,),
         images=images,
         input_size=(crop.size,) * 2,
-        bytes=sets.store.image_bytes(images),
+        space=Space(sets.store.image_bytes(images)),
         learnt={"train": train} | ({} if validation is None else {"validation": validation}),
         address={"crop": asdict(crop)},
     )
 
 
 def _probe(sets: EvaluationSets, name: str) -> Prepared:
-    train, test = (sets.labelled(name, test=flag) for flag in (False, True))
+    train, test = sets.classified(name)
     return Prepared(
         load=lambda: probe_inputs(sets.store, train, test, test, accepted=None),
         scored=(test,),
         images=len(test),
         input_size=(sets.store.crop.size,) * 2,
-        bytes=sets.store.image_bytes(len(test)),
+        space=Space(sets.store.image_bytes(len(test))),
         learnt={"train": train},
     )
 
 
 def _shifted(sets: EvaluationSets, name: str) -> Prepared:
     known = sets.declared(name).known_set or ""
-    train, validation = (sets.labelled(known, test=flag) for flag in (False, True))
+    train, validation = sets.classified(known)
     scored = sets.shifted(name)
     accepted = scored.accepted if isinstance(scored, AcceptedLabels) else None
     return Prepared(
@@ -84,7 +84,7 @@ def _shifted(sets: EvaluationSets, name: str) -> Prepared:
         scored=(scored,),
         images=len(validation) + len(scored),
         input_size=(sets.store.crop.size,) * 2,
-        bytes=sets.store.image_bytes(len(validation) + len(scored)),
+        space=Space(sets.store.image_bytes(len(validation) + len(scored))),
         learnt={"train": train, "validation": validation},
     )
 
@@ -101,7 +101,7 @@ def _retrieval(sets: EvaluationSets, name: str) -> Prepared:
         scored=(found,),
         images=images,
         input_size=(store.retrieval_sides[0],) * 2,
-        bytes=store.image_bytes(images),
+        space=Space(store.image_bytes(images)),
         address={"retrieval_sides": list(store.retrieval_sides)},
     )
 
@@ -109,7 +109,6 @@ def _retrieval(sets: EvaluationSets, name: str) -> Prepared:
 def _segmentation(sets: EvaluationSets, name: str) -> Prepared:
     declared = sets.declared(name)
     train, test = (sets.segmented(name, test=flag) for flag in (False, True))
-    test.check_classes(declared.num_classes)
     images = len(train) + len(test)
     return Prepared(
         load=lambda: sets.store.segmentation(
@@ -121,7 +120,7 @@ def _segmentation(sets: EvaluationSets, name: str) -> Prepared:
         scored=(test,),
         images=images,
         input_size=(sets.store.square.size,) * 2,
-        bytes=sets.store.dense_bytes(images),
+        space=sets.store.space(*(sets.store.dense_bytes(len(each)) for each in (train, test))),
         learnt={"train": train},
         address=_classes(declared),
     )
@@ -134,7 +133,6 @@ def _classes(declared: EvaluationSet) -> dict[str, Any]:
 def _pictures(sets: EvaluationSets, name: str) -> Prepared:
     declared, store = sets.declared(name), sets.store
     train, test = (sets.segmented(name, test=flag) for flag in (False, True))
-    test.check_classes(declared.num_classes)
     return Prepared(
         load=lambda: store.pictures(
             train,
@@ -145,7 +143,7 @@ def _pictures(sets: EvaluationSets, name: str) -> Prepared:
         scored=(test,),
         images=len(train) + len(test),
         input_size=(store.square.size,) * 2,
-        bytes=0,
+        space=Space(0),
         learnt={"train": train},
         address=_classes(declared),
     )
@@ -178,7 +176,7 @@ def _novelty(sets: EvaluationSets, name: str) -> Prepared:
         scored=(*known.scored, *novel.values()),
         images=known.images + images,
         input_size=known.input_size,
-        bytes=known.bytes + sets.store.image_bytes(images),
+        space=Space(known.space.stored + sets.store.image_bytes(images)),
         learnt=known.learnt,
         address={
             "novel": {other: sets.declared(other).group for other in novel},
@@ -202,14 +200,12 @@ def _discovery(sets: EvaluationSets, name: str) -> Prepared:
 def _geometry(sets: EvaluationSets, name: str) -> Prepared:
     train, test = (sets.with_geometry(name, test=flag) for flag in (False, True))
     store, images = sets.store, len(train) + len(test)
-    height, width = geometry_store.centred(store).input_size(test.size(0))
-    patches = height * width // store.model.patch_size**2
     return Prepared(
         load=lambda: geometry_store.geometry(store, train, test),
         scored=(test,),
         images=images,
-        input_size=(height, width),
-        bytes=geometry_store.layer_bytes(store, images=images, patches=patches),
+        input_size=geometry_store.centred(store).input_size(test.size(0)),
+        space=store.space(*(geometry_store.layer_bytes(store, each) for each in (train, test))),
         learnt={"train": train},
     )
 
@@ -245,7 +241,7 @@ def _native(
         scored=(images,),
         images=len(images),
         input_size=(rows * transform.patch_size, columns * transform.patch_size),
-        bytes=store.patch_bytes(sum(map(math.prod, grids))),
+        space=store.space(store.native_bytes(images, transform)),
     )
 
 

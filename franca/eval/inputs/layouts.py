@@ -69,7 +69,7 @@ class LabelledFiles:
     def image(self, index: int) -> Image.Image:
         """Return one RGB image."""
         path = self._paths[index]
-        return decode(path, where=str(path))
+        return decode(path)
 
 
 class CifarImages:

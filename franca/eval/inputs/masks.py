@@ -15,8 +15,8 @@ from typing import Any, Final
 import numpy as np
 from jaxtyping import UInt8
 from numpy.typing import NDArray
-from PIL import Image
 
+from franca.eval.datasets import opened
 from franca.eval.masked import VOC, Masked, MaskLayout, indexed_mask
 
 _VOID: Final = 255
@@ -113,11 +113,8 @@ class _PanopticThings:
 
     def __call__(self, path: Path) -> NDArray[np.uint8]:
         """Return the classes of the pixels; a segment's number is red + 256 green + 65,536 blue."""
-        try:
-            with Image.open(path) as image:
-                colours = np.array(image.convert("RGB"), dtype=np.uint32)
-        except OSError as error:
-            raise ValueError(f"{path}: not a readable mask ({error}); restore the file") from error
+        with opened(path, what="mask") as image:
+            colours = np.array(image.convert("RGB"), dtype=np.uint32)
         numbers = colours @ np.array([1, 256, 65536], dtype=np.uint32)
         classes = np.full(numbers.shape, _VOID, dtype=np.uint8)
         for number, category in self._segments[path.name]:

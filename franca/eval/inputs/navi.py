@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from franca.eval.cameras import motion_between, rotation_angle, unproject
-from franca.eval.datasets import choose, digest_selection
+from franca.eval.datasets import choose, digest_selection, opened
 from franca.eval.inputs.views import Shot
 from franca.randomness import generator
 
@@ -103,11 +103,8 @@ class NaviViews:
             ValueError: it cannot be read, or its depth is empty.
         """
         view = self._views[index]
-        try:
-            with Image.open(view.image) as image:
-                pixels = np.array(ImageOps.exif_transpose(image).convert("RGB"))
-        except OSError as error:
-            raise ValueError(f"{view.image}: not a readable image ({error})") from error
+        with opened(view.image) as image:
+            pixels = np.array(ImageOps.exif_transpose(image).convert("RGB"))
         box = _object_box(_centred(_depth(view)), where=str(view.depth))
         return Image.fromarray(_cut(_centred(pixels), box))
 
@@ -180,7 +177,7 @@ def _draw(views: list[_Picture], number: int) -> list[tuple[Path, Path]]:
 
 def _depth(view: _Picture) -> NDArray[np.float32]:
     """Return metres, 0 where there is no object; the file holds inverse depth."""
-    with Image.open(view.depth) as image:
+    with opened(view.depth, what="depth map") as image:
         inverse = np.array(image).astype(np.float32) / _STEPS
     unknown = np.zeros_like(inverse)
     found: NDArray[np.float32] = np.divide(

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from franca.eval.datasets import choose, decode, digest_selection
+from franca.eval.datasets import choose, decode, digest_selection, image_size
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,12 @@ class PairImages:
 
     def size(self, index: int) -> tuple[int, int]:
         """Return height and width of an image in pixels."""
-        with Image.open(self._paths[index]) as image:
-            return image.height, image.width
+        return image_size(self._paths[index])
 
     def image(self, index: int) -> Image.Image:
         """Return one RGB image."""
         path = self._paths[index]
-        return decode(path, where=str(path))
+        return decode(path)
 
 
 def open_pairs(layout: str, root: Path, *, split: str, limit: int | None) -> PairImages:

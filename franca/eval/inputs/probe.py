@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Int
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -20,6 +20,7 @@ from franca.eval.features import address_key, tokens_of
 from franca.eval.inputs.contracts import ProbeInputs
 from franca.eval.store import FeatureStore
 from franca.eval.transforms import CentreCrop, RandomCrop, normalise, to_pixels
+from franca.models.weights import save_tensors
 
 _HEADS_VERSION = 1
 
@@ -91,7 +92,7 @@ def keep_heads(
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".tmp")
-        save_file(make(), temporary)
+        save_tensors(make(), temporary)
         (path.parent / "address.json").write_text(json.dumps(address, indent=1, sort_keys=True))
         temporary.replace(path)
     kept: dict[str, Tensor] = load_file(path)

@@ -5,12 +5,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 
 from franca.eval.cameras import unproject
-from franca.eval.datasets import choose, decode, digest_selection
+from franca.eval.datasets import choose, decode, digest_selection, image_size, read_array
 from franca.eval.inputs.views import Shot
 
 
@@ -69,13 +68,12 @@ class RenderedViews:
 
     def size(self, index: int) -> tuple[int, int]:
         """Return height and width in pixels."""
-        with Image.open(self._images[index]) as image:
-            return image.height, image.width
+        return image_size(self._images[index])
 
     def image(self, index: int) -> Image.Image:
         """Return one RGB image."""
         path = self._images[index]
-        return decode(path, where=str(path))
+        return decode(path)
 
     def shot(self, index: int) -> Shot:
         """Return geometry and camera of one view."""
@@ -85,7 +83,7 @@ class RenderedViews:
         intrinsics[:2, 2] = torch.tensor(camera["center"])
         rotation = torch.tensor(camera["rotation"])
         translation = torch.tensor(camera["translation"])
-        depth = np.load(self._depth[index], allow_pickle=False).astype(np.float32)
+        depth = read_array(self._depth[index])
         return Shot(
             points=unproject(torch.from_numpy(depth), intrinsics),
             intrinsics=intrinsics,

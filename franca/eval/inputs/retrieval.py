@@ -52,7 +52,7 @@ class PathImages:
     def image(self, index: int) -> Image.Image:
         """Return one RGB image."""
         path, box = self._paths[index], self._boxes[index]
-        whole = decode(path, where=str(path))
+        whole = decode(path)
         if box is None:
             return whole
         left, top, right, bottom = map(round, box)

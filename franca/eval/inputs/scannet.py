@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from franca.eval.cameras import unproject
-from franca.eval.datasets import choose, decode, digest_selection
+from franca.eval.datasets import choose, decode, digest_selection, opened
 from franca.eval.inputs.views import Shot
 
 _HEIGHT, _WIDTH = 480, 640  # of the depth maps; images are resized to it
@@ -86,7 +86,7 @@ class ScanNetPairs:
     def image(self, index: int) -> Image.Image:
         """Return one RGB image."""
         path = self._images[index]
-        found = decode(path, where=str(path))
+        found = decode(path)
         return found.resize((_WIDTH, _HEIGHT), Image.Resampling.BILINEAR)
 
     def shot(self, index: int) -> Shot:
@@ -95,7 +95,7 @@ class ScanNetPairs:
         Raises:
             ValueError: depth of another size.
         """
-        with Image.open(self._depth[index]) as image:
+        with opened(self._depth[index], what="depth map") as image:
             millimetres = np.array(image, dtype=np.float32)
         if millimetres.shape != (_HEIGHT, _WIDTH):
             raise ValueError(f"{self._depth[index]}: {millimetres.shape}, not {_HEIGHT, _WIDTH}")

@@ -21,7 +21,7 @@ from franca.eval.inputs.scannet import ScanNetPairs
 from franca.eval.inputs.videos import VideoFrames
 from franca.eval.inputs.views import Views
 from franca.eval.masked import SegmentationImages
-from franca.eval.store import FeatureStore
+from franca.eval.store import FeatureStore, Space
 
 _VIEWS: dict[str, Callable[..., Views]] = {
     "views": RenderedViews,
@@ -48,7 +48,7 @@ class Prepared:
         scored: what is scored; paired comparisons need the same images.
         images: how many go through the model.
         input_size: height and width of the model's input, of the middle one where they differ.
-        bytes: how much the features take on disk.
+        space: how much the features take.
         learnt: by their roles, the images that are learnt from, searched or chosen on.
         address: what else the numbers depend on, or differently from other kinds of inputs.
     """
@@ -57,7 +57,7 @@ class Prepared:
     scored: tuple[Digested, ...]
     images: int
     input_size: tuple[int, int]
-    bytes: int
+    space: Space
     learnt: Mapping[str, Digested] = field(default_factory=dict)
     address: Mapping[str, Any] = field(default_factory=dict)
 
@@ -110,6 +110,20 @@ class EvaluationSets:
         self._check_count(name, split, declared.num_test if test else declared.num_train)
         return open_labelled(declared.format, self.root(name), split=split, limit=limit)
 
+    def classified(self, name: str) -> tuple[LabelledImages, LabelledImages]:
+        """Open train and test of a classification set.
+
+        Raises:
+            ValueError: it has one class, of which nothing can be learnt.
+        """
+        train, test = (self.labelled(name, test=flag) for flag in (False, True))
+        if len(train.names) < 2:
+            raise ValueError(
+                f"evaluation_sets.{name}: {self.root(name)} has one class, {train.names[0]!r}: "
+                "classification needs two, correct its root or complete the copy"
+            )
+        return train, test
+
     def validation(self, name: str) -> LabelledImages | None:
         """Open the split that hyper-parameters are chosen on, if the set has one."""
         declared = self.declared(name)
@@ -150,8 +164,14 @@ class EvaluationSets:
         """Open a split of a segmentation set."""
         declared = self.declared(name)
         split, limit = _split(declared, test=test)
-        layout = MASK_LAYOUTS[declared.format]
-        found = SegmentationImages(self.root(name), split=split, limit=limit, layout=layout)
+        found = SegmentationImages(
+            self.root(name),
+            split=split,
+            limit=limit,
+            layout=MASK_LAYOUTS[declared.format],
+            num_classes=declared.num_classes,
+            ignore_index=declared.ignore_index,
+        )
         wanted = declared.num_test if test else declared.num_train
         if wanted is not None and found.of_split != wanted:
             raise ValueError(self._incomplete(name, split, found.of_split, wanted))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from franca.eval.datasets import choose, decode, digest_selection
+from franca.eval.datasets import choose, decode, digest_selection, image_size, opened
 
 
 @dataclass(frozen=True)
@@ -75,13 +75,12 @@ class VideoFrames:
 
     def size(self, index: int) -> tuple[int, int]:
         """Return height and width of a frame in pixels."""
-        with Image.open(self._images[index]) as image:
-            return image.height, image.width
+        return image_size(self._images[index])
 
     def image(self, index: int) -> Image.Image:
         """Return one RGB frame."""
         path = self._images[index]
-        return decode(path, where=str(path))
+        return decode(path)
 
     def masks(self, start: int, stop: int) -> NDArray[np.uint8]:
         """Return the objects of the pixels of frames `start` to `stop`, as stored.
@@ -93,7 +92,7 @@ class VideoFrames:
         """
         maps, modes = [], set()
         for path in self._masks[start:stop]:
-            with Image.open(path) as mask:
+            with opened(path, what="mask") as mask:
                 if mask.mode not in {"P", "L"}:
                     raise ValueError(f"{path}: expected an indexed PNG of object numbers")
                 maps.append(np.array(mask, dtype=np.uint8))

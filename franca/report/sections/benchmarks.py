@@ -7,7 +7,7 @@ import numpy as np
 
 from franca.report import numbers
 from franca.report.blocks import Block, Cell, Column, Fold, Missing, Section, Table
-from franca.report.comparison import ARROWS, label, number
+from franca.report.comparison import ARROWS, common_decimals, label, number
 from franca.report.figures import Figures
 from franca.report.plots.curves import Line, Panel, draw_panels
 from franca.report.results import HIGHRES, RANDOM, RASA, Measure, Result, Results
@@ -51,7 +51,7 @@ def _panel(results: Results, measure: Measure) -> Panel:
     steps = [name for name in checkpoints if name not in _PHASES]
     later = [(places[name], text) for name, text in _PHASES.items() if name in places]
     return Panel(
-        title=f"{measure.name} · {measure.dataset} {ARROWS[measure.direction]}",
+        title=f"{measure.name} · {measure.dataset}{ARROWS[measure.direction]}",
         axis=measure.metric,
         lines=tuple(_line(points, places, tone) for tone, points in enumerate(series) if points),
         reference=(reference.value, reference.interval) if reference else None,
@@ -94,7 +94,9 @@ def _full_table(results: Results) -> Table:
         images = max((r.count for r in found if r), default=0)
         head = label(measure)
         note = f"{head.note} · n = {numbers.count(images)}"
-        rows.append((Cell(text=head.text, note=note), *(number(result) for result in found)))
+        places = common_decimals(found)
+        cells = (number(result, places) for result in found)
+        rows.append((Cell(text=head.text, note=note), *cells))
     return Table(
         caption="Every metric of every checkpoint, with 95 % intervals.",
         columns=tuple(columns),

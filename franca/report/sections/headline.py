@@ -32,7 +32,8 @@ def build_headline(results: Results) -> Section:
             "Main metric of every benchmark, 95 % intervals below. ▲ better and ▼ worse than the "
             "first column, significant at 5 % after Holm's correction over the whole table; "
             "unmarked differences may be chance. Δ: last checkpoint less first. Perfect: the same "
-            "benchmark on features that are the ground truth. " + how_compared(comparisons)
+            "benchmark on features that are the ground truth; of `position` and `spatial_entropy`, "
+            "on the place alone, the end that RASA leads away from. " + how_compared(comparisons)
         ),
     )
     blocks = (Prose(text=summarise(contenders, comparisons)), table)

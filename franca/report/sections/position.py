@@ -51,9 +51,10 @@ def _intro(diagnostics: Mapping[str, Any]) -> Prose:
     images = diagnostics["images"]
     return Prose(
         text=(
-            f"Method `{diagnostics['method']}` fitted on {images['fit']} images removed "
-            f"{diagnostics['rank']} directions that predict the target `{diagnostics['target']}`, "
-            f"and with them {share_of_one(diagnostics['energy_removed'])} of the features' energy. "
+            f"Method `{diagnostics['method']}`, fitted on {images['fit']} images, is a map of rank "
+            f"{diagnostics['rank']} that takes out what predicts the target "
+            f"`{diagnostics['target']}`, and with it "
+            f"{share_of_one(diagnostics['energy_removed'])} of the features' energy. "
             f"Probes, fitted on {images['probe']} other images and scored on as many again, say "
             "what is left: an R² of 0 is chance, 1 is perfect knowledge."
         )

@@ -55,7 +55,7 @@ def _panels(curves: Mapping[str, tuple[Results, str]]) -> list[Panel]:
         widths = sorted({divisor for points in found.values() for divisor in points})
         panels.append(
             Panel(
-                title=f"{measure.name} · {measure.dataset} {ARROWS[measure.direction]}",
+                title=f"{measure.name} · {measure.dataset}{ARROWS[measure.direction]}",
                 axis=measure.metric.partition("@")[0],
                 lines=tuple(
                     _line(name, points, tone)

@@ -1,7 +1,9 @@
 """Limits of a download that suit the loopback."""
 
+import socket
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 
@@ -49,3 +51,31 @@ def polite(limits) -> Iterator[Callable[..., PoliteOpener]]:
             return stack.enter_context(closing(PoliteOpener(limits(**changes), beat=beat)))
 
         yield make
+
+
+@pytest.fixture
+def server():
+    """A server that accepts a connection for each talk and sends its answers, one per request.
+
+    Yields its address and a log of (number of the connection, request).
+    """
+
+    @contextmanager
+    def serve_talks(*talks):
+        log = []
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+
+            def serve():
+                for number, talk in enumerate(talks):
+                    connection, _ = listener.accept()
+                    with connection:
+                        for answer in talk:
+                            log.append((number, connection.recv(4096)))
+                            connection.sendall(answer)
+
+            thread = threading.Thread(target=serve, daemon=True)
+            thread.start()
+            yield f"127.0.0.1:{listener.getsockname()[1]}", log
+            thread.join(5)
+
+    return serve_talks

@@ -1,13 +1,12 @@
 """What may be contacted: the attacks that img2dataset alone would fall for."""
 
 import ipaddress
-import time
 
 import pytest
 
 from data_filters.download import guard as module
 from data_filters.download import hosts
-from data_filters.download.guard import DEADLINE, Guard
+from data_filters.download.guard import Deadline, Guard
 from data_filters.download.reasons import FetchError
 
 
@@ -20,8 +19,7 @@ def guard(*networks):
 
 
 def connect(host):
-    DEADLINE.start(5.0)
-    return guard().connect((host, 80), 2.0)
+    return guard().connect(host, 80, timeout=2.0, deadline=Deadline(5.0))
 
 
 @pytest.mark.parametrize(
@@ -65,7 +63,7 @@ def test_a_network_may_be_allowed_and_nothing_else_with_it():
 
 
 def test_a_private_address_is_refused_without_a_connection(monkeypatch):
-    monkeypatch.setattr(module, "_Socket", None)
+    monkeypatch.setattr(module.socket, "socket", None)
     for host in ("10.0.0.1", "192.168.0.1", "0x7f.1"):
         with pytest.raises(FetchError, match="private_address"):
             connect(host)
@@ -76,7 +74,7 @@ def test_the_address_connected_to_is_the_one_checked(monkeypatch):
     answers = iter(["93.184.216.34", "127.0.0.1"])
     connected = []
 
-    class Recorder(module._Socket):
+    class Recorder(module.socket.socket):
         def connect(self, place):
             connected.append(place[0])
             raise OSError("stop here")
@@ -85,7 +83,7 @@ def test_the_address_connected_to_is_the_one_checked(monkeypatch):
         return [(2, 1, 6, "", (next(answers), port))]
 
     monkeypatch.setattr(hosts.socket, "getaddrinfo", resolve)
-    monkeypatch.setattr(module, "_Socket", Recorder)
+    monkeypatch.setattr(module.socket, "socket", Recorder)
     with pytest.raises(OSError, match="stop here"):
         connect("rebinding.org")
     assert connected == ["93.184.216.34"]
@@ -95,7 +93,7 @@ def test_a_name_with_public_and_private_addresses_leads_to_the_public_one(monkey
     places = ("10.0.0.1", "127.0.0.1", "93.184.216.34")
     connected = []
 
-    class Recorder(module._Socket):
+    class Recorder(module.socket.socket):
         def connect(self, place):
             connected.append(place[0])
             raise OSError("stop here")
@@ -105,14 +103,13 @@ def test_a_name_with_public_and_private_addresses_leads_to_the_public_one(monkey
         "getaddrinfo",
         lambda _, port, **__: [(2, 1, 6, "", (p, port)) for p in places],
     )
-    monkeypatch.setattr(module, "_Socket", Recorder)
+    monkeypatch.setattr(module.socket, "socket", Recorder)
     with pytest.raises(OSError, match="stop here"):
         connect("mixed.org")
     assert connected == ["93.184.216.34"]
 
 
 def test_an_attempt_whose_time_is_over_contacts_nobody():
-    DEADLINE.start(1.0, spent=1.5)
-    time.sleep(0.01)
+    over = Deadline(1.0, spent=1.5)
     with pytest.raises(FetchError, match="timeout: not over after 1 s"):
-        guard("127.0.0.0/8").connect(("127.0.0.1", 9), 2.0)
+        guard("127.0.0.0/8").connect("127.0.0.1", 9, timeout=2.0, deadline=over)

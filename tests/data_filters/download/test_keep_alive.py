@@ -1,11 +1,11 @@
 """Connections at rest: how many, for how long, and when they are of use again."""
 
-import http.client
 import socket
 
 import pytest
 
-from data_filters.download.keep_alive import IdleConnections, Place, Sessions
+from data_filters.download.address import Place
+from data_filters.download.keep_alive import IdleConnections, Sessions
 
 
 @pytest.fixture
@@ -15,8 +15,7 @@ def opened():
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def open_one():
-            connection = http.client.HTTPConnection(*listener.getsockname())
-            connection.connect()
+            connection = socket.create_connection(listener.getsockname())
             ends.append(listener.accept()[0])
             return connection, ends[-1]
 
@@ -45,20 +44,20 @@ def test_the_host_turned_to_longest_ago_loses_its_connection(opened):
     idle.give(place("a"), first)
     idle.give(place("b"), second)
     idle.give(place("a"), third)  # a has been turned to since b was
-    assert second.sock is None
+    assert second.fileno() == -1
     assert idle.take(place("b")) is None
     assert idle.take(place("a")) is third
     assert idle.take(place("a")) is first
     idle.give(place("a"), first)
     idle.close()
-    assert first.sock is None
+    assert first.fileno() == -1
     third.close()
 
 
 def test_nothing_is_kept_where_nothing_may_be(opened):
     connection, _ = opened()
     IdleConnections(limit=0, seconds=60).give(place("a"), connection)
-    assert connection.sock is None
+    assert connection.fileno() == -1
 
 
 def test_an_old_connection_is_closed_by_whoever_comes(opened, monkeypatch):
@@ -70,9 +69,9 @@ def test_an_old_connection_is_closed_by_whoever_comes(opened, monkeypatch):
     idle.give(place("b"), old)
     now[0] = 10.5
     assert idle.take(place("b")) is None
-    assert old.sock is None
+    assert old.fileno() == -1
     idle.give(place("c"), new)
-    assert older.sock is None
+    assert older.fileno() == -1
     assert idle.take(place("c")) is new
     new.close()
 
@@ -87,7 +86,7 @@ def test_a_connection_that_has_something_to_say_is_not_used(opened, words):
     else:
         end.close()
     assert idle.take(place("a")) is None
-    assert connection.sock is None
+    assert connection.fileno() == -1
 
 
 def test_connections_of_both_schemes_count_for_one_host(opened):
@@ -96,7 +95,7 @@ def test_connections_of_both_schemes_count_for_one_host(opened):
     connection, _ = opened()
     idle.give(place("a", "http"), connection)
     assert idle.take(place("a", "https")) is None
-    assert connection.sock is None
+    assert connection.fileno() == -1
 
 
 def test_sessions_are_those_of_one_host_and_the_latest(monkeypatch):

@@ -1,6 +1,6 @@
 """Whoever says no, in whichever of the known ways, is heard."""
 
-from email.message import Message
+from wsgiref.headers import Headers
 
 import pytest
 
@@ -8,9 +8,7 @@ from data_filters.download.opt_out import opt_out
 
 
 def objection(*values, name="X-Robots-Tag"):
-    headers = Message()
-    for value in values:
-        headers[name] = value
+    headers = Headers([("Server", "x"), *((name, value) for value in values)])
     return opt_out(headers, agents=("franca", "img2dataset"))
 
 

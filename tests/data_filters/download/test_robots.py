@@ -2,6 +2,7 @@
 
 import pytest
 
+from data_filters.download.address import Address
 from data_filters.download.reasons import FetchError
 from data_filters.download.robots import Robots
 
@@ -22,15 +23,15 @@ class Web:
     def __init__(self, answer):
         self.answer, self.asked = answer, []
 
-    def fetch(self, url):
-        self.asked.append(url)
+    def fetch(self, address):
+        self.asked.append(address.url)
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
 
     def verdict(self, robots, url):
         try:
-            robots.require(url)
+            robots.require(Address.parse(url))
         except FetchError as error:
             return str(error)
         return None

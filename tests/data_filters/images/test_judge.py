@@ -8,6 +8,7 @@ from data_filters.images.header import HeaderFilter
 from data_filters.images.judge import judge_images
 from data_filters.images.scorer import Limits, ScoreFilter, Scorer
 from data_filters.images.shape import ShapeFilter
+from data_filters.io.pixels import decode, open_image, pixel_digest
 from data_filters.models.network import Network
 
 
@@ -44,6 +45,8 @@ def test_without_models(data):
         "not_an_image", None, None, "truncated", None, None, "not_an_image",
     ]  # fmt: skip
     assert [each.size for each in judged if each.verdict.kept] == [(48, 64)] * 4
+    kept = [pixel_digest(decode(open_image(data[place]))) for place in (1, 2, 4, 5)]
+    assert [each.pixels for each in judged if each.pixels] == kept
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 64])

@@ -1,10 +1,13 @@
 """DuckDB connections: order kept, rows streamed, remote roots read."""
 
+import duckdb
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
-from data_filters.io.database import connect, stream
+from data_filters.io import database
+from data_filters.io.database import ask, connect, stream
 from data_filters.io.processes import MEMORY_VARIABLE, VARIABLE
 
 
@@ -47,3 +50,21 @@ def test_a_remote_root_can_be_read(tmp_path):
     with connect(tmp_path, root="memory://db") as connection:
         rows = connection.sql("SELECT sum(x) FROM read_parquet('memory:///db/a.parquet')")
         assert rows.fetchall() == [(3,)]
+
+
+def test_small_questions_are_asked_in_the_database_that_is_open(tmp_path, monkeypatch):
+    opened, place = [], "SELECT current_setting('temp_directory')"
+    open_one = duckdb.connect
+    monkeypatch.setattr(duckdb, "connect", lambda **how: opened.append(how) or open_one(**how))
+    monkeypatch.setattr(database, "_homeless", database.cache(database._homeless.__wrapped__))
+    with connect(tmp_path) as connection:
+        rows = stream(connection, "SELECT i FROM range(200000) t(i)")
+        first = next(rows).num_rows
+        assert ask(place) == [(str(tmp_path / "spill"),)]
+        assert first + sum(batch.num_rows for batch in rows) == 200_000
+    assert len(opened) == 1
+    assert ask("SELECT ?::INTEGER + 1", [1]) == [(2,)]
+    assert ask(place) == [("",)]
+    assert len(opened) == 2
+    with pytest.raises(duckdb.Error, match="no_such"):
+        ask("SELECT no_such")

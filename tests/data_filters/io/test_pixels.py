@@ -10,7 +10,9 @@ from data_filters.io.pixels import (
     UnreadableImageError,
     decode,
     grey,
+    is_turned,
     open_image,
+    pixel_digest,
     sniff,
     upright_size,
 )
@@ -50,6 +52,7 @@ def test_every_orientation_is_turned_as_pillow_turns_it(picture, encode, orienta
         expected = np.asarray(ImageOps.exif_transpose(image))
     opened = open_image(data)
     assert upright_size(opened) == (expected.shape[1], expected.shape[0])
+    assert is_turned(opened) == (orientation > 1)
     assert np.array_equal(decode(opened), expected)
 
 
@@ -98,3 +101,16 @@ def test_grey_of_sixteen_bits_is_scaled_rather_than_cut_off():
 def test_pixels_without_a_known_range_are_not_guessed_at():
     with pytest.raises(UnreadableImageError, match="undecodable"):
         decode(Image.new("F", (4, 4)))
+
+
+def test_a_digest_of_pixels_knows_their_shape_and_nothing_of_the_file(jpeg):
+    pixels = np.zeros((2, 6, 3), np.uint8)
+    assert pixel_digest(pixels) != pixel_digest(pixels.reshape(6, 2, 3))
+    whole = decode(open_image(jpeg(0)))
+    assert pixel_digest(whole) == pixel_digest(np.asfortranarray(whole))
+    buffer = io.BytesIO()
+    Image.fromarray(whole).save(buffer, "PNG")
+    assert pixel_digest(whole) == pixel_digest(decode(open_image(buffer.getvalue())))
+    changed = whole.copy()
+    changed[-1, -1, -1] ^= 1
+    assert pixel_digest(whole) != pixel_digest(changed)

@@ -8,7 +8,7 @@ import pytest
 
 from data_filters.dedup.signatures import sign
 from data_filters.io.parquet import write_rows
-from data_filters.io.pixels import decode, open_image
+from data_filters.io.pixels import decode, open_image, pixel_digest
 from data_filters.records import IMAGE_VERDICT, RAW_IMAGE, SIGNATURE
 from data_filters.stages import deduplicate
 from tests.reference.deduplication import judged
@@ -165,9 +165,14 @@ def test_mirror_images_and_crops_of_evaluation_images_leak_where_configured(
     assert done["leaks"] == len(crops) + mirrored
 
 
+def described(data):
+    """A row of records.EVALUATION_SIGNATURE, but for its name and crops."""
+    return {**sign(data)._asdict(), "pixels": pixel_digest(decode(open_image(data)))}
+
+
 def drawn(rng, evaluation):
     """Images of which most are copies of another, or of an evaluation image, in some respect."""
-    pool = [sign(data, decode(open_image(data)))._asdict() for data in evaluation]
+    pool = [described(data) for data in evaluation]
     images = []
     for number in range(40):
         image = {
@@ -239,7 +244,7 @@ def test_verdicts_are_those_of_comparing_all_with_all(
     expected = judged(
         [{**image, "area": image["width"] * image["height"]} for image in images],
         [
-            {"name": f"mine: {number}.jpg", **sign(data, decode(open_image(data)))._asdict()}
+            {"name": f"mine: {number}.jpg", **described(data)}
             for number, data in enumerate(evaluation)
         ],
         radius=2,

@@ -2,6 +2,7 @@
 
 import json
 
+import duckdb
 import pytest
 
 from data_filters.metadata.presets import PRESETS
@@ -81,7 +82,11 @@ def test_when_nothing_passes_the_worst_filter_is_named(chain, world, stages, tmp
         )
 
 
-def test_lists_and_languages_judge_in_the_same_pass(chain, world, stages, tmp_path, pinned):
+def test_lists_and_languages_judge_in_the_same_pass_of_one_database(
+    chain, world, stages, tmp_path, pinned, monkeypatch
+):
+    opened, open_one = [], duckdb.connect
+    monkeypatch.setattr(duckdb, "connect", lambda **how: opened.append(how) or open_one(**how))
     (tmp_path / "optouts.txt").write_text("http://{origin}/images/good-03.jpg\n")
     lists = [{**pinned(tmp_path / "optouts.txt"), "matches": "url"}]
     thresholds = PRESETS["relaion_600m"].model_copy(update={"allowed_languages": ("en",)})
@@ -90,8 +95,12 @@ def test_lists_and_languages_judge_in_the_same_pass(chain, world, stages, tmp_pa
         tmp_path,
         names=["filter_metadata"],
         inputs={"fetch_metadata": chain.folders["fetch_metadata"]},
-        filter_metadata={"deny_lists": lists, "thresholds": thresholds},
-    )
+        filter_metadata={
+            "deny_lists": lists, "thresholds": thresholds, "denied_url_patterns": ["never-.*-seen"],
+        },
+    )  # fmt: skip
+    groups = list(run.folders["filter_metadata"].glob("group-*"))
+    assert len(opened) == len(groups) + 1  # and gathering
     funnel = run.funnel("filter_metadata")
     assert funnel["deny_lists"] == {"url_listed": 1}
     assert set(funnel["language"]) <= {"language_not_allowed"}

@@ -10,8 +10,10 @@ from pydantic import ValidationError
 
 from data_filters.config import Deduplicate, PackHighres
 from data_filters.dedup.describe import build_describer
+from data_filters.dedup.signatures import looks_cropped
 from data_filters.io.files import read_json, write_array
 from data_filters.io.parquet import write_rows
+from data_filters.io.pixels import decode, open_image, pixel_digest
 from data_filters.io.tar import write_tar
 from data_filters.ledger import read_accounts
 from data_filters.records import EVALUATION_SIGNATURE, HIGHRES_INDEX
@@ -42,8 +44,10 @@ def index_evaluation_images(place, jpeg, *, semantic):
     images = {"images": jpeg(60), "videos": jpeg(61, width=96, height=72)}
     rows = []
     for name, data in images.items():
-        row = {"set": name, "place": "val/1.jpg", **describer.add(data)._asdict()}
-        rows.append({**row, "cropped": describer.crops((0.02,))})
+        pixels = decode(open_image(data))
+        row = {"set": name, "place": "val/1.jpg", "pixels": pixel_digest(pixels)}
+        row |= describer.add_decoded(data, pixels)._asdict()
+        rows.append({**row, "cropped": looks_cropped(pixels, (0.02,))})
     write_rows(place / "deduplicate/evaluation_index.parquet", EVALUATION_SIGNATURE, rows)
     if semantic is not None:
         write_array(place / "deduplicate/evaluation_index.npy", describer.embeddings())

@@ -76,6 +76,15 @@ def test_models_without_patch_tokens_are_refused():
         open_timm("resnet18", weights=None)
 
 
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_damaged_weights_are_named_in_one_line(tmp_path, suffix):
+    file = tmp_path / f"bad.{suffix}"
+    file.write_bytes(bytes(range(256)))
+    with pytest.raises(ValueError, match=rf"bad.{suffix}: not the weights of timm:") as caught:
+        open_timm("vit_tiny_patch16_224", weights=file)
+    assert "\n" not in str(caught.value)
+
+
 def test_weights_are_loaded_whole_or_not_at_all(tmp_path):
     torch.manual_seed(1)
     trunk = open_timm("vit_tiny_patch16_224", weights=None).trunk

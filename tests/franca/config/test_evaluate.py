@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from franca.config.evaluate import Correspondence, Evaluate, Knn
+from franca.config.evaluate import Evaluate
 
 KNN = {
     "neighbours": [10, 20],
@@ -174,15 +174,3 @@ def test_complete_section_is_accepted_and_nothing_has_a_default():
 def test_impossible_values_are_refused(change, message):
     with pytest.raises(ValidationError, match=message):
         Evaluate(**(EVALUATE | change))
-
-
-def test_headline_must_be_reported():
-    with pytest.raises(ValidationError, match="headline 5 is not among neighbours"):
-        Knn(**(KNN | {"headline": 5}))
-
-
-def test_bins_are_of_a_reported_threshold():
-    with pytest.raises(
-        ValidationError, match=r"bin_threshold 0.3 is not among the thresholds in m"
-    ):
-        Correspondence(**(MATCHES | {"bin_threshold": 0.3}))

@@ -293,10 +293,11 @@ def test_a_signal_to_all_processes_of_a_job_ends_no_worker(packed):
 
 
 INTERRUPTED = """
-import sys
+import signal, sys
 from pathlib import Path
 from tests.franca.data.test_loader import batches
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background ignore it
 stream = batches(Path(sys.argv[1]), workers=1)(range(8))
 print("waiting", flush=True)
 try:

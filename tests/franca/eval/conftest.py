@@ -1,5 +1,6 @@
 """Stored results of the reference implementations, and a store over a small model."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ def store(tmp_path):
         retrieval_sides=(16, 8),
         blocks=2,
         patch_dtype="float16",
-        max_bytes=None,
+        max_bytes=math.inf,
         folder=tmp_path / "features",
         batch_size=4,
         num_workers=0,

@@ -5,7 +5,7 @@ import pytest
 
 from franca.eval.comparison import compare, ladder, unique_seeds
 from franca.eval.registry import BENCHMARKS
-from franca.eval.results import evidence_path, write_evidence, write_json
+from franca.eval.results import evidence_path, write_arrays, write_json
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def evaluated(tmp_path):
         }
         results[name] = []
         for benchmark, arrays in evidence.items():
-            write_evidence(
+            write_arrays(
                 evidence_path(folders[name], benchmark, "set"), arrays, images_digest=digest
             )
             results[name] += BENCHMARKS[benchmark].measure(
@@ -67,7 +67,7 @@ def test_what_was_evaluated_otherwise_is_never_compared(evaluated):
 def test_different_images_are_never_compared(evaluated):
     folders, results = evaluated
     path = evidence_path(folders["step-0"], "knn", "set")
-    write_evidence(path, {"correct@k20": np.ones(40, bool)}, images_digest="b")
+    write_arrays(path, {"correct@k20": np.ones(40, bool)}, images_digest="b")
     with pytest.raises(ValueError, match="evaluated on different images of set"):
         run(folders, results)
 

@@ -12,9 +12,10 @@ from franca.eval.correspondence import (
     find_matches,
     in_bins,
     match_errors,
+    match_views,
 )
 from franca.eval.geometry import ViewPair, ViewPairInputs
-from franca.eval.truth import world_places
+from franca.eval.truth.geometry import world_places
 from tests.franca.eval.toy_geometry import view, view_pairs
 
 CPU = torch.device("cpu")
@@ -103,7 +104,8 @@ def recall(outcome, key):
 
 def test_a_view_finds_itself():
     same = view(10.0)
-    errors, angle = match_errors(ViewPair(same, same, group="a"), scale=0.5, count=100)
+    pair = ViewPair(same, same, group="a")
+    errors, angle = match_errors(pair, match_views(pair, scale=0.5, count=100))
     assert angle == pytest.approx(0.0, abs=0.05)
     assert errors["m"].max() < 1e-5
     assert errors["px"].max() < 1e-3

@@ -118,8 +118,8 @@ def test_wrong_layouts_are_refused(tmp_path):
 def test_real_sets_open():
     tiny = ParquetImages(SHARED / "tiny_imagenet_50", split="val", limit=None)
     assert (len(tiny), len(tiny.names), tiny.image(2499).size) == (2500, 50, (64, 64))
-    camvid = SegmentationImages(SHARED / "camvid", split="val", limit=None)
-    camvid.check_classes(11)
+    classes = {"num_classes": 11, "ignore_index": 255}
+    camvid = SegmentationImages(SHARED / "camvid", split="val", limit=None, **classes)
     assert (len(camvid), camvid.has_depth) == (101, False)
     assert set(np.unique(camvid.mask(0, side=128))) <= {*range(11), 255}
     sample = FolderImages(SHARED / "imagenet_sample", split="train", limit=None)

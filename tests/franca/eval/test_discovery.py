@@ -10,7 +10,7 @@ from franca.eval.discovery import box_iou, component_box, is_located
 from franca.eval.lost import BENCHMARK as LOST
 from franca.eval.objects import DiscoveryImage, DiscoveryInputs
 from franca.eval.tokencut import BENCHMARK as TOKENCUT
-from franca.eval.truth import object_keys
+from franca.eval.truth.objects import object_keys
 
 METHODS = [(TOKENCUT, {"threshold": 0.2}), (LOST, {"similar": 5})]
 both = pytest.mark.parametrize(("benchmark", "parameters"), METHODS)
@@ -49,15 +49,16 @@ def test_corloc_matches_the_reference(oracle):
 @both
 def test_keys_that_are_the_object_locate_it_where_patches_allow(benchmark, parameters):
     fitting, between = image([4, 8, 16, 20]), image([5, 5, 9, 7])
-    evidence = run(benchmark, object_keys(world(fitting, between)), parameters).evidence
-    np.testing.assert_array_equal(evidence["boxes"][0], [4, 8, 16, 20])
-    assert evidence["located"].tolist() == [True, False]  # 4x2 pixels in a patch of 4x4
+    outcome = run(benchmark, object_keys(world(fitting, between)), parameters)
+    np.testing.assert_array_equal(outcome.predictions["box"][0], [4, 8, 16, 20])
+    assert outcome.evidence["located"].tolist() == [True, False]  # 4x2 pixels in a patch of 4x4
 
 
 @both
 def test_images_without_objects_do_not_count(benchmark, parameters):
     outcome = run(benchmark, world(image([]), image([0, 0, 8, 8]), image([])), parameters)
     assert outcome.details == {"images_without_objects": 2}
+    assert outcome.predictions["image"].tolist() == [1]
     (corloc,) = benchmark.measure(outcome.evidence, dataset="toy", resamples=2, seed=0)
     assert (corloc.metric, corloc.n) == ("corloc", 1)
     with pytest.raises(ValueError, match="none of 1 images has an object: correct test_split"):
@@ -72,7 +73,7 @@ def test_order_and_rotation_change_nothing(benchmark, parameters):
     rotation = torch.linalg.qr(torch.randn(5, 5, generator=source)).Q
     turned = [dataclasses.replace(each, keys=each.keys @ rotation) for each in reversed(images)]
     before, after = (
-        run(benchmark, world(*each), parameters).evidence["boxes"] for each in (images, turned)
+        run(benchmark, world(*each), parameters).predictions["box"] for each in (images, turned)
     )
     np.testing.assert_array_equal(before, after[::-1])
 

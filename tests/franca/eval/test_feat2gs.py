@@ -10,7 +10,7 @@ from franca.eval.feat2gs import BENCHMARK, fit_read_out, render_view
 from franca.eval.geometry import SceneInputs
 from franca.eval.image_metrics import psnr
 from franca.eval.regression import moments, solve_ridge
-from franca.eval.truth import depth_and_color
+from franca.eval.truth.geometry import depth_and_color
 from tests.franca.eval.toy_geometry import scenes
 
 CPU = torch.device("cpu")

@@ -8,7 +8,7 @@ import torch
 
 from franca.eval.geometry import Geometry, GeometryInputs
 from franca.eval.geometry_probes import DEPTH, NORMALS, AdamW, Recipe, rate_at, tokens_of
-from franca.eval.truth import layer_depth, layer_normals
+from franca.eval.truth.geometry import layer_depth, layer_normals
 from tests.franca.eval.toy_geometry import layers
 
 CPU = torch.device("cpu")
@@ -99,10 +99,11 @@ def test_a_set_without_normals_is_refused(inputs):
 
 def test_every_patch_has_its_token_and_the_images_cls(inputs):
     features = inputs.train
-    cls = torch.arange(12.0).reshape(1, 4, 3).expand(40, -1, -1)
-    maps = tokens_of(dataclasses.replace(features, cls=cls), torch.tensor([5, 2]))
+    tokens = features.tokens.clone()
+    tokens[:, :, 0] = torch.arange(12.0).reshape(4, 3)
+    maps = tokens_of(dataclasses.replace(features, tokens=tokens), torch.tensor([5, 2]))
     assert maps.shape == (2, 4, 6, 4, 4)
-    torch.testing.assert_close(maps[1, 2, :3, 1, 3], features.patches[2, 2, 1 * 4 + 3])
+    torch.testing.assert_close(maps[1, 2, :3, 1, 3], features.tokens[2, 2, 1 + 1 * 4 + 3])
     assert maps[0, 2, 3:, 3, 3].tolist() == [6.0, 7.0, 8.0]
 
 

@@ -13,7 +13,7 @@ from franca.eval.hummingbird import BENCHMARK, _change_colours, _crop, _fill, hu
 from franca.eval.in_context import in_context
 from franca.eval.miou import miou_statistic
 from franca.eval.resampling import point_estimate
-from franca.eval.truth import pixel_classes
+from franca.eval.truth.dense import pixel_classes
 from tests.franca.eval.pictures import blocks, constant, mean_colours, picture_inputs, void
 
 CPU = torch.device("cpu")

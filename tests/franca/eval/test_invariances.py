@@ -6,7 +6,6 @@ Inputs are random (`toys`); hypothesis draws their seeds, always the same ones.
 import math
 from typing import get_args
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import Phase, given, settings
@@ -16,7 +15,7 @@ from franca.config.evaluate import Evaluate
 from franca.eval.benchmark import Kind
 from franca.eval.neighbours import cosine_search
 from franca.eval.registry import BENCHMARKS
-from franca.eval.truth import TRUTHS
+from franca.eval.truth.truths import TRUTHS
 from tests.franca.config.test_evaluate import EVALUATE
 from tests.franca.eval.toy_changes import in_another_order, with_features
 from tests.franca.eval.toys import CLASSES, DIM, INPUTS
@@ -175,14 +174,3 @@ def test_blocks_find_what_the_dense_matrix_finds(seed, block, neighbours):
 def test_blocks_change_no_score(name, seed, block):
     inputs = random_inputs(name, seed)
     assert values(name, inputs, block=block) == values(name, inputs, block=100_000)
-
-
-@pytest.mark.parametrize("name", ["knn", "linear", "linear_cached", "linear_pca", "logreg"])
-def test_predicted_classes_are_kept_and_are_what_was_scored(name):
-    inputs = random_inputs(name, 0)
-    evidence = BENCHMARKS[name].run(inputs, seed=0, device=CPU, **PARAMETERS[name]).evidence
-    kept = [key for key in evidence if key.startswith("predicted")]
-    assert kept
-    for key in kept:
-        right = evidence[key] == inputs.test.labels.numpy()
-        assert np.array_equal(right, evidence[key.replace("predicted", "correct")]), key

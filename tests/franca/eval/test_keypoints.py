@@ -6,7 +6,7 @@ import torch
 
 from franca.eval.keypoints import BENCHMARK, SPAIR, class_recall, errors, match
 from franca.eval.objects import KeypointPair, PairInputs
-from franca.eval.truth import point_places
+from franca.eval.truth.objects import point_places
 
 CPU = torch.device("cpu")
 
@@ -56,7 +56,7 @@ def test_errors_are_probe3ds(oracle, number):
         extent=float(scale),
     )
     assert np.flatnonzero(visible).tolist() == arrays[f"out/spair/{number}/keypoint_index"].tolist()
-    ours = errors(pair, alignment="probe3d").numpy()
+    ours = errors(pair, match(pair, alignment="probe3d")).numpy()
     np.testing.assert_allclose(ours, arrays[f"out/spair/{number}/error_same"], atol=1e-5)
     # what a place was found to be may lie nearer to another of the target's keypoints
     found, shown = match(pair, alignment="probe3d"), np.flatnonzero(target[:, 2] > 0)

@@ -75,7 +75,7 @@ def test_without_held_out_images_the_scored_ones_choose_as_in_the_official_code(
     )  # fmt: skip
     assert set(heads) == {"best"}
     outcome = run(toy_inputs(), [1e-6, 0.3], held_out=0.0)
-    assert set(outcome.evidence) == {"correct", "predicted"}
+    assert set(outcome.evidence) == {"correct"}
     assert outcome.details["chosen"] == outcome.details["best"]
 
 

@@ -15,7 +15,7 @@ from franca.eval.linseg_mmseg518 import (
     training_view,
     window_starts,
 )
-from franca.eval.truth import pixel_classes
+from franca.eval.truth.dense import pixel_classes
 from tests.franca.eval.pictures import blocks, constant, mean_colours, picture_inputs, void
 
 SETTINGS = {

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from franca.eval.linseg_neco100 import BENCHMARK, linseg_neco100
-from franca.eval.truth import pixel_classes
+from franca.eval.truth.dense import pixel_classes
 from tests.franca.eval.pictures import blocks, constant, picture_inputs, void
 
 SETTINGS = {

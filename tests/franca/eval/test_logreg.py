@@ -99,7 +99,7 @@ def test_standardised_variant_reads_what_the_penalty_hides():
 
 
 def test_one_class_is_refused():
-    with pytest.raises(ValueError, match="at least two classes"):
+    with pytest.raises(ValueError, match="all of one class"):
         run(toy_inputs(1), [1.0])
 
 

@@ -5,7 +5,13 @@ import pytest
 import torch
 from PIL import Image
 
-from franca.eval.native import PadToPatches, SnapToPatches, extract_native, patch_grids
+from franca.eval.native import (
+    PadToPatches,
+    SnapToPatches,
+    StreamedTokens,
+    extract_native,
+    patch_grids,
+)
 from franca.models.vit import build_vit
 from tests.franca.eval.worlds import PixelModel
 
@@ -35,17 +41,16 @@ SIZES = [(8, 8), (8, 8), (7, 10), (8, 8), (5, 13)]
 
 
 def extract(model, images, folder, *, kind="patches", batch_size=2):
-    return extract_native(
-        model,
-        images,
+    streamed = StreamedTokens(
+        model=model,
+        images=images,
         kind=kind,
         transform=PadToPatches(model.patch_size),
-        weights_digest="w",
         dtype="float32",
-        folder=folder,
         batch_size=batch_size,
         device=torch.device("cpu"),
     )
+    return extract_native(streamed, weights_digest="w", folder=folder)
 
 
 def test_each_image_has_its_own_rows_whatever_the_batch(tmp_path):

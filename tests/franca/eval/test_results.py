@@ -9,9 +9,9 @@ import pytest
 from franca.eval.results import (
     Metric,
     evidence_path,
-    read_evidence,
+    read_arrays,
     read_metrics,
-    write_evidence,
+    write_arrays,
     write_json,
     write_metrics,
 )
@@ -53,9 +53,9 @@ def test_evidence_round_trips_and_its_bytes_repeat(tmp_path):
     }
     paths = [evidence_path(tmp_path / str(i), "knn", "objects") for i in range(2)]
     for path in paths:
-        write_evidence(path, evidence, images_digest="abc")
+        write_arrays(path, evidence, images_digest="abc")
     assert paths[0].read_bytes() == paths[1].read_bytes()
-    found, digest = read_evidence(paths[0])
+    found, digest = read_arrays(paths[0])
     assert digest == "abc"
     assert set(found) == set(evidence)
     for name, values in evidence.items():

@@ -13,7 +13,7 @@ from franca.eval.retrieval import (
     retrieval,
     score_rankings,
 )
-from franca.eval.truth import retrieved_queries
+from franca.eval.truth.images import retrieved_queries
 
 CPU = torch.device("cpu")
 

@@ -37,8 +37,9 @@ def vit(store):
 
 
 def test_everything_is_of_the_same_images(store, tmp_path):
-    suite = suite_of(vit(store), tmp_path / "rooms")
-    arrays = sample_arrays(suite, "rooms", tasks=TASKS, count=3)
+    suite, folder = suite_of(vit(store), tmp_path / "rooms"), tmp_path / "results"
+    suite.run(TASKS, folder, title="both")
+    arrays = sample_arrays(suite, "rooms", folder=folder, count=3)
     heads = suite.sets.store.model.arch.heads
     assert {name: array.shape for name, array in arrays.items()} == {
         "images": (3, 16, 16, 3),
@@ -52,13 +53,13 @@ def test_everything_is_of_the_same_images(store, tmp_path):
     }
     masks = suite.prepared(TASKS[0]).inputs.test.masks
     np.testing.assert_array_equal(arrays["masks"], masks[[0, 2, 4]])
-    again = sample_arrays(suite, "rooms", tasks=TASKS, count=3)
+    again = sample_arrays(suite, "rooms", folder=folder, count=3)
     assert all(np.array_equal(again[name], array) for name, array in arrays.items())
 
 
 def test_only_what_is_run_is_painted_and_only_what_the_model_shows(store, tmp_path):
     suite = suite_of(store, tmp_path / "rooms")  # a model without attention
-    arrays = sample_arrays(suite, "rooms", tasks=[], count=9)
+    arrays = sample_arrays(suite, "rooms", folder=tmp_path, count=9)
     assert set(arrays) == {"images", "masks", "patches", "grid"}
     assert len(arrays["images"]) == 5
 
@@ -74,7 +75,8 @@ def test_clusters_that_are_classes_are_painted_as_the_masks(store, tmp_path):
     )
     prepared = suite.prepared(TASKS[1])
     prepared.__dict__["inputs"] = dataclasses.replace(inputs, test=perfect)
-    painted = sample_arrays(suite, "rooms", tasks=TASKS[1:], count=5)["clustered"]
+    suite.run(TASKS[1:], tmp_path / "results", title="clusters")
+    painted = sample_arrays(suite, "rooms", folder=tmp_path / "results", count=5)["clustered"]
     np.testing.assert_array_equal(painted, blocks.numpy())
     counts = confusion_matrix(
         blocks.numpy(), painted, num_classes=3, num_predicted=3, ignore_index=255

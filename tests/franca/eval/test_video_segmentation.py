@@ -11,7 +11,7 @@ from franca.eval.davis import VOID
 from franca.eval.inputs.videos import VideoFrames
 from franca.eval.object_store import videos
 from franca.eval.objects import Video, VideoInputs
-from franca.eval.truth import object_patches
+from franca.eval.truth.objects import object_patches
 from franca.eval.video_segmentation import (
     BENCHMARK,
     grid_labels,

@@ -76,9 +76,7 @@ def _(inputs: PictureInputs, change):
 
 @with_features.register
 def _(inputs: GeometryInputs, change):
-    train, test = (
-        changed(split, change, "cls", "patches") for split in (inputs.train, inputs.test)
-    )
+    train, test = (changed(split, change, "tokens") for split in (inputs.train, inputs.test))
     return GeometryInputs(train=train, test=test)
 
 
@@ -170,8 +168,7 @@ def _(inputs: GeometryInputs, source):
     order = drawn(len(test.groups), source)
     moved = dataclasses.replace(
         test,
-        cls=test.cls[order],
-        patches=test.patches[order],
+        tokens=test.tokens[order],
         geometry=[test.geometry[i] for i in order.tolist()],
         groups=tuple(test.groups[i] for i in order.tolist()),
     )

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from torch.nn.functional import normalize
+from torch.nn.functional import normalize, pad
 
 from franca.data.scenes.samples import Canvas, views
 from franca.eval.cameras import unproject
@@ -31,8 +31,7 @@ def layers(images, seed):
         for one, normal in zip(depth, normals, strict=True)
     ]
     return LayerFeatures(
-        cls=torch.zeros(images, 4, 3),
-        patches=torch.randn(images, 4, 16, 3, generator=source),
+        tokens=pad(torch.randn(images, 4, 16, 3, generator=source), (0, 0, 1, 0)),
         grid=(4, 4),
         geometry=geometry,
         groups=tuple(f"scene{image // 2}" for image in range(images)),

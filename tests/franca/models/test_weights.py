@@ -217,11 +217,12 @@ def test_pickled_code_is_not_executed(tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize("name", ["bad.pth", "bad.safetensors"])
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint"])
-def test_unreadable_released_file_is_named(tmp_path, content):
-    (tmp_path / "bad.pth").write_bytes(content)
-    with pytest.raises(ValueError, match=r"bad.pth: not a readable file of weights"):
-        import_released(tmp_path / "bad.pth", "vit_tiny")
+def test_unreadable_released_file_is_named(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{name}: not a readable file of weights"):
+        import_released(tmp_path / name, "vit_tiny")
 
 
 def test_released_file_must_exist_and_fit(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 from franca.report.comparison import (
     Comparison,
     Contender,
+    common_decimals,
     compare,
     comparison_table,
     count_tones,
@@ -46,18 +47,22 @@ def test_the_first_column_is_tested_against_nothing(results):
     assert all(checkpoint != RANDOM for checkpoint, _ in tones(results, "first"))
 
 
-def test_a_number_has_the_digits_of_its_interval(results):
+def test_a_row_has_the_digits_of_its_narrowest_interval(results):
     measure = results.main_measures()[0]
-    cell = number(
-        Result(checkpoint="", measure=measure, value=0.3456, interval=(0.31, 0.38), count=9)
+    wide, narrow = (
+        Result(checkpoint="", measure=measure, value=0.3456, interval=interval, count=9)
+        for interval in ((0.22, 0.47), (0.31, 0.38))
     )
-    assert (cell.text, cell.note) == ("0.346", "[0.310, 0.380]")
-    assert number(None).text == "\u2013"
+    assert common_decimals([wide]) == 2
+    places = common_decimals([None, wide, narrow])
+    cells = [number(result, places) for result in (wide, narrow, None)]
+    assert [cell.text for cell in cells] == ["0.346", "0.346", "\u2013"]
+    assert [cell.note for cell in cells[:2]] == ["[0.220, 0.470]", "[0.310, 0.380]"]
 
 
 def test_a_row_says_what_it_measures(results):
     depth = next(m for m in results.main_measures() if m.benchmark == "depth")
-    assert label(depth).text == "depth ↓"
+    assert label(depth).text == "depth\N{NO-BREAK SPACE}↓"
     assert label(depth).note == "rmse (m) · rooms"
 
 
@@ -65,9 +70,9 @@ def test_the_table_marks_the_significant(results):
     measures = results.main_measures()
     comparisons = compare(results, measures, CONTENDERS, against="first")
     table = comparison_table(results, measures, CONTENDERS, comparisons, caption="")
-    row = next(row for row in table.rows if row[0].text == "logreg ↑")
+    row = next(row for row in table.rows if row[0].text == "logreg\N{NO-BREAK SPACE}↑")
     assert [cell.text for cell in row] == [
-        "logreg ↑", "0.240", "0.400 ▲", "0.420 ▲", "0.420 ▲", "+0.180",
+        "logreg\N{NO-BREAK SPACE}↑", "0.240", "0.400 ▲", "0.420 ▲", "0.420 ▲", "+0.180",
     ]  # fmt: skip
 
 
@@ -79,8 +84,8 @@ def test_what_perfect_features_reach_stands_in_the_last_column(results):
     table = comparison_table(bounded, measures, CONTENDERS, {}, caption="")
     assert table.columns[-1].title == "Perfect"
     last = {row[0].text: row[-1].text for row in table.rows}
-    assert float(last["logreg ↑"]) == 1.0
-    assert last["depth ↓"] == "\u2013"  # was not computed
+    assert float(last["logreg\N{NO-BREAK SPACE}↑"]) == 1.0
+    assert last["depth\N{NO-BREAK SPACE}↓"] == "\u2013"  # was not computed
 
 
 def test_tones_are_counted_for_one_checkpoint(results):

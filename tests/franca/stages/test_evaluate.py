@@ -10,7 +10,7 @@ from franca.config.evaluate import Evaluate
 from franca.config.evaluation_sets import EvaluationSet
 from franca.data.scenes.layouts import write_pairs, write_views
 from franca.eval.registry import BENCHMARKS
-from franca.eval.truth import TRUTHS
+from franca.eval.truth.truths import TRUTHS
 from franca.models.vit import build_vit
 from franca.models.weights import save_backbone
 from franca.randomness import generator
@@ -167,12 +167,18 @@ def test_an_address_has_every_image_that_is_scored_or_learnt_from(published):
         assert all(len(digest) >= 32 for digest in digests)
 
 
-def test_outputs_are_complete_and_repeat_byte_for_byte(inputs, published, tmp_path):
-    again, summary = evaluate(inputs, tmp_path, "highres")
+def test_outputs_are_complete_and_repeat_byte_for_byte_with_no_token_stored(
+    inputs, published, tmp_path
+):
+    again, summary = evaluate(inputs, tmp_path, "highres", max_feature_gigabytes=1e-9)
+    stored = {path.name for path in tmp_path.rglob("features/*/*.npy")}
+    assert stored == {"cls.npy", "mean_patch.npy"}  # whole images are always stored
     first = files(published["highres"])
     assert files(again) == first
-    evidence = {f"evidence/{task['benchmark']}-{task['evaluation_set']}.npz" for task in TASKS}
-    assert set(first) == {"metrics.json", "details.json", "samples.npz"} | evidence
+    names = [f"{task['benchmark']}-{task['evaluation_set']}.npz" for task in TASKS]
+    arrays = {f"evidence/{name}" for name in names}
+    arrays |= {f"predictions/{name}" for name in names if not name.startswith("spatial_entropy")}
+    assert set(first) == {"metrics.json", "details.json", "samples.npz"} | arrays
     rows = json.loads(first["metrics.json"])
     assert len(summary) == len(rows)
     assert summary["knn/objects/top1@k20"] in {row["value"] for row in rows}

@@ -60,7 +60,7 @@ def test_headline_numbers_are_those_of_the_results(html):
     table = html[html.index('id="results"') : html.index('id="pipeline"')]
     text = re.sub(r"<[^>]+>", " ", table)
     assert "better than the random initialisation on 5 , worse on 1 , and" in " ".join(text.split())
-    assert re.search(r"logreg ↑\s+top1 · objects\s+0\.240\s+\[0\.198, 0\.282\]\s+0\.400 ▲", text)
+    assert re.search(r"logreg\s↑\s+top1 · objects\s+0\.240\s+\[0\.198, 0\.282\]\s+0\.400 ▲", text)
 
 
 def test_every_figure_is_in_both_forms(written, html):

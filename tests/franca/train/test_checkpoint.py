@@ -2,6 +2,7 @@
 
 import json
 import logging
+import resource
 
 import pytest
 import torch
@@ -124,3 +125,15 @@ def test_what_cannot_be_written_is_told_to_the_training(tmp_path):
     (tmp_path / "states").write_text("a file where the folder should be")
     with pytest.raises(OSError, match="states"), StateWriter(tmp_path / "states") as states:
         states.save(1, tensors(1))
+
+
+def test_a_disk_that_takes_no_more_is_told_in_one_line(tmp_path):
+    states, usual = StateWriter(tmp_path), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, usual[1]))
+    try:
+        states.save(1, tensors(1))
+        with pytest.raises(OSError, match=r"tensors\.safetensors cannot be written .*: make room"):
+            states.wait()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert newest_step(tmp_path) is None

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -47,10 +48,11 @@ def test_the_status_is_that_of_the_first_process_to_fail(tmp_path, script, statu
     assert process.exitcode == status
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
+@pytest.fixture
+def project(tmp_path):
     """A folder with parameters and shards, where `franca pretrain` can start."""
-    root = tmp_path_factory.mktemp("project")
+    root = tmp_path / "project"
+    root.mkdir()
     shutil.copy(ROOT / "params.yaml", root)
     shards = pack(root / "staging", {f"{index:04d}": jpeg(seed=index) for index in range(24)})
     receipt = receipts.make(shards, stage="pack_shards", parameters={}, inputs={}, summary={})
@@ -80,17 +82,37 @@ def logged(root):
 
 
 @pytest.mark.slow
-def test_a_signal_to_torchrun_saves_and_asks_for_a_requeue(project, tmp_path):
-    """Stopped once and started again, it ends where one undisturbed process ends."""
+def test_a_node_that_cannot_be_reached_is_told_in_one_line(capfd):
+    nobody = ["--nnodes", "2", "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:1"]
+    soon = ["--rdzv-conf", "is_host=0,read_timeout=1"]
+    assert launch("true", [*nobody, *soon, "script.sh"]) == 1
+    *_, last = capfd.readouterr().err.splitlines()
+    assert last.startswith("franca: the node at which all meet cannot be reached")
+
+
+def two_nodes():
+    """Options of two machines, each with one process and a torchrun of its own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        meeting = f"127.0.0.1:{probe.getsockname()[1]}"
+    options = ["--nnodes", "2", "--nproc-per-node", "1", "--rdzv-backend", "c10d"]
+    return [[*options, "--rdzv-endpoint", meeting, "--rdzv-id", "run"]] * 2
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_of_two_nodes_saves_and_asks_both_for_a_requeue(project, tmp_path):
+    """Started again on one node, the run ends where one undisturbed process ends."""
     ends_with(start(project), 0)
     expected = (project / PUBLISHED).rename(tmp_path / "undisturbed")
 
-    torchrun = start(project, "torchrun", "--nproc-per-node", "2")
+    agents = [start(project, "torchrun", *options) for options in two_nodes()]
     while len(logged(project / "work")) < 3:
-        assert torchrun.poll() is None, torchrun.stderr.read()
+        for agent in agents:
+            assert agent.poll() is None, agent.stderr.read()
         time.sleep(0.01)
-    torchrun.send_signal(signal.SIGUSR1)
-    ends_with(torchrun, REQUEUE_EXIT_CODE)
+    agents[-1].send_signal(signal.SIGUSR1)  # the other machine is told by the processes
+    for agent in agents:
+        ends_with(agent, REQUEUE_EXIT_CODE)
     (state,) = project.rglob("work/**/state.json")  # written because of the signal alone
     saved = json.loads(state.read_text())
     assert 3 <= saved["step"] < STEPS

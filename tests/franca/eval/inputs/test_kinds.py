@@ -62,8 +62,8 @@ def test_what_keeps_its_size_says_what_goes_through_the_model_and_what_it_takes(
         KINDS[kind].prepare(sets, name)
         for kind, name in (("discovery", "dense"), ("video", "videos"))
     )
-    assert (keys.images, keys.input_size, keys.bytes) == (3, (20, 20), 3 * 25 * 48 * 2)
-    assert (frames.images, frames.input_size, frames.bytes) == (7, (20, 16), 7 * 20 * 48 * 2)
+    assert (keys.images, keys.input_size, keys.space) == (3, (20, 20), (3 * 25 * 48 * 2, 0))
+    assert (frames.images, frames.input_size, frames.space) == (7, (20, 16), (7 * 20 * 48 * 2, 0))
     assert store.seconds_per_image(frames.input_size) > 0
 
 
@@ -109,9 +109,20 @@ def test_a_set_that_is_not_there_is_one_line_with_its_layout_and_the_path(kind, 
             assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("kind", ["classification", "fine_grained", "probe", "novelty"])
+def test_a_set_of_one_class_is_refused(store, tmp_path, kind):
+    for split in ("train", "val"):
+        write_folder(tmp_path, split, {"a": 2})
+    labels = {"kind": "classification", "format": "folder", "root": str(tmp_path)}
+    known = EvaluationSet(**(SEGMENTATION | {"num_classes": None, "ignore_index": None} | labels))
+    sets = EvaluationSets(all={"known": known}, scenes=tmp_path, store=store)
+    with pytest.raises(ValueError, match=r"evaluation_sets.known: .* has one class, 'a'"):
+        KINDS[kind].prepare(sets, "known")
+
+
 def test_a_novel_set_that_is_not_there_is_named_too(store, tmp_path):
-    write_folder(tmp_path / "known", "train", {"a": 1})
-    write_folder(tmp_path / "known", "val", {"a": 1})
+    write_folder(tmp_path / "known", "train", {"a": 1, "b": 1})
+    write_folder(tmp_path / "known", "val", {"a": 1, "b": 1})
     labels = SEGMENTATION | {"num_classes": None, "ignore_index": None}
     known = labels | {"kind": "classification", "format": "folder", "root": str(tmp_path / "known")}
     for layout in FORMATS["novel"]:

@@ -15,7 +15,11 @@ def section(finished_run, tmp_path):
 
 def test_every_benchmark_has_a_panel_with_its_phases(section):
     svg = section.blocks[0].svg
-    for title in ("knn · objects ↑", "depth · rooms ↓", "in context · rooms ↑"):
+    for title in (
+        "knn · objects\N{NO-BREAK SPACE}↑",
+        "depth · rooms\N{NO-BREAK SPACE}↓",
+        "in context · rooms\N{NO-BREAK SPACE}↑",
+    ):
         assert f">{title}</text>" in svg
     assert svg.count(">HR</text>") == svg.count(">RASA</text>") - 1 == 7  # the legend says RASA too
     assert "top1@k20" in svg

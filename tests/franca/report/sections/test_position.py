@@ -22,7 +22,7 @@ def test_all_four_blocks(diagnostics, samples, tmp_path):
     intro, table, rounds, maps = build_position(
         diagnostics, samples, Figures(tmp_path, dpi=50)
     ).blocks
-    assert "removed 16 directions" in intro.text
+    assert "a map of rank 16" in intro.text
     assert "8.3\u202f% of the features' energy" in intro.text
     assert [row[0].text for row in table.rows] == [
         "row, linear", "column, linear", "row, small network", "column, small network",

@@ -28,7 +28,7 @@ def test_a_metric_without_halvings_is_no_curve(results):
 def test_only_benchmarks_with_halvings_are_drawn(results, tmp_path):
     curves = {"highres": (results, "highres"), "random": (results, "step-0000000")}
     (plot,) = build_truncation(curves, Figures(tmp_path, dpi=50)).blocks
-    assert "knn · objects ↑" in plot.svg
+    assert "knn · objects\N{NO-BREAK SPACE}↑" in plot.svg
     assert "logreg" not in plot.svg
     for label in ("d/8", "d/4", "d/2", "d", "highres", "random"):
         assert f">{label}</text>" in plot.svg

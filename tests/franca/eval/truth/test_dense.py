@@ -7,16 +7,8 @@ import torch
 from franca.eval import in_context, linear_segmentation
 from franca.eval.benchmark import DenseFeatures, SegmentationInputs
 from franca.eval.miou import miou_statistic
-from franca.eval.registry import BENCHMARKS
 from franca.eval.resampling import point_estimate
-from franca.eval.truth import (
-    TRUTHS,
-    class_code,
-    patch_classes,
-    patch_depth,
-    patch_normals,
-    patch_places,
-)
+from franca.eval.truth.dense import patch_classes, patch_depth, patch_normals, patch_places
 
 CPU = torch.device("cpu")
 
@@ -72,20 +64,3 @@ def test_geometry_and_places_are_what_they_say():
     assert normals[0, 0].tolist() == [0.0, 0.0, 1.0]
     assert normals[0, 1].tolist() == [0.0, 0.0, 0.0]
     assert places[3, 6].tolist() == pytest.approx([1 / 3, 2 / 3])
-
-
-def test_every_benchmark_has_a_bound():
-    assert set(TRUTHS) == set(BENCHMARKS)
-
-
-@pytest.mark.parametrize("classes", [2, 3, 7, 10, 400])
-def test_the_code_of_a_class_tells_it_from_all_others_at_any_length(classes):
-    code = class_code(torch.arange(classes), classes=classes, width=192).double()
-    for kept in (2, 3, 6, 192):
-        first = torch.nn.functional.normalize(code[:, :kept], dim=1)
-        assert ((first @ first.T).argmax(1) == torch.arange(classes)).all()
-    centred = code - code.mean(0)
-    torch.testing.assert_close(code, centred, atol=1e-5, rtol=0)
-    # the first principal components are the first entries
-    axes = torch.linalg.svd(centred, full_matrices=False).Vh[: min(2, classes - 1)]
-    assert axes[:, 2:].abs().max() < 1e-3
