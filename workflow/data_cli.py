@@ -21,7 +21,13 @@ app = typer.Typer(
     add_completion=False,
 )
 
-Name = Annotated[str, typer.Argument(help="A name that `franca data sources` lists.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        help="A name that `franca data sources` lists, or the URL of a folder that fsspec reads "
+        "(s3://…, hf://datasets/…), such as that of an evaluation set."
+    ),
+]
 To = Annotated[Path, typer.Option(help="Folder of the copy.", metavar="FOLDER")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="List what would be fetched, and stop.")]
 Manifest = Annotated[
@@ -56,17 +62,20 @@ def sources(
 
 @app.command()
 def fetch(name: Name, to: To, dry_run: DryRun = False) -> None:
-    """Copy what a data set's publisher offers: tables, or archives to unpack.
+    """Copy what a data set's publisher offers, tables or archives to unpack; or a whole folder.
 
     A copy that broke off goes on where it was, with the same command. Sizes and hashes are
     checked where they are published. What is in the folder already is never replaced or deleted.
     Credentials come from the environment: HF_TOKEN for the Hugging Face Hub, and what fsspec's
     file systems read.
     """
-    from data_filters.sources.mirror import list_remote, mirror  # fsspec is slow to import
+    from data_filters.sources.mirror import list_folder, list_remote, mirror  # fsspec is slow
 
-    entry = lookup(name)
-    files = list_remote(entry, key=name)
+    entry = None if "://" in name else lookup(name)
+    if entry is None:
+        files = list_folder(name, key=name, holds="a folder of files")
+    else:
+        files = list_remote(entry, key=name)
     if dry_run:
         rows = [["file", "size", "hash"]]
         rows += [
@@ -77,7 +86,7 @@ def fetch(name: Name, to: To, dry_run: DryRun = False) -> None:
         return
     fetched = mirror(files, to, key=name)
     typer.echo(f"{to}: {len(files)} files, {fetched} of them fetched now")
-    for archive in entry.archives:
+    for archive in entry.archives if entry else ():
         typer.echo(f"unpack it with `cd {to} && {archive.unpack}`")
 
 

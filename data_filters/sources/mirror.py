@@ -61,10 +61,25 @@ def list_remote(entry: Entry, *, key: str) -> list[RemoteFile]:
             for archive in entry.archives
         ]
     layout: Any = entry.layout_at(None)
-    pattern = layout.files
-    with explained(layout.root, key=key):
-        names = list_files(layout.root, pattern, key=key, layout=entry.summary)
-        return [describe(layout.root, name) for name in names]
+    return list_folder(layout.root, pattern=layout.files, key=key, holds=entry.summary)
+
+
+def list_folder(root: str, *, pattern: str = "**", key: str, holds: str) -> list[RemoteFile]:
+    """List the files of a folder behind any fsspec URL.
+
+    Args:
+        root: The folder.
+        pattern: Glob relative to it.
+        key: Name of the parameter, for error messages.
+        holds: What the folder is expected to hold, for error messages.
+
+    Raises:
+        FileNotFoundError: Nothing is there.
+        PermissionError: The store turns us away; says what to accept or to set.
+    """
+    with explained(root, key=key):
+        names = list_files(root, pattern, key=key, layout=holds)
+        return [describe(root, name) for name in names]
 
 
 def describe(root: str, name: str) -> RemoteFile:

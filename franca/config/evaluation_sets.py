@@ -56,7 +56,8 @@ class EvaluationSet(Section):
     )
     root: str = Field(
         min_length=1,
-        description="folder; relative to the project, and {scenes} stands for the rendered world",
+        description="local folder; relative to the project, and {scenes} stands for the rendered "
+        "world; `franca data fetch URL --to FOLDER` copies one from elsewhere",
     )
     train_split: str | None = Field(
         default=None, description="name of the split to learn from; null if none"
@@ -110,6 +111,11 @@ class EvaluationSet(Section):
 
     @model_validator(mode="after")
     def _fields_fit_the_kind(self) -> "EvaluationSet":
+        if "://" in self.root:
+            raise ValueError(
+                f"root {self.root!r} is no local folder: copy it with "
+                f"`franca data fetch {self.root} --to FOLDER` and set root to that"
+            )
         formats = {
             "classification": {"parquet", "folder", *get_args(FineGrained)},
             "novel": {"parquet", "folder", "openood"},

@@ -83,6 +83,20 @@ def test_a_copy_is_made_once_and_says_how_to_go_on(published, tmp_path):
     assert "0 of them fetched now" in output
 
 
+def test_a_folder_behind_a_url_is_copied_whole(tmp_path):
+    source = tmp_path / "store/set/images"
+    source.mkdir(parents=True)
+    (source / "one.bin").write_bytes(CONTENT)
+    (source.parent / "labels.txt").write_text("0")
+    copy = tmp_path / "copy"
+    _, output, _ = franca("fetch", source.parent.as_uri(), "--to", str(copy))
+    assert "2 files, 2 of them fetched now" in output
+    assert (copy / "images/one.bin").read_bytes() == CONTENT
+    assert (copy / "labels.txt").read_text() == "0"
+    *_, error = franca("fetch", f"{tmp_path.as_uri()}/nowhere", "--to", str(copy))
+    assert "nowhere" in str(error)
+
+
 @pytest.fixture
 def place(tmp_path):
     """Work in a folder with the parameters, a published world and a manifest of two images."""

@@ -42,6 +42,7 @@ def test_complete_declaration_is_accepted():
             {"kind": "classification", "format": "folder", "train_split": None},
             "needs train_split",
         ),
+        ({"root": "s3://bucket/voc"}, "copy it with `franca data fetch s3://bucket/voc --to"),
         ({"licence": ""}, "at least 1 character"),
         ({"ignore_index": 256}, "less than or equal to 255"),
     ],
