@@ -1,5 +1,6 @@
 """A finished run, opened for the study of RASA: backbone, views of the packed images, dense set."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -144,7 +145,7 @@ class FinishedRun:
             retrieval_sides=cfg.retrieval_sizes,
             blocks=1,
             patch_dtype="float32",  # rounded after the map, as in the stage evaluate
-            max_bytes=None,
+            max_bytes=math.inf,
             folder=folder,
             batch_size=cfg.batch_size,
             num_workers=0,

@@ -13,7 +13,8 @@ from franca.config.pretrain import Recipe
 from franca.data.collate import MultiCropBatch
 from franca.heads.matryoshka import MatryoshkaHead
 from franca.masking.batch import count_bounds
-from franca.models.layers import Block, DepthSource, attend
+from franca.models.layers import Block, attend
+from franca.models.stochastic_depth import DepthSource
 from franca.models.vit import VisionTransformer
 from franca.randomness import generator
 from franca.ssl.student_teacher import Networks, StudentTeacher, Views, make_views

@@ -78,7 +78,7 @@ STAGES: tuple[Stage, ...] = (
         shared=("fetch_metadata",),
         fan_out="group",
         resumable=True,
-        version=2,
+        version=3,
     ),
     Stage(
         name="filter_images",
@@ -86,7 +86,7 @@ STAGES: tuple[Stage, ...] = (
         summary="Judge every image by its pixels; keep, or drop with a reason.",
         needs=("download_images", "filter_metadata"),
         fan_out="group",
-        version=2,
+        version=3,
         by_group=("download_images", "filter_metadata"),
     ),
     Stage(
@@ -97,7 +97,7 @@ STAGES: tuple[Stage, ...] = (
         shared=("evaluation_sets",),
         fan_out="group",
         by_group=("filter_images", "download_images"),
-        version=2,
+        version=3,
     ),
     Stage(
         name="pack_shards",
@@ -115,6 +115,7 @@ STAGES: tuple[Stage, ...] = (
         needs=("deduplicate", "scenes"),
         shared=("deduplicate",),
         resumable=True,
+        version=2,
     ),
     Stage(
         name="pretrain",
@@ -150,6 +151,7 @@ STAGES: tuple[Stage, ...] = (
         per_variant=True,
         shared=("evaluation_sets",),
         fan_out="checkpoint",
+        version=2,
     ),
     Stage(
         name="report",
@@ -161,6 +163,7 @@ STAGES: tuple[Stage, ...] = (
             "evaluate",
         ),
         per_variant=True,
+        version=2,
     ),
 )  # fmt: skip
 

@@ -11,16 +11,9 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from franca.models.archs import ARCHS, Arch
-from franca.models.layers import (
-    Attention,
-    Block,
-    DepthSource,
-    Packing,
-    PatchEmbed,
-    Subset,
-    draw_subsets,
-)
+from franca.models.layers import Attention, Block, PatchEmbed
 from franca.models.pos_embed import Interpolation, resize_pos_embed
+from franca.models.stochastic_depth import DepthSource, Packing, Subset, draw_subsets
 
 Images = Float[Tensor, "batch 3 height width"]
 Masks = Bool[Tensor, "batch patches"]

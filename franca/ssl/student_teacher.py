@@ -24,7 +24,7 @@ from franca.losses.ibot import ibot_loss
 from franca.losses.koleo import koleo_loss
 from franca.losses.sinkhorn import sinkhorn_knopp
 from franca.masking.batch import BatchMasks
-from franca.models.layers import DepthSource
+from franca.models.stochastic_depth import DepthSource
 from franca.models.transfer import send
 from franca.models.vit import VisionTransformer
 

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from franca.data.collate import MultiCropBatch
 from franca.masking.batch import BatchMasks
-from franca.models.layers import DepthSource
+from franca.models.stochastic_depth import DepthSource
 from franca.models.weights import write_tensors
 from franca.randomness import generator
 from franca.ssl.student_teacher import Losses, StudentTeacher, make_views

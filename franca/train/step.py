@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from franca.models.layers import DepthSource
+from franca.models.stochastic_depth import DepthSource
 from franca.ssl.ema import update_teacher
 from franca.ssl.student_teacher import Losses, StudentTeacher, Views
 from franca.train.optim import apply_settings, clip_gradients

@@ -15,6 +15,7 @@ from franca.models.cost import (
     num_tokens,
     patch_flops,
 )
+from franca.models.stochastic_depth import draw_subsets
 from franca.models.vit import build_vit
 from franca.randomness import generator
 from tests.franca.depth import depth_source
@@ -71,7 +72,7 @@ def test_kept_bytes_are_what_autograd_saves(arch, drop_path, precision, monkeypa
 
     def saved(batch):
         packing = ((batch, tokens),)
-        drawn = layers.draw_subsets(
+        drawn = draw_subsets(
             packing=packing,
             drop_path=drop_path,
             count=2 * depth,

@@ -1,32 +1,12 @@
-"""Layers: packing, attention in two forms, and stochastic depth by batch subset."""
+"""Layers: packing, attention in two forms, and blocks under stochastic depth."""
 
 import pytest
 import torch
 from torch.testing import assert_close
 
-from franca.models.layers import (
-    Attention,
-    Block,
-    Subset,
-    SwiGLU,
-    attend,
-    draw_subsets,
-    gated_silu,
-)
-from tests.franca.depth import depth_source
-
-PACKING = ((4, 5), (6, 3))
-ROWS = 4 * 5 + 6 * 3
-
-
-def draw(*, drop_path, count=1, seed=0):
-    return draw_subsets(
-        packing=PACKING,
-        drop_path=drop_path,
-        count=count,
-        source=depth_source(2, seed),
-        device=torch.device("cpu"),
-    )
+from franca.models.layers import Attention, Block, SwiGLU, attend, gated_silu
+from franca.models.stochastic_depth import Subset
+from tests.franca.depth import PACKING, ROWS, draw
 
 
 def make_block():
@@ -79,27 +59,6 @@ def test_swiglu_gates_with_the_first_half():
     layer.w3.weight.data = torch.tensor([[1.0]])
     x = torch.tensor([[3.0]])
     assert_close(layer(x), torch.sigmoid(x) * x * (2 * x))
-
-
-def test_subsets_are_whole_distinct_sequences_with_unbiased_scale():
-    for subset in draw(drop_path=0.4, count=20):
-        assert subset.packing == ((2, 5), (3, 3))
-        first, second = subset.rows[:10].view(2, 5), (subset.rows[10:] - 20).view(3, 3)
-        for rows, tokens in [(first, 5), (second, 3)]:
-            assert torch.equal(rows - rows[:, :1], torch.arange(tokens).expand_as(rows))
-            assert (rows[:, 0] % tokens == 0).all()
-            assert len(rows[:, 0].unique()) == len(rows)
-        assert subset.scale.flatten().tolist() == [2.0] * 19
-
-
-def test_subsets_are_independent_and_repeatable():
-    drawn = [tuple(subset.rows.tolist()) for subset in draw(drop_path=0.4, count=30)]
-    assert len(set(drawn)) > 15
-    assert drawn == [tuple(subset.rows.tolist()) for subset in draw(drop_path=0.4, count=30)]
-
-
-def test_at_least_one_sequence_is_kept():
-    assert draw(drop_path=0.99)[0].packing == ((1, 5), (1, 3))
 
 
 def test_stochastic_depth_has_the_full_residual_as_its_expectation():

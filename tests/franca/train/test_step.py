@@ -7,7 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from franca.losses import cross_entropy
-from franca.models.layers import DepthSource
+from franca.models.stochastic_depth import DepthSource
 from franca.randomness import generator
 from franca.ssl.student_teacher import make_views
 from franca.train.build import build_masks, build_schedules, build_student_optimizer
