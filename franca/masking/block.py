@@ -49,11 +49,12 @@ class BlockMask:
         """Mask one more rectangle; return how many patches it added, 0 if none was found."""
         height, width = self.grid
         largest = min(missing, self.max_fraction * height * width)
-        log_aspect = math.log(self.min_aspect)
+        low = math.log(self.min_aspect)
+        high = 0 - low  # -low is -0.0 for squares, which is no upper bound to NumPy
         for _ in range(_ATTEMPTS):
             # The bounds cross when little is missing; then areas in between are drawn all the same.
             area = self.min_patches + (largest - self.min_patches) * generator.random()
-            aspect = math.exp(generator.uniform(log_aspect, -log_aspect))
+            aspect = math.exp(generator.uniform(low, high))
             rows, columns = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
             if rows >= height or columns >= width:
                 continue

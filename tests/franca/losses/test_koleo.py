@@ -47,6 +47,14 @@ def test_duplicates_in_half_precision_stay_finite():
     assert x.grad.isfinite().all()
 
 
+def test_autocast_changes_no_neighbour():
+    torch.manual_seed(0)
+    x = torch.randn(256, 3)  # so close that bfloat16 would take one neighbour for another
+    expected = koleo_loss(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert_close(koleo_loss(x), expected)
+
+
 def test_length_of_features_does_not_matter():
     torch.manual_seed(0)
     x = torch.randn(6, 5)
@@ -65,3 +73,4 @@ def test_a_batch_of_one_costs_nothing():
     loss.backward()
     assert loss == 0
     assert not x.grad.any()
+    assert koleo_loss(x, group_size=2) == 0

@@ -1,5 +1,6 @@
 """Masks of a batch: which crops, how many patches, and their weights."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,15 @@ def test_upper_bounds_and_numbers_of_masked_crops_equal_the_released_code(row):
     upper, masked = ORACLE["out/upperbound_table/upperbound_and_n_masked_images"][row]
     assert bounds[:, 1].sum() == upper
     assert len(bounds) == masked
+
+
+def test_edges_of_the_range_are_rounded_to_fp32_as_in_the_released_code():
+    """At 364 px one count of a batch of 13 masked crops depends on it."""
+    edges = torch.linspace(0.1, 0.65, 14)
+    expected = [int(676 * edge) for edge in edges]
+    assert expected != [int(676 * edge) for edge in np.linspace(0.1, 0.65, 14)]
+    bounds = count_bounds(num_crops=26, num_patches=676, probability=0.5, ratio=(0.1, 0.65))
+    assert bounds.tolist() == list(map(list, pairwise(expected)))
 
 
 @pytest.mark.parametrize("case", COLLATED)

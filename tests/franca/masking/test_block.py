@@ -74,3 +74,17 @@ def test_draws_repeat_with_the_generator():
     )
     assert (first == again).all()
     assert (first != other).any()
+
+
+def test_no_rectangle_spans_a_side():
+    masks = BlockMask((1, 16))(np.full(20, 4), generator=numpy_generator(0, "block"))
+    assert not masks.any()
+
+
+def test_no_rectangle_is_larger_than_its_fraction():
+    """Blocks of 2 x 2, where the 32 patches wanted would leave room for one of 5 x 5."""
+    masker = BlockMask((16, 16), max_fraction=4 / 256, min_aspect=1.0)
+    masks = masker(np.full(50, 32), generator=numpy_generator(0, "block"))
+    assert masks.any(axis=(1, 2)).all()
+    windows = np.lib.stride_tricks.sliding_window_view(masks, (4, 4), axis=(1, 2))
+    assert not windows.all(axis=(3, 4)).any()

@@ -84,3 +84,5 @@ def test_frozen_steps_come_before_the_warm_up(oracle):
 def test_a_warm_up_longer_than_the_run_is_refused():
     with pytest.raises(ValueError, match="warms up for 11 steps but lasts 10"):
         Schedule(start=0.0, peak=1.0, end=0.0, total=10, warmup=11)
+    with pytest.raises(ValueError, match="warms up for 11 steps but lasts 10"):
+        Schedule(start=0.0, peak=1.0, end=0.0, total=10, warmup=6, frozen=5)
