@@ -1,5 +1,6 @@
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from franca.rasa.batches import ArrayBatches, iterate
 from franca.rasa.diagnostics import linear_probe
@@ -34,6 +35,16 @@ def test_a_killed_fit_goes_on_to_the_same_bytes(tmp_path, orthogonal):
     fit_rounds(given, orthogonal=orthogonal, folder=interrupted, **SETTINGS)
     assert contents(interrupted) == contents(tmp_path / "whole")
     assert len(contents(interrupted)) == 3
+
+
+def test_rounds_start_apart_as_linear_layers_do_and_stay_in_order(tmp_path):
+    still = {**SETTINGS, "learning_rate": 1e-12}
+    planes = fit_rounds(batches(), orthogonal=False, folder=tmp_path, **still)
+    rounds = [load_file(file) for file in sorted(tmp_path.iterdir())]
+    assert all(map(torch.equal, planes, [stored["plane"] for stored in rounds]))
+    starts = torch.stack([stored["weight"] for stored in rounds])
+    assert 0.9 / 16**0.5 < starts.abs().max() < 1 / 16**0.5  # U(+-1/sqrt(D))
+    assert not torch.isclose(starts[0], starts[1]).any()
 
 
 def test_a_finished_round_is_not_fitted_again(tmp_path):
