@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.metrics import auc, precision_recall_curve, roc_auc_score, roc_curve
 
 from franca.eval.detection import STATISTICS, delong_interval
 from franca.eval.resampling import Z95, bootstrap, percentile_interval, point_estimate
@@ -103,3 +104,21 @@ def test_several_sets_are_averaged_whatever_their_sizes(name):
         for number in (1, 2)
     ]
     assert point_estimate(STATISTICS[name], evidence) == pytest.approx(np.mean(alone))
+
+
+@pytest.mark.parametrize("decimals", [8, 1], ids=["distinct", "tied"])
+def test_every_metric_is_scikit_learns_on_the_whole_curve(decimals):
+    """Ties share a threshold; with `drop_intermediate`, FPR would skip some of them."""
+    draws = np.random.default_rng(0)
+    novel = np.repeat([0, 1], [150, 90])
+    confidence = (draws.normal(size=240) + 0.7 * (novel == 0)).round(decimals)
+    found = np.stack([novel, confidence], axis=1)
+    wanted = {"auroc": roc_auc_score(novel, -confidence)}
+    for name, positive, score in (("novel", novel, -confidence), ("known", 1 - novel, confidence)):
+        false, true, _ = roc_curve(positive, score, drop_intermediate=False)
+        precision, recall, _ = precision_recall_curve(positive, score)
+        fpr = "fpr95" if name == "novel" else "fpr95_known"
+        wanted |= {fpr: false[np.argmax(true >= 0.95)], f"aupr_{name}": auc(recall, precision)}
+    assert {name: point_estimate(each, found) for name, each in STATISTICS.items()} == (
+        pytest.approx(wanted, abs=1e-12)
+    )
