@@ -14,6 +14,9 @@ from typing import Final
 from data_filters.download.hosts import Resolver
 from data_filters.download.reasons import FetchError
 
+_GLOBAL_UNICAST: Final = ipaddress.ip_network("2000::/3")
+"""The public part of IPv6; site-local `fec0::`, which Python calls global, lies outside."""
+
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 """Addresses that a gateway translates to the IPv4 address in their last four bytes."""
 
@@ -100,4 +103,6 @@ class Guard:
                 return self.allows(str(inner))
         if any(ip in network for network in self.allowed_networks):
             return True
+        if isinstance(ip, ipaddress.IPv6Address):
+            return ip.is_global and ip in _GLOBAL_UNICAST
         return ip.is_global and not ip.is_multicast and not ip.is_reserved

@@ -13,6 +13,10 @@ _SECONDS: Final = 24 * 3600.0
 """RFC 9309, 2.4: a cached robots.txt should not be used for longer than a day."""
 
 
+_MAX_BYTES: Final = 500 * 1024
+"""RFC 9309, 2.5: at least so much is read; megabytes of rules would hold up every thread."""
+
+
 class Robots:
     """Rules by origin, each fetched once.
 
@@ -43,9 +47,9 @@ class Robots:
 
     def _read(self, place: Place) -> Protego | FetchError:
         try:
-            text = self._fetch(Address(place, "/robots.txt")).decode("utf-8", errors="replace")
+            data = self._fetch(Address(place, "/robots.txt"))
         except FetchError as error:
             if error.passing:
                 raise FetchError(error.reason, f"robots.txt: {error.detail}") from error
             return Protego.parse("") if error.reason.startswith("http_4") else error
-        return Protego.parse(text)
+        return Protego.parse(data[:_MAX_BYTES].decode("utf-8", errors="replace"))

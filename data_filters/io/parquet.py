@@ -116,9 +116,10 @@ def iterate_rows(files: Iterable[Path], columns: Sequence[str]) -> Iterator[dict
                 yield from batch.to_pylist()
 
 
-def scan_sql(files: Sequence[str | os.PathLike[str]]) -> str:
-    """Spell a DuckDB scan of parquet files."""
-    return f"read_parquet([{', '.join(sql_text(os.fspath(name)) for name in files)}])"
+def scan_sql(files: Sequence[str | os.PathLike[str]], *, filename: bool = False) -> str:
+    """Spell a DuckDB scan of parquet files, where asked for with a column of their names."""
+    names = ", ".join(sql_text(os.fspath(name)) for name in files)
+    return f"read_parquet([{names}], filename = {str(filename).lower()})"
 
 
 def sql_text(text: str) -> str:

@@ -82,11 +82,13 @@ def is_turned(image: Image.Image) -> bool:
 
 def _orientation(image: Image.Image) -> int:
     """Return the EXIF orientation; upright where the block is missing or broken."""
-    try:
-        # the method of the base class, because that of PNG decodes the image
-        orientation = Image.Image.getexif(image).get(_EXIF_ORIENTATION)
-    except (SyntaxError, ValueError, OSError, KeyError, TypeError, EOFError, struct.error):
-        return 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a line for every broken block would fill the log
+        try:
+            # the method of the base class, because that of PNG decodes the image
+            orientation = Image.Image.getexif(image).get(_EXIF_ORIENTATION)
+        except (SyntaxError, ValueError, OSError, KeyError, TypeError, EOFError, struct.error):
+            return 1
     return orientation if isinstance(orientation, int) and orientation in _TURNS else 1
 
 

@@ -81,7 +81,7 @@ def _all_sql(
 ) -> str:
     """All rows of some tables, with the file of each; a group may have none."""
     if files:
-        return f"SELECT * FROM read_parquet({[str(file) for file in files]}, filename = true)"
+        return f"SELECT * FROM {scan_sql(files, filename=True)}"
     empty = f"no_{'_'.join(schema.names)}"
     connection.register(empty, schema.append(pa.field("filename", pa.string())).empty_table())
     return f"SELECT * FROM {empty}"

@@ -52,10 +52,8 @@ def declare_fetched(
     connection.execute(
         f"CREATE OR REPLACE TEMP VIEW published AS SELECT * FROM {scan_sql([manifest])}"
     )
-    files = [str(file) for file in raw]
     connection.execute(
-        "CREATE OR REPLACE TEMP VIEW fetched AS "
-        f"SELECT * FROM read_parquet({files}, filename = true)"
+        f"CREATE OR REPLACE TEMP VIEW fetched AS SELECT * FROM {scan_sql(raw, filename=True)}"
     )
 
 
@@ -76,8 +74,9 @@ def same_images(connection: duckdb.DuckDBPyConnection) -> Iterator[pa.RecordBatc
         connection,
         f"SELECT left(fetched.sha256, {KEY_LENGTH}) AS key, row_id, url, caption, fetched.sha256, "
         "fetched.original_md5, width, height, extension, "
-        "replace(fetched.filename, '.parquet', '.tar') AS tar, fetched.offset, fetched.size, "
-        "published.shard FROM published JOIN fetched USING (row_id) WHERE fetched.kept "
+        "regexp_replace(fetched.filename, '[.]parquet$', '.tar') AS tar, "
+        "fetched.offset, fetched.size, published.shard "
+        "FROM published JOIN fetched USING (row_id) WHERE fetched.kept "
         "ORDER BY published.shard, fetched.sha256",
     )
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow.parquet as pq
-from scipy.stats import binom
+from scipy.special import bdtr
 
 from data_filters.config import DownloadImages, FetchMetadata, layout_of
 from data_filters.download.copy import copy_shards
@@ -81,7 +81,7 @@ def run(
             link_or_copy(raw / f"{plan.stem}{suffix}", output / "raw" / f"{plan.stem}{suffix}")
     tally = _count(part_files(output / "raw"))
     (entry,) = tally.entries()
-    if binom.cdf(entry.kept, entry.entered, cfg.min_success_rate) < SURELY_TOO_FEW:
+    if bdtr(entry.kept, entry.entered, cfg.min_success_rate) < SURELY_TOO_FEW:
         raise _too_few(entry, minimum=cfg.min_success_rate)
     write_accounts(output, [entry])
     return {"rows": entry.entered, "arrived": entry.kept, "shards": len(plans)}

@@ -99,7 +99,7 @@ def _order_samples(
             f"""INSERT INTO chosen
             SELECT left(sha256, {KEY_LENGTH}), row_id, coalesce(url, path), caption, sha256,
                 original_md5, judged_2.width, judged_2.height, extension,
-                replace(judged_1.filename, '.parquet', '.tar'), "offset", size
+                regexp_replace(judged_1.filename, '[.]parquet$', '.tar'), "offset", size
             FROM judged_3 JOIN judged_2 USING (row_id) JOIN judged_1 USING (row_id)
                 JOIN (SELECT * FROM rows JOIN judged_0 USING (part, row) WHERE kept) USING (row_id)
             WHERE judged_3.kept"""

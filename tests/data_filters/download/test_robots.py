@@ -70,6 +70,17 @@ def test_no_rules_allow_everything_and_garbage_does_too(web):
         assert site.verdict(robots, "http://a.org/x.jpg") is None
 
 
+def test_of_a_long_robots_txt_the_beginning_counts(web):
+    begin = b"User-agent: *\nDisallow: /first\n#"
+    rest = b"\nDisallow: /last\n"
+    fits = begin + bytes(500 * 1024 - len(begin + rest)) + rest
+    longer = begin + bytes(len(rest)) + fits[len(begin) :]
+    for text, verdict in ((fits, "robots_denied: franca"), (longer, None)):
+        site, robots = web(text)
+        assert site.verdict(robots, "http://a.org/first") == "robots_denied: franca"
+        assert site.verdict(robots, "http://a.org/last") == verdict
+
+
 def test_a_host_that_cannot_tell_its_rules_forbids(web):
     final, robots = web(FetchError("private_address", "a.org"))
     for _ in range(2):

@@ -56,9 +56,14 @@ def test_every_orientation_is_turned_as_pillow_turns_it(picture, encode, orienta
     assert np.array_equal(decode(opened), expected)
 
 
-def test_a_broken_exif_block_is_no_reason_to_drop_an_image(picture, encode):
-    data = encode(picture(0), "JPEG", exif=b"Exif\x00\x00XX\x00broken")
-    assert decode(open_image(data)).shape == (48, 64, 3)
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+@pytest.mark.parametrize("block", [b"XX\x00broken", b"II*\x00\x08\x00\x00\x00\x05\x00cut"])
+def test_a_broken_exif_block_is_neither_a_reason_to_drop_an_image_nor_worth_a_warning(
+    picture, encode, kind, block
+):
+    image = open_image(encode(picture(0), kind, exif=b"Exif\x00\x00" + block))
+    assert (upright_size(image), is_turned(image)) == ((64, 48), False)
+    assert decode(image).shape == (48, 64, 3)
 
 
 def test_transparency_is_laid_on_white():

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from data_filters import config
 from data_filters.groups import group_names
@@ -113,8 +113,8 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "evaluation_radius": 6,
         "min_contrast": 5.0,
         "mirrored": False,
-        "evaluation_mirrored": False,
-        "evaluation_crops": [],
+        "evaluation_mirrored": True,
+        "evaluation_crops": [0.05],
         "semantic": None,
         "evaluation_splits": "held_out",
     },
@@ -350,6 +350,17 @@ def _plant_copies(builder: WorldBuilder, jpeg: Any) -> None:
     builder.add("leak.jpg", jpeg(60, width=96, height=72), leak("same_bytes"))
     similar = again(jpeg(61, width=96, height=72), scale=0.9)
     builder.add("leak-again.jpg", similar, leak("near_duplicate"))
+    held_image = Image.open(held / "60.jpg")
+    width, height = held_image.size
+    crop = (round(0.05 * width), round(0.05 * height), width, height)
+    for name, image in {
+        "mirrored": ImageOps.mirror(held_image),
+        "cropped": held_image.crop(crop),
+        "cropped-mirrored": ImageOps.mirror(held_image.crop(crop)),
+    }.items():
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=80)
+        builder.add(f"leak-{name}.jpg", buffer.getvalue(), leak("near_duplicate"))
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ def reasons(run):
 
 def test_what_was_planted_is_found(chain):
     assert reasons(chain) == {
-        "evaluation_sets": {"near_duplicate": 1, "same_bytes": 1},
+        "evaluation_sets": {"near_duplicate": 4, "same_bytes": 1},
         "duplicates": {"near_duplicate": 1, "same_pixels": 1},
     }
     index = chain.table("deduplicate", "evaluation_index.parquet")

@@ -46,6 +46,8 @@ def test_details_say_which_image_was_meant(chain):
     }
     assert ledger["leak.jpg"]["detail"] == "held: val/60.jpg"
     assert ledger["leak-again.jpg"]["detail"] == "held: val/61.jpg"
+    for way in ("mirrored", "cropped", "cropped-mirrored"):
+        assert ledger[f"leak-{way}.jpg"]["detail"] == "held: val/60.jpg"
     assert ledger["good-01.jpg"]["detail"] == ledger["same-pixels.png"]["row_id"]
     assert ledger["smaller.jpg"]["detail"] == ledger["good-02.jpg"]["row_id"]
 
@@ -117,9 +119,11 @@ def test_a_rebuild_gives_the_same_bytes_in_every_folder(chain, world, stages, tm
 
 
 def test_the_number_of_groups_changes_neither_shards_nor_ledger(chain, world, stages, tmp_path):
+    """Nor does the name of the folder, were it the end of a text in SQL or that of a table."""
+    place = tmp_path / 'it\'s "a".parquet'
     inputs = {"fetch_metadata": chain.folders["fetch_metadata"]}
     names = list(chain.folders)[2:]
-    alone = stages(world, tmp_path, names=names, inputs=inputs, fetch_metadata={"groups": 1})
+    alone = stages(world, place, names=names, inputs=inputs, fetch_metadata={"groups": 1})
     assert digests(alone.folders["pack_shards"]) == digests(chain.folders["pack_shards"])
 
 
@@ -175,11 +179,11 @@ def test_the_manifest_rebuilds_the_shards_to_the_byte(chain, world, parameters, 
     summary = rebuild(
         published / "manifest.parquet",
         limits,
-        output=tmp_path / "again",
+        output=tmp_path / 'it\'s "again"',
         embedded_world=lambda: open_origin(world.folder),
     )
     assert summary.same == summary.rows == chain.summaries["pack_shards"]["samples"]
     for file in [*published.glob("shard-*.tar"), published / "index.parquet"]:
-        assert (tmp_path / "again" / file.name).read_bytes() == file.read_bytes(), file.name
-    tars = list((tmp_path / "again").glob("shard-*.tar"))
+        assert (tmp_path / 'it\'s "again"' / file.name).read_bytes() == file.read_bytes(), file.name
+    tars = list((tmp_path / 'it\'s "again"').glob("shard-*.tar"))
     assert len(tars) == chain.summaries["pack_shards"]["shards"]
