@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from data_filters.config import DenyList as DenyListConfig
+from data_filters.metadata.address import AddressFilter
 from data_filters.metadata.build import _lists
 from data_filters.metadata.deny_lists import DenyList, DenyListFilter
 
@@ -114,3 +115,12 @@ def test_a_list_that_changed_is_refused(tmp_path):
     file.write_text("worse.org\n")
     with pytest.raises(ValueError, match=r"filter_metadata\.deny_lists\.0: .* has the digest"):
         _lists(Section)
+
+
+def test_denied_domains_and_a_list_of_them_share_a_function(judge, lists):
+    denied = AddressFilter(allowed_schemes=["https"], denied_domains=["bad.org"])
+    listed = DenyListFilter([lists("domain", ["worse.org"], "txt")])
+    rows = [{"url": f"https://{host}/ü.jpg"} for host in ("bad.org", "worse.org", "fine.org")]
+    assert judge([denied, listed], rows) == [
+        ("address", "domain_denied"), ("deny_lists", "domain_listed"), None,
+    ]  # fmt: skip
