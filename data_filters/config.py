@@ -117,11 +117,11 @@ class Thresholds(Section):
     )
     min_caption_characters: int | None = Field(ge=1, description="Characters, ends trimmed.")
     min_caption_words: int | None = Field(ge=1, description="Words between white space.")
-    allowed_languages: tuple[str, ...] | None = Field(
+    allowed_languages: Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
         description="Languages of the caption that may pass, codes such as `en`: what the source "
         "says, and where it says nothing what fastText finds."
     )
-    allowed_statuses: tuple[str, ...] | None = Field(
+    allowed_statuses: Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
         description="Values of the source's own download status that may pass."
     )
     missing: Literal["keep", "drop"] = Field(
@@ -130,7 +130,7 @@ class Thresholds(Section):
 
 
 class DenyList(PinnedFile):
-    """One entry a line (`#` begins a comment line), or parquet with a column named `matches`."""
+    """One entry a line (`#` begins a comment line; `.gz`), or parquet with a column `matches`."""
 
     matches: Literal["domain", "url", "md5"] = Field(
         description="What the entries are. A domain stands for its subdomains too."
@@ -146,18 +146,19 @@ class FilterMetadata(Section):
     thresholds: PresetName | Thresholds = Field(
         description="Name of a published recipe (data_filters/metadata/presets.py), or numbers."
     )
-    allowed_schemes: tuple[str, ...] = Field(
+    allowed_schemes: tuple[Literal["http", "https"], ...] = Field(
         min_length=1, description="URL schemes that may be fetched."
     )
-    denied_domains: tuple[str, ...] = Field(
+    denied_domains: tuple[Annotated[str, Field(pattern=r"^[^\s/:*@]+$")], ...] = Field(
         description="Domains never fetched, with all of their subdomains."
     )
     denied_url_patterns: tuple[str, ...] = Field(
         description="Regular expressions (RE2); a URL in which one is found is dropped."
     )
     deny_lists: tuple[DenyList, ...] = Field(
+        max_length=32,
         description="Files of domains, URLs or MD5 sums that must not be fetched: deny-lists, opt-"
-        "outs, removals."
+        "outs, removals.",
     )
     drop_repeated_urls: bool = Field(description="Whether only one row of each URL passes.")
     sample_fraction: float = Field(

@@ -60,6 +60,7 @@ STAGES: tuple[Stage, ...] = (
         summary="Read the source's tables (or list its images) into metadata parts.",
         needs=("scenes",),
         resumable=True,
+        version=2,
     ),
     Stage(
         name="filter_metadata",
@@ -68,7 +69,7 @@ STAGES: tuple[Stage, ...] = (
         needs=("fetch_metadata",),
         shared=("fetch_metadata",),
         fan_out="group",
-        version=2,
+        version=3,
     ),
     Stage(
         name="download_images",

@@ -6,12 +6,17 @@ from collections.abc import Iterator
 from typing import Final
 
 _REFUSED: Final = frozenset({401, 403})
+_SILENCE: Final = frozenset(
+    {"ConnectError", "ConnectTimeout", "ClientConnectorError", "EndpointConnectionError"}
+)
+"""Errors of httpx, aiohttp and botocore, none of which is always installed, by their names."""
+
 _HUB: Final = re.compile(r"hf://(?P<page>(?:datasets/|spaces/)?[^/@]+/[^/@]+)")
 
 
 @contextlib.contextmanager
 def explained(root: str, *, key: str) -> Iterator[None]:
-    """Turn a refusal by a remote store into one line that names the remedy.
+    """Turn a refusal by a remote store, or its silence, into one line that names the remedy.
 
     Libraries hide it below others: a gated data set of the Hub, for one, arrives as "not found". So
     the whole chain of causes is searched.
@@ -21,42 +26,53 @@ def explained(root: str, *, key: str) -> Iterator[None]:
         key: Name of the parameter, for the message.
 
     Raises:
-        PermissionError: The store answered 401 or 403, or the Hub's client is set to be offline.
+        ConnectionError: Nobody answered.
+        PermissionError: The store answered 401 or 403, there are no credentials to show, or the
+            Hub's client is set to be offline.
     """
     try:
         yield
     except Exception as error:
-        problem = _problem(error, root)
+        problem = next(filter(None, (_problem(each, root) for each in _chain(error))), None)
         if problem is None:
             raise
-        raise PermissionError(f"{key}: {problem}") from error
+        raise type(problem)(f"{key}: {problem}") from error
 
 
-def _problem(error: BaseException, root: str) -> str | None:
-    for each in _chain(error):
-        if "OfflineModeIsEnabled" in f"{type(each).__name__} {each}":  # datasets only quotes it
-            return f"{root!r} is on the Hugging Face Hub, and HF_HUB_OFFLINE is set: set it to 0"
-        status = _status(each)
-        if status not in _REFUSED:
-            continue
-        hub = _HUB.match(root)
-        if hub:
-            page = f"https://huggingface.co/{hub['page']}"
-            return (
-                f"{root!r} is gated ({status}): accept its terms at {page} with your account, then "
-                "set HF_TOKEN to a token that may read it"
-            )
-        return (
-            f"access to {root!r} is refused ({status}): set the credentials that its fsspec file "
-            "system reads from the environment"
+def _problem(error: BaseException, root: str) -> OSError | None:
+    name = type(error).__name__
+    if "OfflineModeIsEnabled" in f"{name} {error}":  # datasets only quotes it
+        return PermissionError(
+            f"{root!r} is on the Hugging Face Hub, and HF_HUB_OFFLINE is set: set it to 0"
         )
-    return None
+    if name in _SILENCE:
+        return ConnectionError(f"{root!r} cannot be reached ({error}): is there a network?")
+    status = _status(error)
+    if status not in _REFUSED and name != "NoCredentialsError":
+        return None
+    hub = _HUB.match(root)
+    if hub:
+        page = f"https://huggingface.co/{hub['page']}"
+        return PermissionError(
+            f"{root!r} is gated ({status}): accept its terms at {page} with your account, then "
+            "set HF_TOKEN to a token that may read it"
+        )
+    return PermissionError(
+        f"access to {root!r} is refused ({status or 'no credentials'}): set the credentials that "
+        "its fsspec file system reads from the environment"
+    )
 
 
 def http_status(error: BaseException) -> int | None:
     """The first HTTP status among an error and its causes; None if no server answered."""
     found = (_status(each) for each in _chain(error))
     return next((status for status in found if status is not None), None)
+
+
+def first_cause(error: BaseException) -> BaseException:
+    """What an error began with: a file system may call any failure "not found"."""
+    *_, first = _chain(error)
+    return first
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

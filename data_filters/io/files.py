@@ -153,6 +153,6 @@ def _find(root: str, pattern: str, *, key: str, layout: str) -> list[str]:
             system.info(folder)  # isdir and glob take every error for an absence
         except FileNotFoundError as error:
             raise FileNotFoundError(
-                f"{key}: no folder {root!r}; expected {layout}. Set {key} to where your copy is"
+                f"{key}: no folder {root!r}; expected {layout}: correct {key}"
             ) from error
     return sorted(path[len(folder) + 1 :] for path, info in found.items() if info["type"] == "file")

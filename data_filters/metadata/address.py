@@ -4,7 +4,9 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from data_filters.base import Rule, RuleFilter
+import pyarrow as pa
+
+from data_filters.base import Rule, RuleFilter, SqlFunction
 from data_filters.io.parquet import sql_text
 
 _PLAIN: Final = "://[A-Za-z0-9][^/?#@:]*/"
@@ -13,11 +15,32 @@ _PLAIN: Final = "://[A-Za-z0-9][^/?#@:]*/"
 HOST_SQL: Final = (
     f"CASE WHEN regexp_matches(url, '^[a-z]+{_PLAIN}') THEN lower(split_part(url, '/', 3)) "
     "ELSE lower(regexp_extract(url, "
-    r"'^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(\[[^\]]*\]|[^/?#:]*)', 1)) END"
+    r"'^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#]*@)?(\[[^\]]*\]|[^/?#:]*)', 1)) END"
 )
 """DuckDB expression for the host of a URL, without user and port; empty where there is none."""
 
+ASCII_HOST_SQL: Final = (
+    f"CASE WHEN strlen(url) > length(url) THEN ascii_host({HOST_SQL}) ELSE {HOST_SQL} END"
+)
+"""The same as the network spells it; calls the function `ASCII_HOST` for URLs beyond ASCII."""
+
 _SCHEME_SQL: Final = "lower(regexp_extract(url, '^([A-Za-z][A-Za-z0-9+.-]*):', 1))"
+
+
+def ascii_host(host: str) -> str:
+    """Spell a host as it is asked for (IDNA): whatever a domain is written in, it is one domain."""
+    try:
+        return host if host.isascii() else host.encode("idna").decode().lower()
+    except UnicodeError:
+        return host  # nobody can ask for it
+
+
+def _ascii_hosts(hosts: pa.Array) -> pa.Array:
+    spelt = (None if host is None else ascii_host(host) for host in hosts.to_pylist())
+    return pa.array(spelt, pa.string())
+
+
+ASCII_HOST: Final = SqlFunction("ascii_host", _ascii_hosts)
 
 
 class AddressFilter(RuleFilter):
@@ -32,7 +55,11 @@ class AddressFilter(RuleFilter):
 
     def __init__(self, *, allowed_schemes: Sequence[str], denied_domains: Sequence[str]) -> None:
         self._schemes = [scheme.lower() for scheme in allowed_schemes]
-        self._domains = [domain.lower().strip(".") for domain in denied_domains]
+        self._domains = [ascii_host(domain.lower().strip(".")) for domain in denied_domains]
+
+    def functions(self) -> tuple[SqlFunction, ...]:
+        """Return what spells hosts in ASCII, if domains are denied."""
+        return (ASCII_HOST,) if self._domains else ()
 
     def rules(self) -> tuple[Rule, ...]:
         """Return the conditions, from the most basic defect on."""
@@ -45,7 +72,7 @@ class AddressFilter(RuleFilter):
         if self._domains:
             either = "|".join(map(re.escape, self._domains))
             pattern = sql_text(rf"(^|\.)({either})\.?$")
-            rules.append(Rule("domain_denied", f"regexp_matches({HOST_SQL}, {pattern})"))
+            rules.append(Rule("domain_denied", f"regexp_matches({ASCII_HOST_SQL}, {pattern})"))
         return tuple(rules)
 
     def surely_kept(self) -> str | None:

@@ -1,7 +1,12 @@
 """Drop rows whose caption is too short to be one."""
 
+from typing import Final
+
 from data_filters.base import Rule, RuleFilter
 from data_filters.metadata.threshold import Missing, bounded
+
+_SPACE: Final = r"\s\x0b\x1c-\x1f\x85\p{Z}"
+"""White space in a class of RE2, whose own is ASCII: what `str.split` splits at."""
 
 
 class CaptionFilter(RuleFilter):
@@ -23,11 +28,11 @@ class CaptionFilter(RuleFilter):
     def rules(self) -> tuple[Rule, ...]:
         """Return the conditions under which a caption is too short."""
         rules = []
-        trimmed = r"regexp_replace(caption, '^\s+|\s+$', '', 'g')"
+        trimmed = f"regexp_replace(caption, '^[{_SPACE}]+|[{_SPACE}]+$', '', 'g')"
         if self._min_characters is not None:
             rules.append(Rule("caption_too_short", f"length({trimmed}) < {self._min_characters}"))
         if self._min_words is not None:
-            words = r"len(regexp_extract_all(caption, '\S+'))"
+            words = f"len(regexp_extract_all(caption, '[^{_SPACE}]+'))"
             rules.append(Rule("caption_too_few_words", f"{words} < {self._min_words}"))
         return bounded(
             needs=("caption",),

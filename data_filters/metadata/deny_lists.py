@@ -8,21 +8,42 @@ from typing import Final, Literal, NamedTuple
 
 import duckdb
 
-from data_filters.base import Rule, RuleFilter
+from data_filters.base import Rule, RuleFilter, SqlFunction
 from data_filters.io.database import ask
 from data_filters.io.parquet import scan_sql, sql_text
-from data_filters.metadata.address import HOST_SQL
+from data_filters.metadata.address import ASCII_HOST, ASCII_HOST_SQL
 
 Subject = Literal["domain", "url", "md5"]
 
 REASONS: Final = {"domain": "domain_listed", "url": "url_listed", "md5": "md5_listed"}
+
+_PLAIN: Final = {
+    "domain": "lower(rtrim(ltrim(entry, ' *.'), ' .'))",
+    "url": "trim(entry)",
+    "md5": "lower(trim(entry))",
+}
+"""How entries are compared; `*.example.org` and `.example.org` are `example.org`."""
+
+_FORM: Final = {
+    "domain": r"[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]",
+    "url": r"[A-Za-z][A-Za-z0-9+.-]*:(?s:.+)",
+    "md5": "[0-9a-f]{32}",
+}
+"""What an entry looks like: one of another form would never match, and nobody would know."""
+
+_EXAMPLE: Final = {
+    "domain": "example.org or xn--mnchen-3ya.de",
+    "url": "https://example.org/1.jpg",
+    "md5": "32 hexadecimal digits",
+}
 
 
 class DenyList(NamedTuple):
     """A list and what it lists.
 
     Attributes:
-        file: One entry a line (`#` begins a comment), or parquet with a column named `matches`.
+        file: One entry a line (`#` begins a comment line), gzipped if it ends in `.gz`; or parquet
+            with a column named `matches`.
         matches: A domain stands for all of its subdomains too; a URL is compared as it is.
     """
 
@@ -40,10 +61,9 @@ class DenyList(NamedTuple):
                 "columns = {'entry': 'VARCHAR'}, delim = '\\t', quote = '', escape = '', "
                 "auto_detect = false)"
             )
-        plain = "trim(entry)" if self.matches == "url" else "lower(trim(entry, ' .'))"
         return (
-            f"SELECT {plain} AS entry FROM ({entries}) "
-            "WHERE trim(entry) <> '' AND NOT starts_with(entry, '#')"
+            f"SELECT {_PLAIN[self.matches]} AS entry FROM ({entries}) "
+            "WHERE trim(entry) <> '' AND NOT starts_with(ltrim(entry), '#')"
         )
 
 
@@ -54,13 +74,18 @@ class DenyListFilter(RuleFilter):
         lists: In order; the first that names a row gives the reason.
 
     Raises:
-        ValueError: A list cannot be read.
+        ValueError: A list cannot be read, or holds what is no entry.
     """
 
     name = "deny_lists"
 
     def __init__(self, lists: Sequence[DenyList]) -> None:
         self._rules = tuple(Rule(REASONS[each.matches], _condition(each)) for each in lists)
+        self._domains = any(each.matches == "domain" for each in lists)
+
+    def functions(self) -> tuple[SqlFunction, ...]:
+        """Return what spells hosts in ASCII, if there are lists of domains."""
+        return (ASCII_HOST,) if self._domains else ()
 
     def rules(self) -> tuple[Rule, ...]:
         """Return a condition for each list."""
@@ -75,21 +100,33 @@ def _condition(each: DenyList) -> str:
         return f"trim(url) IN ({entries})"
     if each.matches == "md5":
         return f"lower(md5) IN ({entries})"
-    labels = f"string_split(rtrim({HOST_SQL}, '.'), '.')"
+    labels = f"string_split(rtrim({ASCII_HOST_SQL}, '.'), '.')"
     endings = (f"array_to_string({labels}[-{depth}:], '.') IN ({entries})" for depth in depths)
     return " OR ".join(endings) or "false"
 
 
 def _depths(each: DenyList, entries: str) -> list[int]:
-    """Return how many labels the entries of a list of domains have; and see that it can be read."""
+    """Return how many labels entries have, if they are domains, and see that all can match."""
     query = (
-        f"SELECT DISTINCT len(string_split(entry, '.')) AS depth FROM ({entries}) ORDER BY depth"
+        f"SELECT len(string_split(entry, '.')) AS depth, count(*), "
+        f"count(*) FILTER (NOT fine), min(entry) FILTER (NOT fine) FROM (SELECT entry, "
+        f"regexp_full_match(entry, '{_FORM[each.matches]}') AS fine FROM ({entries})) "
+        "GROUP BY depth ORDER BY depth"
     )
     try:
-        return [depth for (depth,) in ask(query)]
+        found = ask(query)
     except duckdb.Error as error:
         raise ValueError(
             f"{each.file}: cannot be read as a list of {each.matches}s "
             f"({str(error).splitlines()[0]}); expected one a line, or parquet with a column "
             f"{each.matches}"
         ) from error
+    odd = [entry for *_, entry in found if entry is not None]
+    if odd:
+        total, bad = (sum(row[column] for row in found) for column in (1, 2))
+        raise ValueError(
+            f"{each.file}: {bad:,} of {total:,} entries are no {each.matches}, such as "
+            f"{min(odd)[:80]!r}; expected entries like {_EXAMPLE[each.matches]}: repair or remove "
+            "them"
+        )
+    return [depth for depth, *_ in found]

@@ -41,7 +41,7 @@ def named_rules(filters: Sequence[RuleFilter]) -> list[NamedRule]:
 
 def declare_functions(connection: duckdb.DuckDBPyConnection, filters: Sequence[RuleFilter]) -> None:
     """Make the functions that filters call known to a database; they see columns, not rows."""
-    for function in (function for each in filters for function in each.functions()):
+    for function in dict.fromkeys(function for each in filters for function in each.functions()):
         connection.create_function(
             function.name,
             function.function,

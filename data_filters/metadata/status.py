@@ -25,10 +25,9 @@ class StatusFilter(RuleFilter):
         if self._allowed is None:
             return ()
         values = ", ".join(map(sql_text, self._allowed))
-        condition = f"status NOT IN ({values})" if values else "status IS NOT NULL"
         return bounded(
             needs=("status",),
             missing=self._missing,
             word="status_missing",
-            rules=(Rule("failed_at_source", condition),),
+            rules=(Rule("failed_at_source", f"status NOT IN ({values})"),),
         )

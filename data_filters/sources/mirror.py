@@ -13,13 +13,14 @@ import fsspec
 from tqdm import tqdm
 
 from data_filters.catalogue import Entry
-from data_filters.io.access import explained, http_status
+from data_filters.io.access import explained, first_cause, http_status
 from data_filters.io.files import join, list_files
 
 _CHUNK: Final = 1 << 20
 _BLOCK: Final = 8 << 20
 """Bytes of a range request."""
-_FINAL: Final = frozenset({401, 403, 404, 410})
+_REFUSED: Final = frozenset({401, 403})
+_GONE: Final = frozenset({404, 410})
 """Answers that another attempt would not change."""
 
 
@@ -103,6 +104,8 @@ def mirror(files: Sequence[RemoteFile], folder: Path, *, key: str) -> int:
 
     Raises:
         ConnectionError: A copy broke off; call again, and it continues there.
+        FileNotFoundError: The publisher has a file no more.
+        OSError: A copy cannot be written.
         PermissionError: The publisher turns us away.
         ValueError: A file, there or copied, has another size or hash than it must have.
     """
@@ -130,18 +133,18 @@ def _copy(file: RemoteFile, target: Path, *, label: str) -> None:
     draft = target.with_name(
         f".{target.name}.{hashlib.sha256(state.encode()).hexdigest()[:12]}.partial"
     )
-    before = -1
     while not _is_complete(file, draft):
-        have = draft.stat().st_size if draft.exists() else 0
-        if have == before:
-            raise ConnectionError(
-                f"{file.url}: broke off after {have:,} of {file.bytes or 0:,} bytes; run again, "
-                "and it continues there"
-            )
-        before = have
-        finished = _append(file, draft, label=label)
-        if finished and file.bytes is None:
+        have = _size(draft)
+        fault = _append(file, draft, label=label)
+        if fault is None and file.bytes is None:
             break
+        if _size(draft) == have:
+            size = "an unknown number of" if file.bytes is None else f"{file.bytes:,}"
+            why = f" ({fault})" if fault else ""
+            raise ConnectionError(
+                f"{file.url}: broke off after {have:,} of {size} bytes{why}; run again, and it "
+                "continues there"
+            )
     wrong = _objection(file, draft)
     if wrong:
         rejected = draft.with_suffix(".rejected")
@@ -151,33 +154,42 @@ def _copy(file: RemoteFile, target: Path, *, label: str) -> None:
 
 
 def _is_complete(file: RemoteFile, draft: Path) -> bool:
-    return file.bytes is not None and draft.exists() and draft.stat().st_size >= file.bytes
+    return file.bytes is not None and _size(draft) >= file.bytes
 
 
-def _append(file: RemoteFile, draft: Path, *, label: str) -> bool:
-    """Read on from where the partial copy ends; return whether the end was reached."""
+def _size(draft: Path) -> int:
+    return draft.stat().st_size if draft.exists() else 0
+
+
+def _append(file: RemoteFile, draft: Path, *, label: str) -> BaseException | None:
+    """Read on from where the partial copy ends; return what broke it off, if anything did.
+
+    Raises:
+        FileNotFoundError: The publisher has it no more.
+        OSError: The copy cannot be written: the disk is full, say.
+    """
     with draft.open("ab") as output:
         have = output.tell()
         bar = tqdm(
             total=file.bytes, initial=have, desc=label, unit="B", unit_scale=True, file=sys.stderr
         )
-        try:
-            with bar:
-                for chunk in _chunks(file.url, have):
-                    output.write(chunk)
-                    bar.update(len(chunk))
-        except (OSError, _client_error()) as error:
-            if http_status(error) in _FINAL:
-                raise
-            return False  # what arrived is kept; whether it was anything, the caller sees
-    return True
-
-
-def _client_error() -> type[Exception]:
-    """The base of the errors of fsspec's http client, which are no OSError."""
-    import aiohttp
-
-    return aiohttp.ClientError
+        chunks = _chunks(file.url, have)
+        with bar:
+            while True:
+                try:
+                    chunk = next(chunks, b"")
+                except Exception as error:  # every store's client has errors of its own
+                    if http_status(error) in _REFUSED:
+                        raise
+                    first = first_cause(error)
+                    if isinstance(first, FileNotFoundError) or http_status(error) in _GONE:
+                        told = f"{file.url}: its publisher has it no more"
+                        raise FileNotFoundError(told) from error
+                    return first
+                if not chunk:
+                    return None
+                output.write(chunk)
+                bar.update(len(chunk))
 
 
 def _chunks(url: str, start: int) -> Iterator[bytes]:

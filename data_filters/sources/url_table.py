@@ -8,6 +8,7 @@ from typing import Final, get_args
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from data_filters.io.access import explained
 from data_filters.io.database import stream
@@ -34,6 +35,10 @@ ALIASES: Final = MappingProxyType[str, tuple[str, ...]](
     }
 )  # fmt: skip
 """Our columns, and what ReLAION, LAION, LAION-COCO, DataComp and COYO call them, best first."""
+
+_SQL_TYPES: Final = {
+    "string": "VARCHAR", "int32": "INTEGER", "double": "DOUBLE", "float": "FLOAT",
+}  # fmt: skip
 
 LAYOUT: Final = "parquet parts with at least a column `url` (ReLAION-2B-en-research-safe has 128)"
 
@@ -98,18 +103,18 @@ def read_part(
         ValueError: Not a parquet file, a cut one, or one without URLs.
     """
     file = join(root, name)
-    scan = f"read_parquet({sql_text(file)}, file_row_number = true)"
+    scan = f"read_parquet({sql_text(file)}, file_row_number = true, binary_as_string = true)"
     try:
         found = {name for name, *_ in connection.sql(f"DESCRIBE SELECT * FROM {scan}").fetchall()}
         found -= {"file_row_number"}
         chosen = column_map(found, file=file, declared=columns, key=key)
-        yield from stream(connection, _query(scan, chosen, part=part))
+        yield from map(_without_nan, stream(connection, _query(scan, chosen, part=part)))
     except duckdb.Error as error:
         with explained(root, key=f"{key}.root"), open_binary(root, name) as probe:
             probe.read(1)  # DuckDB hides whose fault it is; a refusal shows here
         first_line = str(error).splitlines()[0]
         raise ValueError(
-            f"{file}: not readable as parquet ({first_line}); fetch it again"
+            f"{file}: not readable as parquet ({first_line}); fetch it again, or repair it"
         ) from None
 
 
@@ -120,18 +125,28 @@ def _query(scan: str, chosen: Mapping[str, str | None], *, part: int) -> str:
         "row": "position",
         "path": "NULL",
     }
-    read = ", ".join(
-        f'TRY_CAST("{theirs}" AS {_SQL_TYPES[str(METADATA.field(ours).type)]}) AS {ours}'
-        if theirs
-        else f"NULL AS {ours}"
-        for ours, theirs in chosen.items()
-    )
+    read = ", ".join(f"{_read_sql(ours, theirs)} AS {ours}" for ours, theirs in chosen.items())
     select = ", ".join(
         f"{values[name]} AS {name}" if name in values else name for name in METADATA.names
     )
     return f"SELECT {select} FROM (SELECT {read}, file_row_number AS position FROM {scan})"
 
 
-_SQL_TYPES: Final = {
-    "string": "VARCHAR", "int32": "INTEGER", "double": "DOUBLE", "float": "FLOAT",
-}  # fmt: skip
+def _read_sql(ours: str, theirs: str | None) -> str:
+    """Read a column as what ours is; null where it cannot be."""
+    if theirs is None:
+        return "NULL"
+    kind = _SQL_TYPES[str(METADATA.field(ours).type)]
+    name = theirs.replace('"', '""')
+    return f'TRY_CAST("{name}" AS {kind})'
+
+
+def _without_nan(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Make NaN null. Not in SQL: DuckDB trusts a file's minimum and maximum, which leave it out."""
+    for place, field in enumerate(batch.schema):
+        if pa.types.is_floating(field.type):
+            values = batch.column(place)
+            missing = pa.scalar(None, field.type)
+            values = pc.if_else(pc.is_nan(values), missing, values)
+            batch = batch.set_column(place, field, values)
+    return batch

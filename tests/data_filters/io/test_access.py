@@ -49,6 +49,14 @@ def test_a_hub_that_may_not_be_asked():
     assert "HF_HUB_OFFLINE is set: set it to 0" in said
 
 
+def test_a_hub_that_nobody_answers_for():
+    said = ask_the_hub(HF_ENDPOINT="http://127.0.0.1:1", HF_HUB_OFFLINE="0")
+    assert said.startswith(
+        "ConnectionError source.root: 'hf://datasets/laion/some-set/data' cannot"
+    )
+    assert said.endswith("is there a network?\n")
+
+
 def test_the_status_is_found_below_other_errors_and_others_pass():
     refusal = RuntimeError("as botocore's")
     refusal.response = {"ResponseMetadata": {"HTTPStatusCode": 403}}

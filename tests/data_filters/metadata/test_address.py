@@ -17,6 +17,7 @@ def address(denied=()):
         ("http://example.org:8080?x=1", "example.org"),
         ("http://user:secret@example.org/a", "example.org"),
         ("http://example.org/@other.org/", "example.org"),
+        ("http://user@name@example.org/a", "example.org"),
         ("http://[2001:db8::1]:80/x", "[2001:db8::1]"),
         ("http://münchen.de/ü.jpg", "münchen.de"),
         ("http://{origin}/images/a.jpg", "{origin}"),
@@ -50,6 +51,22 @@ def test_reasons(judge):
     verdicts = judge(address(denied=["Bad.org"]), [{"url": url} for url in urls])
     expected = [None if reason is None else ("address", reason) for reason in urls.values()]
     assert verdicts == expected
+
+
+def test_a_domain_is_denied_however_it_is_written(judge):
+    """The download asks for the host as IDNA spells it, so that is what is compared."""
+    urls = {
+        "http://münchen.de/a.jpg": True,
+        "http://WWW.MÜNCHEN.de/a.jpg": True,
+        "http://xn--mnchen-3ya.de/a.jpg": True,
+        "http://bad。org/a.jpg": True,
+        "http://munchen.de/ü.jpg": False,
+        "http://" + "ü" * 70 + ".de/a.jpg": False,  # no IDNA: too long a label
+    }
+    rows = [{"url": url} for url in urls]
+    expected = [("address", "domain_denied") if denied else None for denied in urls.values()]
+    assert judge(address(denied=["München.de", "bad.org"]), rows) == expected
+    assert judge(address(denied=["xn--mnchen-3ya.de", "bad.org"]), rows) == expected
 
 
 def test_local_rows_have_a_path_instead(judge):

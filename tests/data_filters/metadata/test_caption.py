@@ -19,6 +19,8 @@ def test_datacomps_basic_filter(judge):
         "two words": ("caption", "caption_too_few_words"),
         "tab\tand\nnewline": None,
         "日本の 写真 です": None,
+        "no\u00a0break\u3000spaces": None,
+        "\u3000\u2003a b c\u00a0": ("caption", "caption_too_short"),
         "": ("caption", "caption_too_short"),
         None: ("caption", "caption_missing"),
     }
@@ -33,13 +35,9 @@ def test_real_captions_are_counted_as_python_counts_them(shared_data, judge):
     verdicts = judge(caption(20, 5), [{"caption": text} for text in texts])
 
     def expected(text):
-        # RE2's \s and \S are ASCII, so other spaces are part of a word
-        words = [
-            word for word in text.translate({9: 32, 10: 32, 12: 32, 13: 32}).split(" ") if word
-        ]
-        if len(text.strip(" \t\n\r\f")) < 20:
+        if len(text.strip()) < 20:
             return ("caption", "caption_too_short")
-        return ("caption", "caption_too_few_words") if len(words) < 5 else None
+        return ("caption", "caption_too_few_words") if len(text.split()) < 5 else None
 
     assert verdicts == [expected(text) for text in texts]
     assert 0.05 < sum(verdict is not None for verdict in verdicts) / len(texts) < 0.5

@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import resource
 
 import pytest
 
@@ -38,7 +39,7 @@ def test_a_broken_copy_goes_on_where_it_was(server, file, tmp_path, ranges):
     server.ranges = ranges
     mirror([file], tmp_path / "once", key="k")
     server.status = 503
-    with pytest.raises(ConnectionError, match=r"broke off after 0 of 3,000,000 bytes; run again"):
+    with pytest.raises(ConnectionError, match=r"after 0 of 3,000,000 bytes \(503.*run again"):
         mirror([file], copy, key="k")
     (partial,) = copy.iterdir()
     partial.write_bytes(CONTENT[:1_234_567])
@@ -110,6 +111,35 @@ def test_a_refusal_is_told_in_one_line(server, file, tmp_path, status):
 def test_a_size_that_nobody_states_is_learnt_from_the_store(server, file):
     found = describe(server.url, "part.parquet")
     assert (found.url, found.bytes, found.hash) == (file.url, len(CONTENT), None)
+
+
+def test_a_copy_that_cannot_be_written_says_so(file, tmp_path):
+    """Only what the store does is worth another attempt."""
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limit[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            mirror([file], tmp_path / "copy", key="k")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert not isinstance(caught.value, ConnectionError)
+    assert mirror([file], tmp_path / "copy", key="k") == 1
+    assert (tmp_path / "copy/part.parquet").read_bytes() == CONTENT
+
+
+def test_what_the_publisher_has_no_more_is_told_from_a_broken_connection(server, tmp_path):
+    gone = RemoteFile(url=f"{server.url}/gone.zip", name="gone.zip", bytes=None, hash=None)
+    with pytest.raises(FileNotFoundError, match=r"gone\.zip: its publisher has it no more"):
+        mirror([gone], tmp_path, key="k")
+
+
+def test_nobody_there_is_told_with_the_cause(server, tmp_path):
+    file = RemoteFile(url=f"{server.url}/a.zip", name="a.zip", bytes=None, hash=None)
+    server.close()
+    with pytest.raises(
+        ConnectionError, match=r"an unknown number of bytes \(.*Connect call failed"
+    ):
+        mirror([file], tmp_path, key="k")
 
 
 def test_an_entry_lists_its_archives(server):

@@ -75,6 +75,26 @@ def test_laions_columns_as_text_are_converted_or_null(tmp_path):
     assert (first["language"], second["language"]) == ("nl", None)
 
 
+def test_no_number_is_null_and_bytes_are_text(tmp_path):
+    """NaN is above every number in SQL, and a minimum in the file's statistics hides it."""
+    nan = float("nan")
+    columns = {
+        "url": pa.array(["https://a.org/ü".encode(), b"v", b"w"], pa.binary()),
+        "similarity": [0.1, nan, None],
+        "punsafe": pa.array([nan, 0.5, 0.25], pa.float32()),
+        "original_width": [nan, 640.0, 3e9],
+        'pro"bability': pa.array([0.5, 0.25, nan]),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "part.parquet")
+    table = read(tmp_path, tmp_path)
+    assert table["url"].to_pylist() == ["https://a.org/ü", "v", "w"]
+    assert table["similarity"].to_pylist() == [0.1, None, None]
+    assert table["punsafe"].to_pylist() == [None, 0.5, 0.25]
+    assert table["width"].to_pylist() == [None, 640, None]
+    quoted = read(tmp_path, tmp_path, columns={"url": "url", "pwatermark": 'pro"bability'})
+    assert quoted["pwatermark"].to_pylist() == [0.5, 0.25, None]
+
+
 def recognise(found):
     return column_map(found, file="f", declared=None, key="source")
 

@@ -72,13 +72,15 @@ def test_sampling_keeps_what_the_hash_says(chain, world, stages, tmp_path):
 
 
 def test_when_nothing_passes_the_worst_filter_is_named(chain, world, stages, tmp_path):
-    with pytest.raises(ValueError, match=r"none of \d+ rows passes; most are dropped by address"):
+    with pytest.raises(ValueError, match=r"none of \d+ rows passes; most are dropped by size"):
         stages(
             world,
             tmp_path,
             names=["filter_metadata"],
             inputs={"fetch_metadata": chain.folders["fetch_metadata"]},
-            filter_metadata={"allowed_schemes": ["gopher"]},
+            filter_metadata={
+                "thresholds": PRESETS["franca_paper"].model_copy(update={"min_area": 10**9})
+            },
         )
 
 
