@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -34,7 +35,7 @@ def main() -> int:
     parser.add_argument("--maximum", type=float, default=180, help="seconds that pass")
     options = parser.parse_args()
     torch.set_num_threads(THREADS)
-    parameters = resolve(read(DEFAULT_FILE), scale="tiny", variant="franca")
+    parameters: Any = resolve(read(DEFAULT_FILE), scale="tiny", variant="franca")
     scenes = artifact_folder(BY_NAME["scenes"], scale="tiny", variant="franca")
     spec = f"franca:{options.model}" if options.model else "random:vit_tiny"
     device = torch.device("cpu")

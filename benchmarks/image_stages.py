@@ -26,7 +26,7 @@ import pandas as pd  # noqa: F401  pyarrow would, in the middle of a measurement
 from measuring import cpu_seconds, peak_megabytes
 from PIL import Image
 
-from data_filters import config
+from data_filters import source_kinds
 from data_filters.stages import (
     deduplicate,
     download_images,
@@ -68,7 +68,7 @@ def parameters(root: Path) -> Any:
     """The parameters of scale `vit_l_laion600m`, with a folder of images as the source."""
     tree = read(Path("params.yaml"))
     resolved: Any = resolve(tree, scale="vit_l_laion600m", variant="franca", settings=SETTINGS)
-    folder = config.Folder(kind="folder", root=str(root / "images"), class_subfolders=False)
+    folder = source_kinds.Folder(kind="folder", root=str(root / "images"), class_subfolders=False)
     fetch = resolved.fetch_metadata.model_copy(update={"source": folder, "groups": 1})
     rows = resolved.filter_metadata.model_copy(update={"thresholds": "franca_paper"})
     highres = resolved.pack_highres.model_copy(update={"sets": {"images": folder}})

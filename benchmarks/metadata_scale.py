@@ -38,7 +38,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import duckdb
 import numpy as np
@@ -55,13 +55,14 @@ from data_filters.metadata.repeats import repeated_keys
 from data_filters.stages import fetch_metadata, filter_metadata
 from workflow.params import DEFAULT_FILE, read, resolve
 
-Connection = duckdb.DuckDBPyConnection
+Connection: TypeAlias = duckdb.DuckDBPyConnection
 
 ROWS_PER_PART = 2_500_000
 ROUNDS = 9
 NUMERIC = ("punsafe", "pwatermark", "width", "height")
 FILTERS = ("unsafe", "watermark", "size", "aspect")
-FILTER = resolve(read(DEFAULT_FILE), scale="vit_l_laion600m", variant="franca").filter_metadata
+PARAMETERS: Any = resolve(read(DEFAULT_FILE), scale="vit_l_laion600m", variant="franca")
+FILTER = PARAMETERS.filter_metadata
 TABLE = """
 SELECT concat('https://', site, '/images/', left(md5(address::VARCHAR), 24), '/', address, '.jpg')
         AS url,
@@ -96,9 +97,8 @@ def write_table(folder: Path, *, rows: int) -> None:
 
 def fetch(root: Path) -> None:
     """Read the source's tables."""
-    source = {"kind": "url_table", "root": str(root / "source"), "files": "*.parquet"}
     fetch_metadata.run(
-        FetchMetadata(source=source, groups=1),
+        _source(root),
         seed=0,
         inputs={"scenes": root},  # not read
         output=_made(root / "fetched"),
@@ -106,12 +106,16 @@ def fetch(root: Path) -> None:
     )
 
 
-def _filter(root: Path, call: Callable[..., Any], output: Path, **more: Any) -> None:
+def _source(root: Path) -> FetchMetadata:
     source = {"kind": "url_table", "root": str(root / "source"), "files": "*.parquet"}
+    return FetchMetadata.model_validate({"source": source, "groups": 1})
+
+
+def _filter(root: Path, call: Callable[..., Any], output: Path, **more: Any) -> None:
     call(
         FILTER,
         seed=0,
-        fetch_metadata=FetchMetadata(source=source, groups=1),
+        fetch_metadata=_source(root),
         inputs={"fetch_metadata": root / "fetched"},
         output=_made(output),
         work=_made(root / "work" / output.name),
@@ -272,8 +276,10 @@ def _against_scan(root: Path, rounds: int, name: str) -> tuple[float, float, flo
             "opening": functools.partial(opening(step), root),
         }
         seconds = in_turn(forms, rounds=rounds)
-    ratios = (paired_ratio(seconds["scan"], seconds[form]) for form in ("open", "opening"))
-    return *ratios, peak
+    opened, opening_too = (
+        paired_ratio(seconds["scan"], seconds[form]) for form in ("open", "opening")
+    )
+    return opened, opening_too, peak
 
 
 def compare_with_scan(root: Path, name: str, *, rounds: int) -> tuple[float, float]:
@@ -296,7 +302,8 @@ def compare(
         tuple(measure(step, root, warm=True) for step in (ours, theirs)) for _ in range(repeats)
     ]
     ratio = statistics.median(peer[0] / own[0] for own, peer in pairs)
-    return ratio, *(max(pair[side][1] for pair in pairs) - base for side in (0, 1))
+    mine, peers = (max(pair[side][1] for pair in pairs) - base for side in (0, 1))
+    return ratio, mine, peers
 
 
 def run(rows: int, root: Path, *, repeats_of_pairs: int) -> bool:

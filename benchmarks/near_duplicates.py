@@ -20,6 +20,7 @@ or mirror image in a hundred.
 """
 
 import argparse
+import functools
 import io
 import sys
 from collections.abc import Callable, Iterator
@@ -143,8 +144,26 @@ def found_pairs(whole: Signatures, radius: int, *, mirrored: bool) -> set[tuple[
 
 def joined(one: Signatures, other: Signatures) -> Signatures:
     """Put two sets one after the other."""
-    arrays = (np.concatenate(pair) for pair in zip(one[:-1], other[:-1], strict=True))
-    return Signatures(*arrays, None)
+    return Signatures(
+        sha256=np.concatenate([one.sha256, other.sha256]),
+        pixels=np.concatenate([one.pixels, other.pixels]),
+        perceptual=np.concatenate([one.perceptual, other.perceptual]),
+        mirrored=np.concatenate([one.mirrored, other.mirrored]),
+        contrast=np.concatenate([one.contrast, other.contrast]),
+        embeddings=None,
+    )
+
+
+def some(images: Signatures, rows: slice) -> Signatures:
+    """Take some of the images."""
+    return Signatures(
+        sha256=images.sha256[rows],
+        pixels=images.pixels[rows],
+        perceptual=images.perceptual[rows],
+        mirrored=images.mirrored[rows],
+        contrast=images.contrast[rows],
+        embeddings=None,
+    )
 
 
 def report_quality(originals: Signatures, copies: dict[str, Signatures]) -> None:
@@ -184,8 +203,8 @@ def report_cells(data: list[bytes], copies: dict[str, list[bytes]]) -> None:
             bits = np.bitwise_count(own[:, 0] ^ theirs)
             cells_found.append(", ".join(f"{(bits <= radius).mean():.3f}" for radius in radii))
         bits = np.bitwise_count(own[:, 0] ^ whole).mean()
-        name = "all" if cells == every_pixel else cells
-        print(f"  {name:<8}{bits:6.2f}" + "".join(f"{found:>16}" for found in cells_found))
+        label = "all" if cells == every_pixel else str(cells)
+        print(f"  {label:<8}{bits:6.2f}" + "".join(f"{found:>16}" for found in cells_found))
 
 
 def ratio(slow: Callable[[], object], fast: Callable[[], object], *, rounds: int = 5) -> float:
@@ -216,8 +235,8 @@ def report_speed(pixels: list[Pixels], hashes: Hashes) -> bool:
         left, right = pairs_within(many, radius=radius)
         exact &= np.array_equal(np.stack([left, right], axis=1), expected)
         times = ratio(
-            lambda radius=radius: brute_force(many, radius),
-            lambda radius=radius: pairs_within(many, radius=radius),
+            functools.partial(brute_force, many, radius),
+            functools.partial(pairs_within, many, radius=radius),
             rounds=3,
         )
         print(f"  radius {radius}: {len(expected)} pairs, all with all / ours: {times:.1f} times")
@@ -241,8 +260,8 @@ def report_leaks(
         "+ mirrored": np.hstack([own, mirrored]),
         "+ crops": np.hstack([own, mirrored, crops[:images]]),
     }
-    evaluation = Signatures(*(array[:images] for array in originals[:-1]), None)
-    strangers = Signatures(*(array[images:] for array in originals[:-1]), None)
+    evaluation = some(originals, slice(images))
+    strangers = some(originals, slice(images, None))
 
     def leaks(training: Signatures, looks: Hashes) -> int:
         finder = LeakFinder(
@@ -258,7 +277,7 @@ def report_leaks(
           + "".join(f"{way:>14}" for way in ways))  # fmt: skip
     through = {}
     for name, copied in {"exact": originals, **copies}.items():
-        planted = Signatures(*(array[:images] for array in copied[:-1]), None)
+        planted = some(copied, slice(images))
         through[name] = [images - leaks(planted, looks) for looks in ways.values()]
         print(f"  {name:22}" + "".join(f"{number:14}" for number in through[name]))
     wrong = [leaks(strangers, looks) for looks in ways.values()]

@@ -20,7 +20,7 @@ import sys
 import numpy as np
 import torch
 from rasa_images import SIDE, VIEWS, build_backbone, draw_images
-from torch import Tensor
+from torch import Tensor, nn
 
 from franca.models.vit import VisionTransformer
 from franca.rasa.batches import iterate
@@ -41,7 +41,8 @@ def fold_into_last_block(model: VisionTransformer, linear_map: LinearMap) -> Vis
     folded = copy.deepcopy(model)
     last, L = folded.blocks[-1], linear_map.matrix().float()
     with torch.no_grad():
-        for writer in (last.attn.proj, last.mlp.w3):
+        for writer in (last.get_submodule("attn.proj"), last.get_submodule("mlp.w3")):
+            assert isinstance(writer, nn.Linear)
             writer.weight.copy_(L.T @ writer.weight)
             writer.bias.copy_(writer.bias @ L)
     return folded
@@ -57,7 +58,8 @@ def stream_times(model: VisionTransformer, images: Tensor, linear_map: LinearMap
     streams = [
         model.forward_intermediate(batch, 1, norm=False)[0].patches for batch in images.split(32)
     ]
-    return model.norm(torch.cat(streams) @ linear_map.matrix().float())
+    tokens: Tensor = model.norm(torch.cat(streams) @ linear_map.matrix().float())
+    return tokens
 
 
 def held_out_r2(features: Tensor) -> float:

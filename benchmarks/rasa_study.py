@@ -122,10 +122,16 @@ def mapped(
 ) -> SegmentationInputs:
     """Apply a map to all patches, then round them as the stage evaluate stores them."""
     train, test = (
-        dataclasses.replace(part, patches=linear_map(part.patches).to(dtype))
+        dataclasses.replace(part, patches=linear_map(stored(part)).to(dtype))
         for part in (inputs.train, inputs.test)
     )
     return dataclasses.replace(inputs, train=train, test=test)
+
+
+def stored(part: DenseFeatures) -> Tensor:
+    """Return the patch tokens, which a finished run holds in memory."""
+    assert isinstance(part.patches, Tensor)
+    return part.patches
 
 
 Predictor = Callable[[Tensor], Tensor]
@@ -153,9 +159,10 @@ def squares(run: FinishedRun, predict: Predictor, test: DenseFeatures) -> NDArra
 
 def energy_squares(before: DenseFeatures, after: DenseFeatures) -> NDArray[np.float64]:
     """Return (moved, spread) sums of squares of each image, [images, 2]."""
-    moved = (before.patches - after.patches).double().square().sum((1, 2))
-    mean = before.patches.flatten(0, 1).double().mean(0)
-    spread = (before.patches.double() - mean).square().sum((1, 2))
+    tokens = stored(before).double()
+    moved = (tokens - stored(after)).square().sum((1, 2))
+    mean = tokens.flatten(0, 1).mean(0)
+    spread = (tokens - mean).square().sum((1, 2))
     return torch.stack([moved, spread], dim=1).numpy()
 
 

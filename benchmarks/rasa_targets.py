@@ -7,6 +7,7 @@ R^2 of a linear probe and of a small network, before and after. Exits with 1 unl
 falls to at most 0.05, which leaves room for the noise of 256 held-out images.
 """
 
+import functools
 import sys
 from statistics import fmean
 
@@ -23,7 +24,9 @@ from franca.rasa.targets import TargetName, build_target
 
 IMAGES = {"fit": 512, "probe": 256, "score": 256}
 FOURIER_ORDER = 3
-MLP = {"hidden": 64, "num_steps": 300, "batch_size": 512, "learning_rate": 3e-3, "seed": 0}
+fit_network = functools.partial(
+    mlp_probe, hidden=64, num_steps=300, batch_size=512, learning_rate=3e-3, seed=0
+)
 TARGETS: tuple[TargetName, ...] = (
     "linear", "fourier", "brightness", "sharpness", "border_distance", "crop_scale"
 )  # fmt: skip
@@ -54,7 +57,7 @@ def measure(name: TargetName) -> tuple[int, list[float]]:
     tokens = [[torch.cat(column) for column in zip(*part, strict=True)] for part in held_out]
     maps = (identity_map(erased.dim), erased)
     linear = [linear_probe(*(part.mapped(each) for part in moments)) for each in maps]
-    network = [mlp_probe(*((each(z), y) for z, y in tokens), **MLP) for each in maps]
+    network = [fit_network(*((each(z), y) for z, y in tokens)) for each in maps]
     r2 = [fmean(probe.r2) for probe in (*linear, *network)]
     return erased.rank, [energy_removed(moments[1], erased), *r2]
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from img2dataset.resizer import Resizer
 from measuring import in_turn, paired_ratio
 
@@ -36,9 +37,14 @@ def read(folder: Path, number: int, size: int) -> list[bytes]:
     return [enlarged(path.read_bytes(), 2 * size) for path in files[:number]]
 
 
+def decoded(data: bytes) -> npt.NDArray[np.uint8]:
+    """Decode an image."""
+    return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), np.uint8)
+
+
 def enlarged(data: bytes, side: int) -> bytes:
     """Encode an image with a shorter side of so many pixels, as originals on the web have."""
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    pixels = decoded(data)
     scale = side / min(pixels.shape[:2])
     large = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
     return bytes(cv2.imencode(".jpg", large, [cv2.IMWRITE_JPEG_QUALITY, 90])[1])
@@ -54,10 +60,10 @@ def shrink(images: list[bytes], resizer: Callable[[io.BytesIO], Any]) -> list[by
     return shrunk
 
 
-def codec(images: list[bytes], small: list[np.ndarray]) -> None:
+def codec(images: list[bytes], small: list[npt.NDArray[np.uint8]]) -> None:
     """Decode every image and encode its shrunk form."""
     for data, pixels in zip(images, small, strict=True):
-        cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        decoded(data)
         cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
 
 
@@ -78,7 +84,7 @@ def main() -> int:
     )  # fmt: skip
     shrunk = shrink(images, ours)
     same = sum(one == other for one, other in zip(shrunk, shrink(images, theirs), strict=True))
-    small = [cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for data in shrunk]
+    small = [decoded(data) for data in shrunk]
     forms: dict[str, Callable[[], object]] = {
         "codec alone": lambda: codec(images, small),
         "ours": lambda: shrink(images, ours),

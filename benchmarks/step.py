@@ -116,7 +116,9 @@ def _cpu_seconds(run: Callable[[], None]) -> float:
 def _share_of_products(run: Callable[[], None]) -> float:
     with profile(activities=[ProfilerActivity.CPU]) as profiled:
         run()
-    spent = {event.key: event.self_cpu_time_total for event in profiled.key_averages()}
+    spent: dict[str, float] = {
+        event.key: event.self_cpu_time_total for event in profiled.key_averages()
+    }
     return sum(spent.get(name, 0) for name in PRODUCTS) / sum(spent.values())
 
 
@@ -200,7 +202,7 @@ def measure(arch: str, form: str, *, images: int, rounds: int) -> float | None:
         made = FORMS[form](recipe)
         batches = [draw_views(recipe, number) for number in range(BATCHES)]
         seconds = [
-            _seconds(lambda number=number: made.step(batches[number % BATCHES], number))
+            _seconds(functools.partial(made.step, batches[number % BATCHES], number))
             for number in range(WARM_UP + rounds)
         ][WARM_UP:]
     except torch.OutOfMemoryError:

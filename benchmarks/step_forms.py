@@ -13,11 +13,11 @@ from franca.config.pretrain import Recipe
 from franca.data.collate import MultiCropBatch
 from franca.heads.matryoshka import MatryoshkaHead
 from franca.masking.batch import count_bounds
-from franca.models.layers import Block, attend
+from franca.models.layers import Block, SwiGLU, attend
 from franca.models.stochastic_depth import DepthSource
 from franca.models.vit import VisionTransformer
 from franca.randomness import generator
-from franca.ssl.student_teacher import Networks, StudentTeacher, Views, make_views
+from franca.ssl.student_teacher import Losses, Networks, StudentTeacher, Views, make_views
 from franca.train.build import (
     build_backbone,
     build_masks,
@@ -96,7 +96,8 @@ class Ours:
         """See `Form`."""
         temperature = self.schedules.at(0).teacher_temperature
         with self.precision():
-            return self.method(views, teacher_temperature=temperature, depth=None).total
+            losses: Losses = self.method(views, teacher_temperature=temperature, depth=None)
+        return losses.total
 
     def step(self, views: Views, number: int) -> None:
         """See `Form`."""
@@ -223,6 +224,7 @@ def _tokens(
     cls = backbone.cls_token.expand(len(images), -1, -1)
     x = torch.cat([cls, patches], dim=1) + backbone.positions((side, side))
     for block in backbone.blocks:
+        assert isinstance(block, Block)
         x = _residual(x, functools.partial(_attention, block), drop_path)
         x = _residual(x, functools.partial(_feed_forward, block), drop_path)
     tokens: Tensor = backbone.norm(x)
@@ -247,6 +249,7 @@ def _attention(block: Block, x: Tensor) -> Tensor:
 
 
 def _feed_forward(block: Block, x: Tensor) -> Tensor:
+    assert isinstance(block.mlp, SwiGLU)
     gate, value = block.mlp.w12(block.norm2(x)).chunk(2, dim=-1)
     branch: Tensor = block.mlp.w3(F.silu(gate) * value) * block.ls2.gamma
     return branch

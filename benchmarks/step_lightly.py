@@ -43,11 +43,11 @@ class Lightly:
         side = int(masks.shape[1] ** 0.5)
         with self.precision():
             with torch.no_grad():
-                backbone, dino_head, ibot_head = self.teacher
+                backbone, dino_head, ibot_head = parts_of(self.teacher)
                 tokens = backbone.encode(views.global_crops)
                 cls_targets = dino_head(tokens[:, 0]).chunk(2)
                 patch_targets = ibot_head(tokens[:, 1:][masks])
-            backbone, dino_head, ibot_head = self.student
+            backbone, dino_head, ibot_head = parts_of(self.student)
             tokens = backbone.encode(views.global_crops, mask=F.pad(masks, (1, 0)))
             local = backbone.encode(views.local_crops)
             seen = [
@@ -78,6 +78,12 @@ class Lightly:
         nn.utils.clip_grad_norm_(self.student.parameters(), self.recipe.optimizer.clip_norm)
         self.optimizer.step()
         update_momentum(self.student, self.teacher, m=self.recipe.schedule.momentum[0])
+
+
+def parts_of(networks: nn.ModuleList) -> tuple[Any, Any, Any]:
+    """Return backbone, DINO head and iBOT head; lightly has no types."""
+    backbone, dino_head, ibot_head = networks
+    return backbone, dino_head, ibot_head
 
 
 def _networks(recipe: Recipe) -> nn.ModuleList:

@@ -42,7 +42,8 @@ def keys_of(seed: int, *, grid: Grid) -> Array:
     directions = np.linalg.qr(rng.normal(size=(DIM, 3)))[0].T
     background = np.cos(turn)[:, None] * directions[0] + np.sin(turn)[:, None] * directions[1]
     keys = np.where(inside[:, None], directions[2] + 0.3 * background, background)
-    return keys + 0.04 * rng.normal(size=keys.shape)
+    noisy: Array = keys + 0.04 * rng.normal(size=keys.shape)
+    return noisy
 
 
 def dense(keys: Array, *, grid: Grid) -> NDArray[np.bool_]:
