@@ -11,7 +11,7 @@ import string
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final, NoReturn
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urljoin
 from wsgiref.headers import Headers
 
 from data_filters.download.address import Address, Place
@@ -23,7 +23,6 @@ from data_filters.download.response import Response
 _MAX_DRAINED: Final = 1 << 16
 """Bytes of a page that nobody wants, read for the sake of its connection."""
 
-_PORTS: Final = {"http": 80, "https": 443}
 _CODINGS: Final = frozenset({"gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd"})
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _CLOSED: Final = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
@@ -128,8 +127,7 @@ class Client:
         return response
 
     def _connect(self, place: Place, *, deadline: Deadline) -> socket.socket:
-        address = urlsplit(f"//{place.netloc}")
-        host, port = address.hostname or "", address.port or _PORTS[place.scheme]
+        host, port = place.host_and_port
         wire = self._guard.connect(host, port, timeout=self._timeout, deadline=deadline)
         if place.scheme == "http":
             return wire

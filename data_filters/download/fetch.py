@@ -65,7 +65,10 @@ def _progress(todo: Sequence[ShardPlan], folder: Path) -> Iterator[None]:
             last = False
             while not last:
                 last = over.wait(_POLL_SECONDS)
-                missing[:] = [plan for plan in missing if not plan.is_done(folder)]
+                there = {file.name for file in folder.iterdir()}  # one call for all that is missing
+                missing[:] = [
+                    plan for plan in missing if plan.table not in there or not plan.is_done(folder)
+                ]
                 bar.update(len(todo) - len(missing) - bar.n)
 
     watcher = threading.Thread(target=watch)

@@ -30,9 +30,14 @@ class ShardPlan(BaseModel):
         """Name of its files without extension."""
         return f"shard-{self.shard:06d}"
 
+    @property
+    def table(self) -> str:
+        """Name of its table, which is written last, whole or not at all."""
+        return f"{self.stem}.parquet"
+
     def is_done(self, folder: Path) -> bool:
-        """Whether the folder holds the shard: its table is written last."""
-        table = folder / f"{self.stem}.parquet"
+        """Whether the folder holds the shard: its table, with all rows."""
+        table = folder / self.table
         return table.exists() and num_rows(table) == self.stop - self.start
 
 

@@ -8,6 +8,10 @@ from typing import IO, Final, NamedTuple, Self
 from data_filters.io.files import atomic_path
 
 _BLOCK: Final = tarfile.BLOCKSIZE
+_FETCH_AGAIN: Final = "fetch this file again"
+_MAKE_AGAIN: Final = (
+    "remove it and the .parquet beside it, and run download_images, which wrote it, again"
+)
 
 
 class Member(NamedTuple):
@@ -25,9 +29,9 @@ class TruncatedTarError(ValueError):
         member: Name of the member that was cut, if its header was still readable.
     """
 
-    def __init__(self, name: str, member: str | None) -> None:
+    def __init__(self, name: str, member: str | None, *, remedy: str = _FETCH_AGAIN) -> None:
         where = f"inside member {member!r}" if member else "between members"
-        super().__init__(f"{name}: truncated or corrupt {where}; fetch this file again")
+        super().__init__(f"{name}: truncated or corrupt {where}; {remedy}")
         self.member = member
 
 
@@ -102,15 +106,15 @@ def read_tar(file: IO[bytes], *, name: str) -> Iterator[tuple[Member, bytes]]:
 
 
 def read_at(path: Path, places: Iterable[tuple[int, int]]) -> Iterator[bytes]:
-    """Yield the bytes at each (offset, size).
+    """Yield the bytes at each (offset, size) of a tar that `download_images` wrote.
 
     Raises:
-        TruncatedTarError: The file ends before.
+        TruncatedTarError: The file ends before; says that the stage must run again.
     """
     with path.open("rb") as file:
         for offset, size in places:
             file.seek(offset)
             data = file.read(size)
             if len(data) != size:
-                raise TruncatedTarError(path.name, None)
+                raise TruncatedTarError(str(path), None, remedy=_MAKE_AGAIN)
             yield data

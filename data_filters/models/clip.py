@@ -10,6 +10,7 @@ from PIL import Image
 from compat.torchvision_shim import ensure_torchvision
 from data_filters.io.pixels import Pixels
 from data_filters.models.network import Network, Prepared, Vectors, normalised
+from data_filters.models.weights import reading
 
 ensure_torchvision()
 
@@ -32,14 +33,11 @@ class Clip(Network):
     def __init__(self, *, model: str, weights: Path, device: str, batch_size: int) -> None:
         self._device, self._batch_size = device, batch_size
         name = _configuration(model)
-        try:
+        with reading(weights, of=f"the weights of {name}"):
             self._model, self._prepare = open_clip.create_model_from_pretrained(
-                name, pretrained=str(weights), device=device
+                name, pretrained=str(weights)
             )
-        except (RuntimeError, KeyError, AssertionError) as error:
-            reason = str(error).splitlines()[0]
-            raise ValueError(f"{weights}: not the weights of {name} ({reason})") from error
-        self._model.requires_grad_(False).eval()
+        self._model.requires_grad_(False).eval().to(device)
         self._tokenize = open_clip.get_tokenizer(name)
         self.scale = float(self._model.logit_scale.detach().exp())
         """Cosines are multiplied with it before a softmax."""

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from data_filters.models.network import Vectors
+from data_filters.models.weights import reading
 
 Activation = Literal["none", "relu"]
 Output = Literal["linear", "sigmoid"]
@@ -54,10 +55,15 @@ class Head:
         Raises:
             ValueError: The file holds something else, or layers that do not fit together.
         """
-        if file.suffix == ".safetensors":
-            state = load_file(file)
-        else:
-            state = torch.load(file, map_location="cpu", weights_only=True)
+        with reading(file, of="the layers of a head"):
+            if file.suffix == ".safetensors":
+                state = load_file(file)
+            else:
+                state = torch.load(file, map_location="cpu", weights_only=True)
+        if not isinstance(state, dict) or not all(
+            isinstance(t, torch.Tensor) for t in state.values()
+        ):
+            raise ValueError(f"{file}: expected a state dict of linear layers, tensors by name")
         found = [(match, name) for name in state if (match := _WEIGHT.match(name))]
         names = [name for _, name in sorted(found, key=lambda pair: int(pair[0][1] or 0))]
         layers = []

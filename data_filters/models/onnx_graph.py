@@ -9,6 +9,7 @@ from PIL import Image
 from data_filters.io.pixels import Pixels
 from data_filters.models.device import Device, onnx_providers
 from data_filters.models.network import Network, Prepared, Vectors
+from data_filters.models.weights import reading
 
 
 class OnnxGraph(Network):
@@ -80,12 +81,9 @@ def _open(weights: Path, *, output: str, device: Device) -> tuple[Any, str]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(
-            weights, sess_options=options, providers=onnx_providers(device)
-        )
-    except onnxruntime.capi.onnxruntime_pybind11_state.InvalidProtobuf as error:
-        raise ValueError(f"{weights}: not an ONNX graph") from error
+    providers = onnx_providers(device)
+    with reading(weights, of="an ONNX graph"):
+        session = onnxruntime.InferenceSession(weights, sess_options=options, providers=providers)
     inputs = [each.name for each in session.get_inputs()]
     outputs = [each.name for each in session.get_outputs()]
     if len(inputs) != 1 or output not in outputs:

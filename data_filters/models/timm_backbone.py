@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from compat.torchvision_shim import ensure_torchvision
 from data_filters.io.pixels import Pixels
 from data_filters.models.network import Network, Prepared, Vectors
+from data_filters.models.weights import reading
 
 ensure_torchvision()
 
@@ -35,16 +36,10 @@ class TimmBackbone(Network):
             )
         self._device = device
         self._model = timm.create_model(model, pretrained=False, num_classes=0).eval()
-        state = load_file(weights)
-        wanted = self._model.state_dict().keys()
-        missing = sorted(wanted - state.keys())
-        if missing:
-            raise ValueError(f"{weights}: not the weights of {model}: it lacks {missing[0]}")
-        try:
+        with reading(weights, of=f"the weights of {model}"):
+            state = load_file(weights)
+            wanted = self._model.state_dict().keys()
             self._model.load_state_dict({name: state[name] for name in wanted})
-        except RuntimeError as error:
-            reason = str(error).splitlines()[-1].strip()
-            raise ValueError(f"{weights}: not the weights of {model} ({reason})") from error
         self._model.to(device)
         settings = timm.data.resolve_model_data_config(self._model)
         self._prepare = timm.data.create_transform(**settings, is_training=False)

@@ -16,13 +16,11 @@ out: somebody else may own the domain today.
 import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Final
 
 import duckdb
-import numpy as np
-import pyarrow.parquet as pq
 
 from data_filters.config import DownloadImages
 from data_filters.download.fetch import fetch_shards
@@ -30,7 +28,7 @@ from data_filters.download.origin import LoopbackOrigin
 from data_filters.download.plan import plan_shards
 from data_filters.io.database import connect
 from data_filters.io.files import file_digest, read_json, write_json
-from data_filters.io.parquet import part_files, write_batches
+from data_filters.io.parquet import part_files, scan_sql, write_batches
 from data_filters.pack.shard import write_manifest, write_shards
 from data_filters.rebuild.link_rot import (
     Summary,
@@ -111,15 +109,19 @@ def _write(connection: duckdb.DuckDBPyConnection, *, work: Path, output: Path) -
     table, packed = output / "link_rot.parquet", work / "packed.parquet"
     write_batches(table, LINK_ROT, link_rot(connection))
     write_batches(packed, PACKED, same_images(connection))
-    write_shards(packed, _stretches(packed), index=INDEX, work=work, output=output)
+    write_shards(packed, _stretches(connection, packed), index=INDEX, work=work, output=output)
     write_manifest(packed, output / "manifest.parquet")
     summary = summarise(connection, table)
     write_json(output / SUMMARY, summary._asdict())
     return summary
 
 
-def _stretches(packed: Path) -> list[range]:
+def _stretches(connection: duckdb.DuckDBPyConnection, packed: Path) -> list[range]:
     """Return the rows of each shard; there are none of those that are lost whole."""
-    shards = pq.read_table(packed, columns=["shard"])["shard"].to_numpy()
-    ends = np.cumsum(np.bincount(shards)).tolist()
-    return [range(start, stop) for start, stop in pairwise((0, *ends))]
+    counts = connection.sql(
+        f"SELECT shard, count(*) FROM {scan_sql([packed])} GROUP BY shard"  # noqa: S608
+    )
+    sizes: dict[int, int] = dict(counts.fetchall())
+    shards = range(max(sizes, default=-1) + 1)
+    ends = accumulate((sizes.get(shard, 0) for shard in shards), initial=0)
+    return [range(start, stop) for start, stop in pairwise(ends)]

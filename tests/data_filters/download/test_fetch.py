@@ -1,10 +1,12 @@
 """Shards are dealt out once, and what is missing in the end is told."""
 
+import threading
+
 import pytest
 
 from data_filters.download import fetch as module
 from data_filters.download.fetch import fetch_shards
-from data_filters.download.plan import plan_shards
+from data_filters.download.plan import ShardPlan, plan_shards
 from data_filters.download.raw_shard import Fetched, write_raw_shard
 from data_filters.io.processes import VARIABLE
 
@@ -57,3 +59,23 @@ def test_what_is_missing_in_the_end_is_told(tmp_path, limits, metadata_part, dea
     (tmp_path / "worker-000000.log").write_text("a\nb\n\nc\nlast words\n")
     with pytest.raises(RuntimeError, match=r"2 shards missing: b \| c \| last words .*000000\.log"):
         fetch_shards(limits(), plans, folder=tmp_path, origin=None)
+
+
+def test_progress_opens_no_table_that_is_not_there(
+    tmp_path, metadata_part, limits, dealt, monkeypatch, capfd
+):
+    looked, is_done = [], ShardPlan.is_done
+
+    def watched(plan, folder):
+        if threading.current_thread() is not threading.main_thread():
+            looked.append(plan.shard)
+        return is_done(plan, folder)
+
+    monkeypatch.setattr(ShardPlan, "is_done", watched)
+    plans = plan_shards([metadata_part([{}] * 3)], rows_per_shard=1)
+    write_raw_shard(tmp_path, plans[1].stem, shard=1, rows=[])  # of other parameters
+    dealt[1].update({1, 2})
+    with pytest.raises(RuntimeError, match="2 shards missing"):
+        fetch_shards(limits(), plans, folder=tmp_path, origin=None)
+    assert set(looked) == {0, 1}
+    assert "1/3" in capfd.readouterr().err

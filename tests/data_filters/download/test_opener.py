@@ -3,9 +3,11 @@
 import io
 import time
 import urllib.request
+from wsgiref.headers import Headers
 
 import pytest
 
+from data_filters.download.opener import Page
 from data_filters.download.origin import LoopbackOrigin
 from data_filters.download.reasons import FetchError
 
@@ -120,6 +122,28 @@ def test_a_host_is_not_asked_by_too_many_at_once(web, monkeypatch):
     monkeypatch.setattr(opener, "_get", watched)
     fetch(origin, opener)
     assert inside == [{origin.address: 1}]
+
+
+def test_a_default_port_makes_no_other_host(web, monkeypatch):
+    _, opener, _ = web(robots_txt=True)
+    asked = []
+
+    def get(address, **_):
+        asked.append((address.url, dict(opener._slots._held)))
+        return Page(b"", headers=Headers(), url=address.url, status=200)
+
+    monkeypatch.setattr(opener, "_get", get)
+    for url in ("http://a.org/a", "http://A.org:80/b", "https://a.org:443/c", "http://a.org:81/d"):
+        opener.open(url)
+    assert asked == [
+        ("http://a.org/robots.txt", {"a.org": 1}),
+        ("http://a.org/a", {"a.org": 1}),
+        ("http://a.org/b", {"a.org": 1}),
+        ("https://a.org/robots.txt", {"a.org": 1}),
+        ("https://a.org/c", {"a.org": 1}),
+        ("http://a.org:81/robots.txt", {"a.org:81": 1}),
+        ("http://a.org:81/d", {"a.org:81": 1}),
+    ]
 
 
 def test_robots_are_told_once_per_host(web, tmp_path):

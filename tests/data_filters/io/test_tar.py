@@ -41,7 +41,7 @@ def test_offsets_lead_to_the_bytes(tmp_path):
     members = write_tar(tmp_path / "a.tar", MEMBERS)
     places = [(member.offset, member.size) for member in members]
     assert list(read_at(tmp_path / "a.tar", places)) == [data for _, data in MEMBERS]
-    with pytest.raises(TruncatedTarError, match=r"a\.tar"):
+    with pytest.raises(TruncatedTarError, match=r"/a\.tar: truncated.*run download_images"):
         list(read_at(tmp_path / "a.tar", [(10_000, 1_000)]))
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from data_filters.models.clip import Clip
 from data_filters.models.network import vectors
@@ -52,9 +53,25 @@ def test_neither_order_nor_company_changes_an_embedding(tiny_clip, picture):
     [
         ({"model": "ViT-B-33"}, ValueError, "ViT-B-33: open_clip has no configuration"),
         ({"model": "nowhere.json"}, FileNotFoundError, "nowhere.json"),
-        ({"model": "ViT-S-32-alt"}, ValueError, "not the weights of ViT-S-32-alt"),
+        ({"model": "ViT-S-32-alt"}, ValueError, "not readable as the weights of ViT-S-32-alt"),
     ],
 )
 def test_mistakes(tiny_clip, changes, error, words):
     with pytest.raises(error, match=words):
         clip(tiny_clip, **changes)
+
+
+@pytest.mark.parametrize("form", ["safetensors", "pt"])
+def test_damaged_weights_are_named(tiny_clip, tmp_path, damaged, form):
+    state, whole = load_file(tiny_clip["file"]), tmp_path / f"clip.{form}"
+    save_file(state, whole) if form == "safetensors" else torch.save(state, whole)
+    for file in damaged(whole):
+        with pytest.raises(ValueError, match=rf"{file.name}: not readable .*fetch it again"):
+            clip(tiny_clip, weights=file)
+
+
+@pytest.mark.parametrize("other", [{}, [1.0], {"logit_scale": 1.0}])
+def test_another_kind_of_checkpoint_is_refused(tiny_clip, tmp_path, other):
+    torch.save(other, tmp_path / "clip.pt")
+    with pytest.raises(ValueError, match=r"clip\.pt: not readable as the weights of tiny-clip"):
+        clip(tiny_clip, weights=tmp_path / "clip.pt")

@@ -81,3 +81,31 @@ def test_anything_else_is_refused(tmp_path, state):
     save_file(state, tmp_path / "head.safetensors")
     with pytest.raises(ValueError, match=r"head\.safetensors: "):
         read(tmp_path / "head.safetensors")
+
+
+@pytest.mark.parametrize("form", ["safetensors", "pth", "legacy.pth"])
+def test_a_damaged_file_is_named(tmp_path, damaged, form):
+    state = {"weight": torch.zeros(1, 2), "bias": torch.zeros(1)}
+    whole = tmp_path / f"head.{form}"
+    if form == "safetensors":
+        save_file(state, whole)
+    else:
+        torch.save(state, whole, _use_new_zipfile_serialization=form == "pth")
+    for file in damaged(whole):
+        with pytest.raises(ValueError, match=rf"{file.name}: not readable .*fetch it again"):
+            read(file)
+
+
+@pytest.mark.parametrize("content", [[1.0], {"weight": 1.0, "bias": 0.0}])
+def test_what_is_no_state_dict_is_refused(tmp_path, content):
+    torch.save(content, tmp_path / "head.pth")
+    with pytest.raises(ValueError, match=r"head\.pth: expected a state dict"):
+        read(tmp_path / "head.pth")
+
+
+def test_a_pickle_of_code_is_refused_without_the_advice_to_trust_it(tmp_path):
+    torch.save(laion(), tmp_path / "head.pth")
+    with pytest.raises(ValueError, match=r"head\.pth: not readable") as caught:
+        read(tmp_path / "head.pth")
+    assert "trust" not in str(caught.value)
+    assert "weights_only" not in str(caught.value)

@@ -29,10 +29,9 @@ def test_what_the_graph_sees_is_the_centre_scaled_and_ordered(tiny_onnx):
     assert graph(tiny_onnx, layout="nhwc").prepare(pixels).shape == (16, 16, 3)
 
 
-def test_mistakes(tiny_onnx, tmp_path):
+def test_mistakes(tiny_onnx, damaged):
     with pytest.raises(ValueError, match="outputs output; expected one input and an output 'x'"):
         graph(tiny_onnx, output="x")
-    other = tmp_path / "other.onnx"
-    other.write_bytes(b"no graph at all")
-    with pytest.raises(ValueError, match=r"other\.onnx: not an ONNX graph"):
-        graph(tiny_onnx, weights=other)
+    for file in damaged(Path(tiny_onnx["file"])):
+        with pytest.raises(ValueError, match=rf"{file.name}: not readable as an ONNX graph"):
+            graph(tiny_onnx, weights=file)

@@ -37,5 +37,13 @@ def test_features_are_what_timm_gives_without_the_classifier(weights, picture):
 def test_mistakes(weights):
     with pytest.raises(ValueError, match="timm has no architecture"):
         TimmBackbone(model="vit_nonesuch", weights=weights, device="cpu")
-    with pytest.raises(ValueError, match="not the weights of resnet10t"):
+    with pytest.raises(
+        ValueError, match=r"weights\.safetensors: not readable as the weights of resn"
+    ):
         TimmBackbone(model="resnet10t", weights=weights, device="cpu")
+
+
+def test_damaged_weights_are_named(weights, damaged):
+    for file in damaged(weights):
+        with pytest.raises(ValueError, match=rf"{file.name}: not readable .*fetch it again"):
+            TimmBackbone(model=NAME, weights=file, device="cpu")

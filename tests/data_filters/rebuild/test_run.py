@@ -126,6 +126,15 @@ def test_changed_gone_and_same_are_told_apart(web, tmp_path, jpeg):
     assert names == {found[name]["sha256"][:KEY_LENGTH] for name in "56"}
 
 
+def test_a_shard_that_is_lost_whole_leaves_the_others_their_numbers(web, published, tmp_path):
+    for row in pq.read_table(web.manifest, filters=[("shard", "=", 1)]).to_pylist():
+        (web.folder / row["url"].rpartition("/")[2]).unlink()
+    web.rebuild(tmp_path / "later")
+    whole = digests(published)
+    del whole["shard-000001.tar"]
+    assert digests(tmp_path / "later") == whole
+
+
 def test_shrunk_images_are_the_same_where_their_originals_are(web, tmp_path):
     resize = {"mode": "keep_ratio", "size": 32, "quality": 90}
     one, two = tmp_path / "one", tmp_path / "two"
