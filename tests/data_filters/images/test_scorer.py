@@ -85,3 +85,23 @@ def test_an_image_without_a_caption_has_no_similarity_to_it():
         [], [("length", "caption_missing")], [("length", "score_too_low")],
     ]  # fmt: skip
     assert [len(each.scores) for each in opinions] == [1, 0, 1]
+
+
+def test_scores_are_those_of_the_images_asked_about():
+    class Captioned(Entry):
+        needs_captions = True
+
+    network = Identity()
+    given = items(network, [[1.0], [2.0], [3.0]], {1: "a", 2: "b"})
+    chain = [ScoreFilter("entry", Captioned(network, 0), Limits(None, None))]
+    opinions = judge_batch(chain, given, batch_size=8)
+    assert [[score.score for score in each.scores] for each in opinions] == [[], [2.0], [3.0]]
+
+
+def test_a_score_is_compared_as_it_is_written_down():
+    network = Identity()
+    chain = [ScoreFilter("entry", Entry(network, 0), Limits(0.7, 0.7))]
+    rows = [[0.7], [0.70004], [0.69996], [0.7001]]  # in 32 bits, 0.7 is less than 0.7
+    opinions = judge_batch(chain, items(network, rows), batch_size=4)
+    assert objections(opinions) == [[], [], [], [("entry", "score_too_high")]]
+    assert [each.scores[0].score for each in opinions] == [0.7, 0.7, 0.7, 0.7001]

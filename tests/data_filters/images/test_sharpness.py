@@ -23,3 +23,14 @@ def test_reasons(encode):
     judge = SharpnessFilter(min_variance=50.0)
     assert judge(Candidate(encode(noise, "PNG"))).kept
     assert judge(Candidate(encode(blurred, "PNG"))).reason == "blurred"
+
+
+def test_three_pixels_are_enough_and_the_limit_passes(encode):
+    small = np.zeros((3, 4), np.float32)
+    small[1, 1] = 1  # Laplacian: -4 and 1
+    assert laplacian_variance(small) == 6.25
+    levels = np.repeat((small * 40).astype(np.uint8)[..., None], 3, axis=2)
+    candidate = Candidate(encode(levels, "PNG"))
+    variance = laplacian_variance(candidate.grey)
+    assert variance > 0
+    assert SharpnessFilter(min_variance=variance)(candidate).kept

@@ -19,3 +19,11 @@ def test_reasons(jpeg, encode):
     assert judge(Candidate(jpeg(0))).kept
     blank = np.full((48, 64, 3), 200, np.uint8)
     assert judge(Candidate(encode(blank))).reason == "near_uniform"
+
+
+def test_the_whole_image_counts_and_the_limit_passes(encode):
+    half = np.zeros((48, 64, 3), np.uint8)
+    half[24:] = 255  # one bit, though every row is uniform
+    candidate = Candidate(encode(half, "PNG"))
+    assert UniformityFilter(min_entropy=1.0)(candidate).kept
+    assert UniformityFilter(min_entropy=1.001)(candidate).reason == "near_uniform"
