@@ -1,6 +1,7 @@
 """Files: atomic writes, JSON, and listing of local or remote folders through fsspec."""
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -134,7 +135,13 @@ def list_files(root: str, pattern: str, *, key: str, layout: str) -> list[str]:
     Raises:
         FileNotFoundError: No such folder, or nothing in it matches.
         PermissionError: A remote store turns us away; says what to accept or to set.
+        ValueError: The root's own name would be read as a pattern, and other folders be listed.
     """
+    if glob.has_magic(root):
+        raise ValueError(
+            f"{key}: {root!r} has *, ? or [ in its name, which stand for other names: rename the "
+            "folder, or link to it"
+        )
     with explained(root, key=key):
         names = _find(root, pattern, key=key, layout=layout)
     if not names:

@@ -76,6 +76,15 @@ def test_remote_folders_are_listed_alike():
         assert file.read() == b"x"
 
 
+@pytest.mark.parametrize("name", ["a*", "a?", "a[1]"])
+def test_a_folder_named_like_a_pattern_is_refused(tmp_path, name):
+    for folder in (name, "ab", "a1"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "1.jpg").touch()
+    with pytest.raises(ValueError, match="rename the folder, or link to it"):
+        list_files(str(tmp_path / name), "*.jpg", key="source.root", layout="images")
+
+
 def test_a_missing_folder_is_named_with_its_key_and_layout(tmp_path):
     missing = str(tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError, match=r"source\.root: no folder '.*nowhere'.*expected t"):
