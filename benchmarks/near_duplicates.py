@@ -23,8 +23,9 @@ import argparse
 import functools
 import io
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import imagehash
 import numpy as np
@@ -144,26 +145,14 @@ def found_pairs(whole: Signatures, radius: int, *, mirrored: bool) -> set[tuple[
 
 def joined(one: Signatures, other: Signatures) -> Signatures:
     """Put two sets one after the other."""
-    return Signatures(
-        sha256=np.concatenate([one.sha256, other.sha256]),
-        pixels=np.concatenate([one.pixels, other.pixels]),
-        perceptual=np.concatenate([one.perceptual, other.perceptual]),
-        mirrored=np.concatenate([one.mirrored, other.mirrored]),
-        contrast=np.concatenate([one.contrast, other.contrast]),
-        embeddings=None,
-    )
+    pairs: Iterable[Any] = zip(one[:-1], other[:-1], strict=True)
+    return Signatures._make([*map(np.concatenate, pairs), None])
 
 
 def some(images: Signatures, rows: slice) -> Signatures:
     """Take some of the images."""
-    return Signatures(
-        sha256=images.sha256[rows],
-        pixels=images.pixels[rows],
-        perceptual=images.perceptual[rows],
-        mirrored=images.mirrored[rows],
-        contrast=images.contrast[rows],
-        embeddings=None,
-    )
+    arrays: Iterable[Any] = images[:-1]
+    return Signatures._make([*(array[rows] for array in arrays), None])
 
 
 def report_quality(originals: Signatures, copies: dict[str, Signatures]) -> None:
