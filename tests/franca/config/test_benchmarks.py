@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from franca.config.benchmarks import Correspondence, Knn
-from tests.franca.config.test_evaluate import KNN, MATCHES
+from tests.franca.config.sections import KNN, MATCHES
 
 
 def test_headline_must_be_reported():

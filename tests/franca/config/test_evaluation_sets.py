@@ -4,21 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from franca.config.evaluation_sets import EvaluationSet
-
-SEGMENTATION = {
-    "kind": "segmentation",
-    "format": "voc",
-    "root": "{scenes}/segmentation",
-    "train_split": "train",
-    "test_split": "val",
-    "max_train": None,
-    "max_test": None,
-    "num_classes": 9,
-    "ignore_index": 255,
-    "known_set": None,
-    "group": None,
-    "licence": "Apache-2.0",
-}
+from tests.franca.config.sections import SEGMENTATION
 
 
 def test_complete_declaration_is_accepted():

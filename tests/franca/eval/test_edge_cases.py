@@ -7,7 +7,7 @@ import torch
 
 from franca.eval.benchmark import DenseFeatures
 from franca.eval.registry import BENCHMARKS
-from tests.franca.eval.test_invariances import random_inputs, values
+from tests.franca.eval.toy_runs import random_inputs, values
 from tests.franca.eval.toys import CLASSES
 
 DENSE = [name for name, each in BENCHMARKS.items() if each.kind == "segmentation"]

@@ -3,7 +3,6 @@
 Inputs are random (`toys`); hypothesis draws their seeds, always the same ones.
 """
 
-import math
 from typing import get_args
 
 import pytest
@@ -11,16 +10,14 @@ import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from franca.config.evaluate import Evaluate
 from franca.eval.benchmark import Kind
 from franca.eval.neighbours import cosine_search
 from franca.eval.registry import BENCHMARKS
 from franca.eval.truth.truths import TRUTHS
-from tests.franca.config.test_evaluate import EVALUATE
 from tests.franca.eval.toy_changes import in_another_order, with_features
+from tests.franca.eval.toy_runs import CPU, NAMES, PARAMETERS, generator, random_inputs, values
 from tests.franca.eval.toys import CLASSES, DIM, INPUTS
 
-CPU = torch.device("cpu")
 # Clusters are learnt on the scored images themselves, from a sample of their patches.
 LEARN_ON_TEST = {"overclustering", "spatial_entropy"}
 # Distances, angles and least squares do not see the axes; SGD, standardised features and k-means'
@@ -46,14 +43,6 @@ MORE = {
     "dims": 256,
 }  # fmt: skip
 
-NAMES = list(BENCHMARKS)
-# Stored features cannot be augmented.
-WITHOUT_CROPS = {"linear": {"crop_scale": None}, "robustness": {"crop_scale": None}}
-PARAMETERS = {
-    name: getattr(Evaluate(**EVALUATE), each.parameters_section).model_dump()
-    | WITHOUT_CROPS.get(name, {})
-    for name, each in BENCHMARKS.items()
-}
 every_benchmark = pytest.mark.parametrize("name", NAMES)
 seeds = st.integers(0, 2**20)
 
@@ -66,24 +55,6 @@ def few(examples):
         database=None,
         phases=(Phase.explicit, Phase.generate),
     )
-
-
-def generator(seed):
-    return torch.Generator().manual_seed(seed)
-
-
-def random_inputs(name, seed):
-    return INPUTS[BENCHMARKS[name].kind](generator(seed))
-
-
-def values(name, inputs, **changes):
-    """Every metric of a benchmark; a value or an end of an interval that is no number fails."""
-    benchmark = BENCHMARKS[name]
-    outcome = benchmark.run(inputs, seed=0, device=CPU, **(PARAMETERS[name] | changes))
-    metrics = benchmark.measure(outcome.evidence, dataset="toy", resamples=5, seed=0)
-    for metric in metrics:
-        assert all(map(math.isfinite, (metric.value, *metric.ci95))), metric
-    return {metric.metric: metric.value for metric in metrics}
 
 
 def test_no_kind_is_forgotten():

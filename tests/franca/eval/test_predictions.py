@@ -8,7 +8,7 @@ from franca.eval.benchmark import CLASSES, MASKS
 from franca.eval.crops import Picture, resize
 from franca.eval.miou import confusion_matrix
 from franca.eval.registry import BENCHMARKS
-from tests.franca.eval.test_invariances import NAMES, PARAMETERS, random_inputs
+from tests.franca.eval.toy_runs import NAMES, PARAMETERS, random_inputs
 
 # Masks are compared at the size of the toys' own.
 OWN_SIZE = {"linseg_neco100": {"mask_side": 16}}

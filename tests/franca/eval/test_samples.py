@@ -12,8 +12,7 @@ from franca.eval.samples import sample_arrays
 from franca.eval.suite import Pair, Suite
 from franca.models.vit import build_vit
 from franca.randomness import generator
-from tests.franca.config.test_evaluate import EVALUATE
-from tests.franca.config.test_evaluation_sets import SEGMENTATION
+from tests.franca.config.sections import EVALUATE, SEGMENTATION
 from tests.franca.eval.worlds import write_voc
 
 TASKS = [Pair("in_context", "rooms"), Pair("overclustering", "rooms")]

@@ -12,7 +12,7 @@ from franca.eval.masked import SegmentationImages
 from franca.eval.registry import BENCHMARKS
 from franca.models.vit import build_vit
 from franca.randomness import generator
-from tests.franca.config.test_evaluate import EVALUATE
+from tests.franca.config.sections import EVALUATE
 from tests.franca.eval.worlds import write_folder, write_parquet, write_voc
 
 

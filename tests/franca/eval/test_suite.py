@@ -9,8 +9,7 @@ from franca.config.evaluation_sets import EvaluationSet
 from franca.eval import datasets
 from franca.eval.inputs.sets import EvaluationSets
 from franca.eval.suite import Pair, Suite
-from tests.franca.config.test_evaluate import EVALUATE
-from tests.franca.config.test_evaluation_sets import SEGMENTATION
+from tests.franca.config.sections import EVALUATE, SEGMENTATION
 from tests.franca.eval.worlds import write_voc
 
 TASKS = [Pair("depth", "rooms"), Pair("position", "rooms")]

@@ -16,8 +16,7 @@ from franca.models.weights import save_backbone
 from franca.randomness import generator
 from franca.rasa.linear_map import LinearMap, save_map
 from franca.stages.evaluate import gather, load_checkpoint, run
-from tests.franca.config.test_evaluate import EVALUATE
-from tests.franca.config.test_evaluation_sets import SEGMENTATION
+from tests.franca.config.sections import EVALUATE, SEGMENTATION
 from tests.franca.eval.worlds import (
     CLASSES,
     rendered_pair,

@@ -9,7 +9,7 @@ from franca.config.evaluation_sets import EvaluationSet, FineGrained
 from franca.eval.inputs.formats import FORMATS, format_of
 from franca.eval.inputs.kinds import KINDS
 from franca.eval.inputs.sets import EvaluationSets
-from tests.franca.config.test_evaluation_sets import SEGMENTATION
+from tests.franca.config.sections import SEGMENTATION
 from tests.franca.eval.inputs.test_kinds import FORMATS as BY_KIND
 
 KIND_OF_SET = {set_kind: kind for kind, each in KINDS.items() for set_kind in each.set_kinds}

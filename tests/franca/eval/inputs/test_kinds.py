@@ -11,7 +11,7 @@ from franca.eval.benchmark import Kind
 from franca.eval.inputs.kinds import KINDS, check_task, fits
 from franca.eval.inputs.sets import EvaluationSets
 from franca.eval.registry import BENCHMARKS
-from tests.franca.config.test_evaluation_sets import SEGMENTATION
+from tests.franca.config.sections import SEGMENTATION
 from tests.franca.eval.worlds import write_folder, write_videos, write_voc
 
 

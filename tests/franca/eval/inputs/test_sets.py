@@ -6,7 +6,7 @@ import pytest
 
 from franca.config.evaluation_sets import EvaluationSet
 from franca.eval.inputs.sets import EvaluationSets
-from tests.franca.config.test_evaluation_sets import SEGMENTATION
+from tests.franca.config.sections import SEGMENTATION
 from tests.franca.eval.worlds import write_voc
 
 
