@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -21,7 +22,8 @@ class WebdatasetReader:
     """List and read tars; each tar is a part, each sample an image.
 
     A tar that was cut gives the samples before the cut and one more row with the problem
-    `truncated_tar`, so that the loss is on the books.
+    `truncated_tar`, so that the loss is on the books. Files of one key lie together, as webdataset
+    asks: those of a key that has been there before are one more row, `key_repeated`.
 
     Args:
         root: Local folder or fsspec URL.
@@ -46,12 +48,13 @@ class WebdatasetReader:
         name = self._names[part]
         sample: dict[str, bytes] = {}
         current: str | None = None
+        seen: Counter[str] = Counter()
         with open_binary(self._root, name) as file:
             try:
                 for member, data in read_tar(file, name=join(self._root, name)):
                     stem, extension = _split(member.name)
-                    if current is not None and stem != current:
-                        yield _image(name, current, sample, with_data=with_data)
+                    if current is not None and (stem != current or extension in sample):
+                        yield _image(name, current, sample, seen, with_data=with_data)
                         sample = {}
                     current = stem
                     sample[extension] = data
@@ -60,12 +63,20 @@ class WebdatasetReader:
                     raise
                 _LOG.warning("%s; the samples before it are used", error)
                 if error.member is None or _split(error.member)[0] != current:
-                    yield _image(name, current, sample, with_data=with_data)
+                    yield _image(name, current, sample, seen, with_data=with_data)
                 cut = _split(error.member)[0] if error.member else "(end)"
-                yield SourceImage(f"{name}#{cut}", None, None, problem="truncated_tar")
+                yield SourceImage(_path(name, cut, seen), None, None, problem="truncated_tar")
                 return
         if current is not None:
-            yield _image(name, current, sample, with_data=with_data)
+            yield _image(name, current, sample, seen, with_data=with_data)
+        repeated = seen.total() - len(seen)
+        if repeated:
+            _LOG.warning(
+                "%s: %d times the files of one key do not lie together, or one is there twice; "
+                "pack it again with `tar --sort=name`, or these files are not used",
+                join(self._root, name),
+                repeated,
+            )
 
 
 def _split(member: str) -> tuple[str, str]:
@@ -75,12 +86,23 @@ def _split(member: str) -> tuple[str, str]:
     return folder + slash + stem, extension.lower()
 
 
-def _image(name: str, key: str, sample: dict[str, bytes], *, with_data: bool) -> SourceImage:
-    path, caption = f"{name}#{key}", _caption(sample)
+def _image(
+    name: str, key: str, sample: dict[str, bytes], seen: Counter[str], *, with_data: bool
+) -> SourceImage:
+    """Make a row of a sample; of a key that has been there before, its files are not used."""
+    path, caption = _path(name, key, seen), _caption(sample)
+    if seen[key] > 1:
+        return SourceImage(path, None, None, problem="key_repeated")
     extension = next((each for each in sample if each in IMAGE_EXTENSIONS), None)
     if extension is None:
         return SourceImage(path, caption, None, problem="image_missing")
     return SourceImage(path, caption, sample[extension] if with_data else None)
+
+
+def _path(name: str, key: str, seen: Counter[str]) -> str:
+    """Name a row, and count its key, for the name to be unique."""
+    seen[key] += 1
+    return f"{name}#{key}" if seen[key] == 1 else f"{name}#{key} ({seen[key]})"
 
 
 def _caption(sample: dict[str, bytes]) -> str | None:

@@ -19,6 +19,7 @@ from workflow.stages import STAGES
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 NOTHING = "Nothing to be done"
+REPORT = "artifacts/micro/franca/report/receipt.json"
 TRAINED = {"pretrain", "finetune_highres", "rasa", "evaluate", "report"}
 
 # One number in each section, and the stages that must run again when it is edited.
@@ -84,6 +85,27 @@ def test_3_dvc_runs_what_it_said_and_snakemake_agrees(dvc_clone):
     ran = {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
     assert ran == {"params", "report"}
     assert NOTHING in dvc_clone.snakemake("--dry-run").stdout
+
+
+def test_an_experiment_of_dvc_reruns_what_depends_on_it_and_keeps_both_states(dvc_clone):
+    commit(dvc_clone, "before")
+    before = dvc_clone.receipts()
+    ran = dvc_clone.run("dvc", "exp", "run", "-S", "scales.micro.report.max_gallery_images=3")
+    assert "Rule: report" in ran.stdout
+    assert "Rule: evaluate" not in ran.stdout
+    after = dvc_clone.receipts()
+    assert {path for path in before if after[path] != before[path]} == {REPORT}
+    assert NOTHING in dvc_clone.snakemake("--dry-run").stdout
+    dvc_clone.run("git", "checkout", "params.yaml", "dvc.lock")
+    dvc_clone.run("dvc", "checkout", "--force", "--quiet")
+    assert dvc_clone.receipts() == before
+    assert dvc_clone.run("dvc", "exp", "list", "--name-only").stdout.split()
+
+
+def test_an_experiment_may_select_another_scale(dvc_clone):
+    dvc_clone.run("dvc", "exp", "run", "-S", "scale=tiny", "params")
+    assert (dvc_clone.root / "artifacts/tiny/params/scenes.json").is_file()
+    dvc_clone.run("git", "checkout", "params.yaml", "dvc.lock")
 
 
 def test_4_a_fresh_clone_pulls_and_has_nothing_to_do(snakemake_clone, tmp_path):

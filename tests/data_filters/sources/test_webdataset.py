@@ -73,3 +73,34 @@ def test_compressed_tars_are_read(tmp_path):
         info.size = 1
         archive.addfile(info, io.BytesIO(b"A"))
     assert [image.data for image in read(tmp_path)] == [b"A"]
+
+
+def pack(path, names):
+    with tarfile.open(path, "w") as archive:
+        for name in names:
+            info = tarfile.TarInfo(name)
+            info.size = len(name)
+            archive.addfile(info, io.BytesIO(name.encode()))
+
+
+@pytest.mark.parametrize(
+    ("names", "rows"),
+    [
+        (  # images first, then captions
+            ["a.jpg", "b.jpg", "a.txt", "b.txt"],
+            [("#a", b"a.jpg"), ("#b", b"b.jpg"), ("#a (2)", None), ("#b (2)", None)],
+        ),
+        (["a.jpg", "a.jpg", "a.jpg"], [("#a", b"a.jpg"), ("#a (2)", None), ("#a (3)", None)]),
+        (["a.jpg", "a.png"], [("#a", b"a.jpg")]),
+    ],
+)
+def test_files_that_do_not_lie_together_are_rows_of_their_own(tmp_path, caplog, names, rows):
+    pack(tmp_path / "x.tar", names)
+    images = read(tmp_path)
+    assert [(image.path, image.data) for image in images] == [("x.tar" + p, d) for p, d in rows]
+    problems = [image.problem for image in images]
+    repeated = problems.count("key_repeated")
+    assert repeated == len([path for path, _ in rows if "(" in path])
+    assert problems.count(None) == len(rows) - repeated
+    assert (f"x.tar: {repeated} times" in caplog.text) == bool(repeated)
+    assert ("tar --sort=name" in caplog.text) == bool(repeated)
