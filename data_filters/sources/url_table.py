@@ -2,6 +2,7 @@
 
 # ruff: noqa: S608  the SQL is made of our own words; texts go through sql_text
 
+import logging
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final, get_args
@@ -16,6 +17,9 @@ from data_filters.io.files import join, open_binary
 from data_filters.io.parquet import sql_text
 from data_filters.records import METADATA, content_id_sql
 from data_filters.source_kinds import Column
+from data_filters.sources.invalid_text import REFUSAL, scan_leniently
+
+_LOG = logging.getLogger(__name__)
 
 ALIASES: Final = MappingProxyType[str, tuple[str, ...]](
     {
@@ -88,7 +92,8 @@ def read_part(
 ) -> Iterator[pa.RecordBatch]:
     """Stream one parquet part as rows of `records.METADATA`, in the order of the file.
 
-    Only the columns that exist on our side are read: at 467 GB this is most of the saving.
+    Only the columns that exist on our side are read: at 467 GB this is most of the saving. A text
+    that is not UTF-8 is null, as is what is no number in a column of numbers.
 
     Args:
         connection: From `connect`, told of a remote root.
@@ -104,15 +109,24 @@ def read_part(
     """
     file = join(root, name)
     scan = f"read_parquet({sql_text(file)}, file_row_number = true, binary_as_string = true)"
+    num_read = 0
     try:
         found = {name for name, *_ in connection.sql(f"DESCRIBE SELECT * FROM {scan}").fetchall()}
         found -= {"file_row_number"}
         chosen = column_map(found, file=file, declared=columns, key=key)
-        yield from map(_without_nan, stream(connection, _query(scan, chosen, part=part)))
-    except duckdb.Error as error:
+        for batch in stream(connection, _query(scan, chosen, part=part)):
+            yield _without_nan(batch)
+            num_read += batch.num_rows
+    except (duckdb.Error, OSError) as error:  # OSError is Arrow's word for it halfway through
+        first_line = str(error).splitlines()[0]
         with explained(root, key=f"{key}.root"), open_binary(root, name) as probe:
             probe.read(1)  # DuckDB hides whose fault it is; a refusal shows here
-        first_line = str(error).splitlines()[0]
+            if REFUSAL in first_line:
+                _LOG.warning("%s: %s Such texts are taken for missing.", file, first_line)
+                scan = scan_leniently(connection, probe, set(filter(None, chosen.values())))
+                query = f"{_query(scan, chosen, part=part)} WHERE position >= {num_read}"
+                yield from map(_without_nan, stream(connection, query))
+                return
         raise ValueError(
             f"{file}: not readable as parquet ({first_line}); fetch it again, or repair it"
         ) from None

@@ -114,6 +114,18 @@ def test_a_file_that_is_no_parquet_is_named(tmp_path):
         read(tmp_path, tmp_path)
 
 
+def test_a_file_that_is_broken_in_its_middle_is_named(tmp_path):
+    file = tmp_path / "part.parquet"
+    urls = [f"http://a.org/{row}" for row in range(200_000)]
+    pq.write_table(pa.table({"url": urls}), file, row_group_size=100_000, compression="zstd")
+    data = bytearray(file.read_bytes())
+    place = len(data) * 3 // 4
+    data[place : place + 1000] = bytes(1000)
+    file.write_bytes(data)
+    with pytest.raises(ValueError, match=r"part\.parquet: not readable as parquet \(.+\); fetch"):
+        read(tmp_path, tmp_path)
+
+
 def test_remote_parts_are_read_through_fsspec(tmp_path):
     with fsspec.filesystem("memory").open("/relaion/part-0.parquet", "wb") as file:
         pq.write_table(pa.table({"url": ["https://a.org/1.jpg"]}), file)
