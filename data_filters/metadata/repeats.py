@@ -28,6 +28,8 @@ source changes nothing unless two rows agree in URL and caption."""
 
 _BYTES_PER_KEY: Final = 28  # the key, up to four slots of four bytes, and keys that share theirs
 
+_GROWTH: Final = 1 << 20  # keys of room to spare: how many a share has is not known before
+
 _CHUNK: Final = 1 << 16  # of keys: what is computed on the way stays in the processor's cache
 
 Keys = npt.NDArray[np.uint64]
@@ -75,11 +77,13 @@ def repeated_keys(
         share: SQL condition of the rows to look at.
     """
     query = f"SELECT hash({column}) AS key FROM {scan_sql(files)} WHERE {share}"
-    keys = np.empty(sum(map(num_rows, files)), np.uint64)  # pages that are not written take no room
-    size = 0
+    keys, size = np.empty(_GROWTH, np.uint64), 0
     for batch in stream(connection, query):
-        keys[size : size + batch.num_rows] = batch["key"].to_numpy()
-        size += batch.num_rows
+        stop = size + batch.num_rows
+        if stop > len(keys):
+            keys.resize(stop + _GROWTH, refcheck=False)  # in place: its pages are moved, not copied
+        keys[size:stop] = batch["key"].to_numpy()
+        size = stop
     return occurring_again(keys[:size])
 
 
