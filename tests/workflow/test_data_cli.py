@@ -97,6 +97,25 @@ def test_a_folder_behind_a_url_is_copied_whole(tmp_path):
     assert "nowhere" in str(error)
 
 
+def test_a_folder_is_named_by_its_path_too(tmp_path, monkeypatch):
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made/a.txt").write_text("a")
+    monkeypatch.chdir(tmp_path)
+    for place, copy in ((str(tmp_path / "made"), "first"), ("./made", "second")):
+        _, output, _ = franca("fetch", place, "--to", copy)
+        assert "1 files, 1 of them fetched now" in output
+        assert (tmp_path / copy / "a.txt").read_text() == "a"
+    *_, error = franca("fetch", "./mad", "--to", "third")
+    assert "./mad" in str(error)
+    assert not (tmp_path / "third").exists()
+
+
+def test_what_is_no_longer_handed_out_cannot_be_fetched():
+    *_, error = franca("fetch", "laion_coco", "--to", "copy")
+    assert str(error).startswith("laion_coco: nothing to fetch, its publisher offers no copy. No")
+
+
+
 @pytest.fixture
 def place(tmp_path):
     """Work in a folder with the parameters, a published world and a manifest of two images."""
