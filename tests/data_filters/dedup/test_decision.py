@@ -86,6 +86,14 @@ def test_a_leak_takes_its_group_along_and_outweighs_a_duplicate(opened):
         ]  # fmt: skip
 
 
+def test_the_order_by_content_is_that_of_hashes_then_of_names(opened):
+    images = [{"sha256": text} for text in "cabb"]
+    images[2]["row_id"], images[3]["row_id"] = "r9", "r8"
+    with opened(images[:2], images[2:]) as (connection, files):
+        order = by_content(connection, files[0].with_suffix(".npy"), without=REASONS)
+        assert order.tolist() == [1, 3, 2, 0]
+
+
 def test_copies_of_several_leaks_go_for_the_first_of_them(opened):
     with opened([{"area": area} for area in (8, 9, 7)]) as (connection, files):
         join(connection, (0, 1), (1, 2), reason="near_duplicate")
