@@ -28,6 +28,7 @@ def manifest(tmp_path):
     ("rows", "without", "message"),
     [
         ((), (), "holds no rows"),
+        (({"url": "cats/1.jpg"}, {"row_id": "q", "url": "a/https://b.org"}), (), "2 of 2 rows"),
         (({"url": "cats/1.jpg"}, {"row_id": "q"}), (), "1 of 2 rows have a path instead of a URL"),
         (({}, {}), (), "1 row ids are there twice and 0 rows lack"),
         (({"original_md5": None},), (), "0 row ids are there twice and 1 rows lack"),
