@@ -7,7 +7,7 @@ we could not learn one, there is none, and nothing is checked.
 """
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
@@ -51,7 +51,7 @@ class Entry:
         public_root: Where the publisher has it, as an fsspec URL; None for archives and for what
             is handed out on request.
         below: Folder of the images or tables below the root of a copy.
-        counts: Of a whole copy.
+        counts: Of a whole copy, as far as they are known.
         licence: Terms of the collection; images and captions keep the rights of their makers.
         access: How to get it.
         gated: Whether terms must be accepted with an account first.
@@ -62,7 +62,7 @@ class Entry:
     layout: UrlTable | Folder | HuggingfaceParquet | Webdataset
     public_root: str | None = None
     below: str = ""
-    counts: Counts
+    counts: Counts = field(default_factory=Counts)
     licence: str
     access: str
     gated: bool = False
@@ -111,6 +111,7 @@ def _folder() -> Folder:
     return Folder(kind="folder", root="", class_subfolders=False)
 
 
+_PUBLIC: Final = "Public at https://huggingface.co/datasets/{}"
 _GATED: Final = (
     "Gated: accept the terms at https://huggingface.co/datasets/{} with an account, then put a "
     "token that may read it into HF_TOKEN."
@@ -132,7 +133,6 @@ CATALOGUE: Final = MappingProxyType(
             # nobody here has seen its schema: columns are found by the names of its relatives
             layout=_table(None),
             public_root=_HUB + "laion/relaion2B-multi-research-safe",
-            counts=Counts(),
             licence="see its page; research use",
             access=_GATED.format("laion/relaion2B-multi-research-safe"),
             gated=True,
@@ -142,10 +142,10 @@ CATALOGUE: Final = MappingProxyType(
             # nobody here has seen its schema: columns are found by the names of its relatives
             layout=_table(None),
             public_root=_HUB + "laion/relaion-coco",
-            counts=Counts(),
             licence="see its page; research use",
-            access="Public at https://huggingface.co/datasets/laion/relaion-coco, or gated: if it "
-            "is refused, accept its terms and set HF_TOKEN.",
+            access=_PUBLIC.format("laion/relaion-coco")
+            + ", or gated: if it is refused, accept its "
+            "terms and set HF_TOKEN.",
         ),
         "laion_coco": Entry(
             summary="LAION-COCO of 2022, in LAION's old layout: the paper's LAION-600M",
@@ -158,14 +158,12 @@ CATALOGUE: Final = MappingProxyType(
         "laion2b_en": Entry(
             summary="LAION-2B-en and its subsets (aesthetic, high resolution), LAION's old layout",
             layout=_table(_LAION),
-            counts=Counts(),
             licence="CC-BY-4.0 for the table; withdrawn by its author",
             access="No longer handed out; relaion2b_en_research_safe replaces it.",
         ),
         "laion2b_multi": Entry(
             summary="LAION-2B-multi, captions in a hundred other languages, LAION's old layout",
             layout=_table({**_LAION, "language": "LANGUAGE"}),
-            counts=Counts(),
             licence="CC-BY-4.0 for the table; withdrawn by its author",
             access="No longer handed out; relaion2b_multi_research_safe replaces it.",
         ),
@@ -173,34 +171,30 @@ CATALOGUE: Final = MappingProxyType(
             summary="CommonPool of DataComp, small: 12.8 M rows",
             layout=_table(_DATACOMP),
             public_root=_HUB + "mlfoundations/datacomp_small",
-            counts=Counts(),
             licence="CC-BY-4.0 for the table",
-            access="Public at https://huggingface.co/datasets/mlfoundations/datacomp_small.",
+            access=_PUBLIC.format("mlfoundations/datacomp_small") + ".",
         ),
         "datacomp_xlarge": Entry(
             summary="CommonPool of DataComp, all of it: 12.8 G rows",
             layout=_table(_DATACOMP),
             public_root=_HUB + "mlfoundations/datacomp_xlarge",
-            counts=Counts(),
             licence="CC-BY-4.0 for the table",
-            access="Public at https://huggingface.co/datasets/mlfoundations/datacomp_xlarge; 3 TB.",
+            access=_PUBLIC.format("mlfoundations/datacomp_xlarge") + "; 3 TB.",
         ),
         "datacomp_1b": Entry(
             summary="DataComp-1B, the best baseline's 1.4 G rows of CommonPool",
             layout=_table(_DATACOMP),
             public_root=_HUB + "mlfoundations/datacomp_1b",
-            counts=Counts(),
             licence="CC-BY-4.0 for the table",
-            access="Public at https://huggingface.co/datasets/mlfoundations/datacomp_1b.",
+            access=_PUBLIC.format("mlfoundations/datacomp_1b") + ".",
         ),
         "coyo_700m": Entry(
             summary="COYO-700M of Kakao Brain, 747 M rows",
             layout=_table(_COYO),
             public_root=_HUB + "kakaobrain/coyo-700m",
             below="data",
-            counts=Counts(),
             licence="CC-BY-4.0 for the table",
-            access="Public at https://huggingface.co/datasets/kakaobrain/coyo-700m.",
+            access=_PUBLIC.format("kakaobrain/coyo-700m") + ".",
         ),
         "imagenet_21k": Entry(
             summary="ImageNet-21K winter21, a tar for each of 19,167 synsets; 13,153,000 images "

@@ -164,7 +164,7 @@ STAGES: tuple[Stage, ...] = (
             "evaluate",
         ),
         per_variant=True,
-        version=2,
+        version=3,
     ),
 )  # fmt: skip
 

@@ -105,4 +105,4 @@ class Guard:
             return True
         if isinstance(ip, ipaddress.IPv6Address):
             return ip.is_global and ip in _GLOBAL_UNICAST
-        return ip.is_global and not ip.is_multicast and not ip.is_reserved
+        return ip.is_global and not ip.is_multicast

@@ -11,6 +11,9 @@ from typing import Any, Final
 _PASSING_STATUS: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 """HTTP answers that may be another one soon; every other status is final."""
 
+UNREACHED: Final = frozenset({"connection", "dns", "timeout"})
+"""Reasons that a machine without a network finds for everything."""
+
 _TEXT: Final = re.compile(r"([a-z]+(?:_[a-z0-9]+)*)(?:: (.*))?", re.DOTALL)
 
 

@@ -1,5 +1,6 @@
 """One worker process under watch: started again when it dies or hangs."""
 
+import logging
 import signal
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from typing import IO, Final
 
 from data_filters.download.job import Job
 from data_filters.io.files import write_text
+
+logger = logging.getLogger(__name__)
 
 _POLL_SECONDS: Final = 0.05
 _LAST_WORDS_SECONDS: Final = 0.5
@@ -34,6 +37,8 @@ def run_worker(job: Job, *, stop: threading.Event | None = None) -> bool:
             _run_once(job, log, stop=stop)
             before, left = left, len(job.left())
             in_vain = 0 if left < before else in_vain + 1
+            if left and not stop.is_set():
+                logger.warning("a worker hung or died, %d shards left: %s", left, job.file(".log"))
     return not left
 
 

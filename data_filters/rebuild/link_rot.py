@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from data_filters.download.raw_shard import MISMATCH
+from data_filters.download.reasons import UNREACHED
 from data_filters.io.database import stream
 from data_filters.io.parquet import scan_sql, sql_text
 from data_filters.records import KEY_LENGTH
@@ -55,6 +56,13 @@ def declare_fetched(
     connection.execute(
         f"CREATE OR REPLACE TEMP VIEW fetched AS SELECT * FROM {scan_sql(raw, filename=True)}"
     )
+
+
+def nobody_answered(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether every image is lost for the sole reason that its host could not be reached."""
+    reasons = ", ".join(map(sql_text, sorted(UNREACHED)))
+    query = f"SELECT bool_and(NOT kept AND reason IN ({reasons})) FROM fetched"
+    return bool(connection.sql(query).fetchall()[0][0])
 
 
 def link_rot(connection: duckdb.DuckDBPyConnection) -> Iterator[pa.RecordBatch]:

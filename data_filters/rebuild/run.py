@@ -34,6 +34,7 @@ from data_filters.rebuild.link_rot import (
     Summary,
     declare_fetched,
     link_rot,
+    nobody_answered,
     same_images,
     summarise,
 )
@@ -63,6 +64,7 @@ def rebuild(
         embedded_world: Serves the embedded world, where the selection is one of its.
 
     Raises:
+        ConnectionError: No host could be reached; nothing is published.
         FileNotFoundError: The manifest is not there.
         RuntimeError: Download workers failed.
         ValueError: The manifest is none, or `output` holds something else.
@@ -72,8 +74,8 @@ def rebuild(
     with ExitStack() as stack:
         connection = stack.enter_context(connect(work))
         rows = work / "rows" / "rows.parquet"
+        check_selection(connection, manifest)
         if not (work / _NOTE).exists():
-            check_selection(connection, manifest)
             write_batches(rows, METADATA, rows_to_fetch(connection, manifest))
             write_json(work / _NOTE, {"sha256": file_digest(manifest)})
         origin = None
@@ -85,6 +87,12 @@ def rebuild(
         plans = plan_shards([rows], rows_per_shard=cfg.rows_per_shard)
         fetch_shards(verified, plans, folder=raw, origin=origin)
         declare_fetched(connection, manifest, part_files(raw))
+        if nobody_answered(connection):
+            shutil.rmtree(raw)
+            raise ConnectionError(
+                f"{manifest}: not one of its hosts could be reached, which says more of this "
+                "machine's network than of the images; mend it, and give the same command again"
+            )
         summary = _write(connection, work=work, output=output)
     shutil.rmtree(work)
     return summary
@@ -100,8 +108,8 @@ def _claim(output: Path, manifest: Path) -> None:
         return
     if work.exists():  # of a run that got no further than looking at its manifest
         shutil.rmtree(work)
-    if output.exists() and any(output.iterdir()):
-        raise ValueError(f"{output}: not empty; name a new folder")
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise ValueError(f"{output}: not an empty folder; name a new one")
     work.mkdir(parents=True)
 
 

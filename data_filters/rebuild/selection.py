@@ -3,12 +3,12 @@
 # ruff: noqa: S608  the SQL is made of our own words; file names go through sql_text
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from data_filters.download.origin import ORIGIN
 from data_filters.io.database import stream
@@ -27,17 +27,38 @@ def check_selection(connection: duckdb.DuckDBPyConnection, manifest: Path) -> No
     """
     if not manifest.is_file():
         raise FileNotFoundError(f"{manifest}: no such file; {_REMEDY}")
+    with _blaming(manifest):
+        _check_columns(connection, manifest)
+        _check_rows(connection, manifest)
+
+
+@contextmanager
+def _blaming(manifest: Path) -> Iterator[None]:
+    """Turn what DuckDB says while it reads a manifest into one line about that file."""
     try:
-        names = pq.read_schema(manifest).names
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{manifest}: not a parquet file; {_REMEDY}") from error
-    missing = [name for name in MANIFEST.names if name not in names]
+        yield
+    except duckdb.Error as error:
+        words = str(error).strip().partition("\n")[0]
+        raise ValueError(f"{manifest}: cannot be read ({words}); {_REMEDY}") from error
+
+
+def _check_columns(connection: duckdb.DuckDBPyConnection, manifest: Path) -> None:
+    given = connection.sql(f"SELECT * FROM {scan_sql([manifest])}")
+    asked = connection.from_arrow(MANIFEST.empty_table())
+    found = dict(zip(given.columns, given.types, strict=True))
+    missing = [name for name in asked.columns if name not in found]
     if missing:
         raise ValueError(f"{manifest}: has no column {', '.join(missing)}; {_REMEDY}")
+    for name, kind in zip(asked.columns, asked.types, strict=True):
+        if found[name] != kind:
+            raise ValueError(f"{manifest}: column {name} is {found[name]}, not {kind}; {_REMEDY}")
+
+
+def _check_rows(connection: duckdb.DuckDBPyConnection, manifest: Path) -> None:
     addressed = r"regexp_matches(url, '^[A-Za-z][A-Za-z0-9+.-]*://')"
     rows, distinct, with_url, hashed = connection.sql(
         f"SELECT count(*), count(DISTINCT row_id), count(*) FILTER ({addressed}), "
-        f"count(*) FILTER (sha256 IS NOT NULL AND original_md5 IS NOT NULL AND shard IS NOT NULL) "
+        "count(*) FILTER (sha256 IS NOT NULL AND original_md5 IS NOT NULL AND shard >= 0) "
         f"FROM {scan_sql([manifest])}"
     ).fetchall()[0]
     if rows == 0:
@@ -63,7 +84,11 @@ def is_embedded(connection: duckdb.DuckDBPyConnection, manifest: Path) -> bool:
 def rows_to_fetch(
     connection: duckdb.DuckDBPyConnection, manifest: Path
 ) -> Iterator[pa.RecordBatch]:
-    """Yield what the manifest says of each image as rows of `records.METADATA`."""
+    """Yield what the manifest says of each image as rows of `records.METADATA`.
+
+    Raises:
+        ValueError: The manifest is damaged.
+    """
     columns = {
         "row_id": "row_id",
         "part": "0",
@@ -81,4 +106,5 @@ def rows_to_fetch(
         "md5": "original_md5",
     }
     select = ", ".join(f"{sql} AS {name}" for name, sql in columns.items())
-    yield from stream(connection, f"SELECT {select} FROM {scan_sql([manifest])}")
+    with _blaming(manifest):
+        yield from stream(connection, f"SELECT {select} FROM {scan_sql([manifest])}")

@@ -40,16 +40,9 @@ from data_filters.dedup.decision import (
 )
 from data_filters.dedup.describe import build_describer
 from data_filters.dedup.evaluation import evaluation_images, indexed_splits
+from data_filters.dedup.evaluation_index import leak_finder, read_index, write_index
 from data_filters.dedup.gathering import Images, gather_images
-from data_filters.dedup.leakage import (
-    BYTES,
-    LOOKS,
-    MEANING,
-    PIXELS,
-    REASONS,
-    Evaluation,
-    LeakFinder,
-)
+from data_filters.dedup.leakage import BYTES, LOOKS, MEANING, PIXELS, REASONS
 from data_filters.dedup.neighbours import close_pairs
 from data_filters.dedup.semdedup import semdedup
 from data_filters.dedup.signatures import looks_cropped
@@ -61,7 +54,7 @@ from data_filters.io.pixels import UnreadableImageError, decode, open_image, pix
 from data_filters.io.processes import memory_megabytes, run_jobs
 from data_filters.io.raw_images import images
 from data_filters.ledger import Tally, write_accounts
-from data_filters.records import EVALUATION_SIGNATURE, SIGNATURE, VERDICT
+from data_filters.records import SIGNATURE, VERDICT
 
 STAGE: Final = "deduplicate"
 SEMANTIC: Final = f"{STAGE}.semantic"
@@ -110,12 +103,13 @@ def gather(
         embedded=cfg.semantic is not None,
         folder=work / "images",
     )
-    evaluation = _index(cfg, evaluation_sets, scenes=inputs["scenes"], output=output)
+    _index(cfg, evaluation_sets, scenes=inputs["scenes"], output=output)
+    evaluation = read_index(output, cfg)
     with connect(work) as connection:
         connection.execute(EDGES)
         open_tables(connection, list(images.files.values()))
         _drop_copies(connection, cfg, images, seed=seed, work=work)
-        finder = _leak_finder(cfg, evaluation)
+        finder = leak_finder(evaluation, cfg)
         for first, signatures in tqdm(images.signatures(), desc="leaks", unit="stretch"):
             add_leaks(connection, finder.find(signatures), first=first)
         explain(connection, evaluation.places)
@@ -151,7 +145,7 @@ def _describe_shard(table: Path, *, cfg: Semantic | None, verdicts: Path, output
 
 def _index(
     cfg: Deduplicate, sets: Mapping[str, EvaluationSet], *, scenes: Path, output: Path
-) -> Evaluation:
+) -> None:
     """Describe and write down the images of all evaluation sets; several may share a root."""
     distinct = {
         (each.root, each.format, indexed_splits(each, cfg.evaluation_splits)): (name, each)
@@ -159,14 +153,8 @@ def _index(
     }
     index = partial(_index_set, cfg=cfg, scenes=scenes)
     found = list(run_jobs(index, sorted(distinct.values()), label="evaluation sets"))
-    file = output / "evaluation_index.parquet"
-    write_rows(file, EVALUATION_SIGNATURE, [row for rows, _ in found for row in rows])
-    table = pq.read_table(file)
-    embeddings = None
-    if cfg.semantic is not None:
-        embeddings = stacked([each for _, each in found])
-        write_array(output / "evaluation_index.npy", embeddings)
-    return Evaluation.of(table, embeddings, mirrored=cfg.evaluation_mirrored)
+    embeddings = None if cfg.semantic is None else stacked([each for _, each in found])
+    write_index(output, [row for rows, _ in found for row in rows], embeddings)
 
 
 def _index_set(
@@ -268,15 +256,6 @@ def _drop_by_meaning(
         connection, vectors, clusters=how.clusters, min_cosine=cfg.min_cosine, seed=seed
     ):
         drop_pairs(connection, order[dropped], order[kept], reason=MEANING)
-
-
-def _leak_finder(cfg: Deduplicate, evaluation: Evaluation) -> LeakFinder:
-    return LeakFinder(
-        evaluation,
-        radius=cfg.evaluation_radius,
-        min_contrast=cfg.min_contrast,
-        min_cosine=None if cfg.semantic is None else cfg.semantic.evaluation_min_cosine,
-    )
 
 
 def _write_verdicts(connection: duckdb.DuckDBPyConnection, images: Images, output: Path) -> Tally:

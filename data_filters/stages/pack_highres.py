@@ -32,7 +32,8 @@ from data_filters.config import Catalogue, Deduplicate, ImageSource, PackHighres
 from data_filters.config_models import Semantic
 from data_filters.dedup.decision import LEAK
 from data_filters.dedup.describe import build_describer
-from data_filters.dedup.leakage import REASONS, Evaluation, LeakFinder, Signatures
+from data_filters.dedup.evaluation_index import leak_finder, read_index
+from data_filters.dedup.leakage import REASONS, Signatures
 from data_filters.dedup.vectors import Embeddings, stacked
 from data_filters.download.copy import copy_shards
 from data_filters.download.plan import ShardPlan, plan_shards
@@ -240,16 +241,9 @@ def _without_leaks(
         index: The published folder of `deduplicate`.
         cfg: Its section.
     """
-    known = None if cfg.semantic is None else np.load(index / "evaluation_index.npy")
-    indexed = pq.read_table(index / "evaluation_index.parquet")
-    evaluation = Evaluation.of(indexed, known, mirrored=cfg.evaluation_mirrored)
+    evaluation = read_index(index, cfg)
     readable = np.flatnonzero(table["kept"].to_numpy())
-    leaks = LeakFinder(
-        evaluation,
-        radius=cfg.evaluation_radius,
-        min_contrast=cfg.min_contrast,
-        min_cosine=None if cfg.semantic is None else cfg.semantic.evaluation_min_cosine,
-    ).find(Signatures.of(table.take(readable), embeddings))
+    leaks = leak_finder(evaluation, cfg).find(Signatures.of(table.take(readable), embeddings))
     leaked = readable[leaks.images]
     verdicts = {
         "kept": (False, leaked),

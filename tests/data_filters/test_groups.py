@@ -9,6 +9,6 @@ def test_names_and_numbers():
 
 
 def test_a_folder_lists_its_groups_by_number(tmp_path):
-    for name in ("group-1000", "group-002", "other"):
+    for name in ("group-1000", "group-002", "group-999", "other"):
         (tmp_path / name).mkdir()
-    assert groups_in(tmp_path) == ["group-002", "group-1000"]
+    assert groups_in(tmp_path) == ["group-002", "group-999", "group-1000"]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_filters.ledger import Entry, LedgerError, Tally, enforce
+from data_filters.ledger import Entry, LedgerError, Tally, enforce, merge
 
 
 def test_accounts_are_sequential():
@@ -67,3 +67,14 @@ def test_stored_numbers_that_contradict_each_other_are_refused():
     account = Entry(stage="s", filter="a", entered=10, reasons={"x": 2}).to_json()
     with pytest.raises(LedgerError, match="10 in is not 9 kept plus 2 dropped"):
         Entry.from_json({**account, "kept": 9})
+    with pytest.raises(LedgerError, match="1 in is not -1 kept plus 2 dropped"):
+        Entry.from_json({**account, "in": 1, "kept": -1})
+
+
+def test_accounts_of_groups_add_up_filter_by_filter():
+    one = [Entry(stage="s", filter="a", entered=5, reasons={"x": 2, "y": 1})]
+    other = [Entry(stage="s", filter="a", entered=4, reasons={"x": 1, "z": 1})]
+    both = {"x": 3, "y": 1, "z": 1}
+    assert merge([one, other]) == [Entry(stage="s", filter="a", entered=9, reasons=both)]
+    with pytest.raises(LedgerError, match=r"judged by \[\('s', 'a'\)\] and by \[\('t', 'a'\)\]"):
+        merge([one, [Entry(stage="t", filter="a", entered=4)]])

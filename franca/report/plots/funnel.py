@@ -45,27 +45,27 @@ def draw_effects(effects: Effects) -> Figure:
     names = [effect.filter for effect in effects.filters]
     rows = range(len(names))
     figure = new(WIDTH, 0.36 * len(names) + 1.3)
-    bars, matrix = figure.subplots(1, 2, width_ratios=(1.15, 1))
+    bars, matrix = figure.subplots(1, 2, sharey=True, width_ratios=(1.15, 1))
     series = (("alone", FAINT, 0.72), ("in_sequence", SERIES[5], 0.46), ("only", SERIES[0], 0.2))
     for name, colour, height in series:
         values = [getattr(effect, name) / max(effects.rows, 1) for effect in effects.filters]
         bars.barh(rows, values, color=colour, height=height, label=name.replace("_", " "))
     bars.set_yticks(rows, names, color=INK)
-    bars.set(ylim=(len(names) - 0.4, -0.6), title="Rows dropped", xlabel="share of all rows")
+    bars.set(title="Rows dropped", xlabel="share of all rows")
     bars.xaxis.set_major_locator(MaxNLocator(4))
     bars.xaxis.set_major_formatter(PercentFormatter(1))
     bars.grid(visible=False, axis="y")
     figure.legend(loc="outside lower left", ncols=len(series))
     cells = [[n / max(effect.alone, 1) for n in effect.overlap] for effect in effects.filters]
-    matrix.imshow(cells, cmap=LinearSegmentedColormap.from_list("share", [PAPER, SERIES[5]]))
+    blues = LinearSegmentedColormap.from_list("share", [PAPER, SERIES[5]])
+    matrix.imshow(cells, cmap=blues, aspect="auto")  # its rows are those of the bars
     for row, effect in enumerate(effects.filters):
         for column, number in enumerate(effect.overlap):
             if number:
                 text = share(number, effect.alone)
                 matrix.text(column, row, text, ha="center", va="center", fontsize=6, color=INK)
     matrix.set_xticks(rows, names, rotation=40, ha="right")
-    matrix.set_yticks(rows, [])
-    matrix.set(title="Of these, also dropped by")
+    matrix.set(ylim=(len(names) - 0.4, -0.6), title="Of these, also dropped by")
     matrix.tick_params(length=0)
     matrix.grid(visible=False)
     return figure

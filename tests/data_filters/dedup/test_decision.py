@@ -86,6 +86,26 @@ def test_a_leak_takes_its_group_along_and_outweighs_a_duplicate(opened):
         ]  # fmt: skip
 
 
+def test_the_order_by_content_is_that_of_hashes_then_of_names(opened):
+    images = [{"sha256": text} for text in "cabb"]
+    images[2]["row_id"], images[3]["row_id"] = "r9", "r8"
+    with opened(images[:2], images[2:]) as (connection, files):
+        order = by_content(connection, files[0].with_suffix(".npy"), without=REASONS)
+        assert order.tolist() == [1, 3, 2, 0]
+
+
+def test_copies_of_several_leaks_go_for_the_first_of_them(opened):
+    with opened([{"area": area} for area in (8, 9, 7)]) as (connection, files):
+        join(connection, (0, 1), (1, 2), reason="near_duplicate")
+        add_leaks(connection, Leaks(np.array([1, 2]), np.zeros(2, int), np.array([0, 1])), first=0)
+        explain(connection, PLACES)
+        assert rows(connection, files) == [
+            ("evaluation_sets", "copy_of_leak", name("r1")),
+            ("evaluation_sets", "same_bytes", "set: b.jpg"),
+            ("evaluation_sets", "same_bytes", "set: a.jpg"),
+        ]
+
+
 RANKED = (
     {"row_id": "r3", "area": 400, "size": 30, "sha256": "c"},
     {"row_id": "r4", "area": 400, "size": 30, "sha256": "c"},

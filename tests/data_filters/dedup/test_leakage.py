@@ -84,3 +84,11 @@ def test_close_embeddings_leak_for_the_least_strict_reason():
         (0, "semantic_duplicate", 1), (1, "near_duplicate", 1),
     ]  # fmt: skip
     assert found(training, evaluation, min_cosine=0.85) == [(1, "near_duplicate", 1)]
+
+
+def test_a_hash_of_just_the_least_contrast_is_compared():
+    one = signatures(("a", "p", 0b1111, 5))
+    assert found(signatures(("x", "x", 0b1111, 5)), one) == [(0, "near_duplicate", 0)]
+    less = np.nextafter(np.float32(5), np.float32(0))
+    assert found(signatures(("x", "x", 0b1111, less)), one) == []
+    assert found(one, signatures(("x", "x", 0b1111, less))) == []

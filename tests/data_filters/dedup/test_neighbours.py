@@ -102,3 +102,10 @@ def test_best_matches_are_the_largest_cosines(rows):
     assert found.queries.tolist() == np.flatnonzero(cosines.max(axis=1) >= 0.97).tolist()
     assert found.base.tolist() == cosines.argmax(axis=1)[found.queries].tolist()
     assert 0 < len(found.queries) < 100
+
+
+def test_a_cosine_of_just_the_least_is_close(monkeypatch):
+    monkeypatch.setattr(neighbours, "_QUERIES", 2)
+    rows = np.array([[1, 0], [0, 1], [1, 0]], np.float16)
+    assert pairs(Vectors(rows, np.arange(3)), 1.0) == {(0, 2)}
+    assert Closest(rows[:1]).matches(rows, min_cosine=1.0).queries.tolist() == [0, 2]

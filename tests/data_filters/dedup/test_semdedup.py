@@ -79,3 +79,8 @@ def test_a_stricter_cosine_drops_less_and_one_drops_only_copies(rows):
 def test_few_images_and_none(size):
     rows = np.tile(np.float16([0.6, 0.8]), (size, 1))
     assert len(thinned(rows, clusters=9, min_cosine=0.9)) <= max(0, size - 1)
+
+
+def test_a_cosine_of_just_the_least_is_too_close():
+    rows = np.array([[1, 0], [0, 1], [1, 0]], np.float32)
+    assert thinned(rows, clusters=1, min_cosine=1.0) == {2: 0}

@@ -236,6 +236,14 @@ def test_a_kept_connection_that_breaks_in_the_middle_of_a_head_is_not_asked_agai
         assert targets(log) == [(0, b"/1"), (0, b"/2")]
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_every_kind_of_redirect_is_one(client, server, status):
+    answer = f"HTTP/1.1 {status} There\r\nLocation: /2\r\nContent-Length: 0\r\n\r\n".encode()
+    with server([answer]) as (address, _), pytest.raises(RedirectError) as caught:
+        get(client, f"http://{address}/1")
+    assert caught.value.url == f"http://{address}/2"
+
+
 def test_a_request_says_what_http_asks_for_and_no_more(client, server):
     with server([WHOLE]) as (address, log):
         get(client, f"http://{address}/a b?c#d")

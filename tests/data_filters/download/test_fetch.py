@@ -38,9 +38,10 @@ def test_shards_are_dealt_in_jobs_and_only_what_is_missing(
     assert jobs == [(2, [[0, 1, 2], [3, 4, 5]])]
     (tmp_path / f"{plans[3].stem}.parquet").unlink()
     (tmp_path / ".shard-000003.77").mkdir()
+    (tmp_path / ".shard-000003.tar.tmp").touch()
     fetch_shards(limits(), plans, folder=tmp_path, origin=None)
     assert jobs[1:] == [(2, [[3]])]
-    assert not (tmp_path / ".shard-000003.77").exists()
+    assert not list(tmp_path.glob(".shard-*"))
     fetch_shards(limits(), plans, folder=tmp_path, origin=None)
     assert len(jobs) == 2
 

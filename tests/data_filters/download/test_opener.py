@@ -7,6 +7,7 @@ from wsgiref.headers import Headers
 
 import pytest
 
+from data_filters.download.client import RedirectError
 from data_filters.download.opener import Page
 from data_filters.download.origin import LoopbackOrigin
 from data_filters.download.reasons import FetchError
@@ -76,6 +77,7 @@ def test_a_server_gets_the_time_it_asks_for(web):
         ("endless", "too_many_bytes", 1),
         ("redirect_private", "private_address", 1),
         ("redirect_file", "scheme_not_allowed", 1),
+        ("redirect_loop", "redirect_loop", 2),
         ("busy", "http_429", 1),  # it asks for an hour
         ("broken", "http_500", 3),
         ("reset", "connection", 3),
@@ -105,8 +107,9 @@ def test_pauses_grow_are_bounded_and_differ_between_urls(web):
     for attempt, pause in enumerate(pauses):
         assert 0.5 * 2**attempt <= pause <= min(1.5 * 2**attempt, 6.0)
     assert pauses[0] != opener._pause(error, url="http://b.org/", attempt=0)
-    polite = FetchError("http_429", passing=True, retry_after=5.5)
-    assert opener._pause(polite, url="http://a.org/", attempt=0) == 5.5
+    for asked, pause in ((5.5, 5.5), (6.0, 6.0), (6.1, None)):
+        polite = FetchError("http_429", passing=True, retry_after=asked)
+        assert opener._pause(polite, url="http://a.org/", attempt=0) == pause
     assert opener._pause(FetchError("http_404"), url="http://a.org/", attempt=0) is None
 
 
@@ -211,6 +214,21 @@ def test_the_time_of_an_attempt_includes_its_redirects(tmp_path, polite):
             short = polite(timeout_seconds=0.5, total_timeout_seconds=0.5, retries=0)
             error = failure(origin, short)
     assert (error.reason, error.detail) == ("timeout", "not over after 0.5 s")
+
+
+def test_what_a_redirect_took_is_not_there_for_where_it_leads(web, monkeypatch):
+    origin, opener, _ = web(total_timeout_seconds=5.0)
+    left = []
+
+    def slow(_address, *, deadline):
+        left.append(deadline._moment - time.monotonic())
+        time.sleep(0.3)
+        raise RedirectError(f"http://{origin.address}/{len(left)}")
+
+    monkeypatch.setattr(opener, "_get", slow)
+    failure(origin, opener)
+    assert left[0] == pytest.approx(5.0, abs=0.2)
+    assert left[3] <= 5.0 - 3 * 0.3
 
 
 def test_a_long_chain_of_redirects_is_a_loop(tmp_path, polite):

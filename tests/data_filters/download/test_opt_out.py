@@ -30,6 +30,10 @@ def objection(*values, name="X-Robots-Tag"):
         ("unavailable_after: 25 Jun 2010 15:00:00 PST, noai",),
         ("max-snippet:20, noml",),
         ("unavailable_after: Friday, 25-Jun-10 15:00:00 PST, noai",),
+        ("Unavailable_After: 25 Jun 2010 15:00:00 PST, NoML",),
+        ("franca: NoAI",),
+        ("NOINDEX,NoImageAI",),
+        ("otherbot: noai", "franca: noml"),
     ],
 )
 def test_no_means_no(values):
@@ -48,6 +52,8 @@ def test_no_means_no(values):
         ("",),
         (":",),
         ("max-image-preview:none",),
+        ("unavailable_after: 25 Jun 2010 15:00:00 PST",),
+        ("all", "otherbot: noai"),
     ],
 )
 def test_what_is_meant_for_others_or_forbids_other_things_is_no_objection(values):

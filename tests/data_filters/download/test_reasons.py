@@ -52,7 +52,7 @@ def test_reasons(error, text, passing):
 
 
 def test_servers_may_ask_for_time():
-    assert explain(status(429, retry_after="7")).retry_after == 7
+    assert explain(status(429, retry_after=" 7 ")).retry_after == 7
     date = email.utils.formatdate(time.time() + 100, usegmt=True)
     assert 90 < explain(status(503, retry_after=date)).retry_after <= 100
     past = email.utils.formatdate(time.time() - 100, usegmt=True)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from data_filters.download import hosts
 from data_filters.download.address import Address
 from data_filters.download.reasons import FetchError
 from data_filters.download.robots import Robots
@@ -81,11 +82,23 @@ def test_of_a_long_robots_txt_the_beginning_counts(web):
         assert site.verdict(robots, "http://a.org/last") == verdict
 
 
-def test_a_host_that_cannot_tell_its_rules_forbids(web):
-    final, robots = web(FetchError("private_address", "a.org"))
+def test_rules_are_asked_for_once_a_day(web, monkeypatch):
+    site, robots = web(RULES)
+    for hours, times in ((0, 1), (23.9, 1), (24.1, 2)):
+        monkeypatch.setattr(hosts.time, "monotonic", lambda hours=hours: 3600.0 * hours)
+        robots.require(Address.parse("http://a.org/x.jpg"))
+        assert len(site.asked) == times
+
+
+@pytest.mark.parametrize("reason", ["private_address", "http_501"])
+def test_a_host_that_cannot_tell_its_rules_forbids(web, reason):
+    final, robots = web(FetchError(reason, "a.org"))
     for _ in range(2):
-        assert final.verdict(robots, "http://a.org/x") == "private_address: robots.txt: a.org"
+        assert final.verdict(robots, "http://a.org/x") == f"{reason}: robots.txt: a.org"
     assert len(final.asked) == 1
+
+
+def test_a_host_that_is_busy_is_asked_again(web):
     passing, robots = web(FetchError("http_503", "busy", passing=True))
     for _ in range(2):
         assert passing.verdict(robots, "http://a.org/x") == "http_503: robots.txt: busy"

@@ -54,7 +54,7 @@ def disturb(job, number, *, when):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
-def test_a_worker_that_hangs_or_dies_is_replaced(tmp_path, job, number):
+def test_a_worker_that_hangs_or_dies_is_replaced(tmp_path, job, number, caplog):
     """The second row keeps the worker waiting while it is stopped or killed."""
     with LoopbackOrigin(tmp_path, {"/1.jpg": "timeout"}) as origin:
         task = job(
@@ -69,6 +69,7 @@ def test_a_worker_that_hangs_or_dies_is_replaced(tmp_path, job, number):
     assert [row["reason"] for row in made] == ["http_404", "timeout", "http_404"]
     hung = "no URL came to an end in 12 s: killed" in task.file(".log").read_text()
     assert hung == (number == signal.SIGSTOP)
+    assert caplog.messages == [f"a worker hung or died, 2 shards left: {task.file('.log')}"]
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Sampling by hash: nested, stateless, and of the share asked for."""
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -26,6 +27,18 @@ def test_a_smaller_share_is_a_subset_of_a_larger_one(small, large, seed, row):
     row_id = content_id(str(row))
     if SampleFilter(fraction=small, seed=seed).keeps(row_id):
         assert SampleFilter(fraction=large, seed=seed).keeps(row_id)
+
+
+def test_samples_of_real_rows_lie_in_each_other(shared_data, judge):
+    table = pq.read_table(shared_data / "laion_sample" / "metadata.parquet", columns=["URL"])
+    rows = [{"url": url} for url in table["URL"].to_pylist()[:2000]]
+    previous = set()
+    for fraction in (0.01, 0.1, 0.5, 0.9):
+        verdicts = judge(SampleFilter(fraction=fraction, seed=0), rows)
+        drawn = {row for row, verdict in enumerate(verdicts) if verdict is None}
+        assert previous < drawn
+        assert len(drawn) == pytest.approx(fraction * len(rows), abs=60)
+        previous = drawn
 
 
 def test_seeds_draw_independently():

@@ -23,7 +23,7 @@ def rows(*fates):
             "part": 0,
             "row": number,
             "row_id": str(number),
-            "shard": 0 if fate[-1] == "kept" else None,
+            "shard": 0 if fate in (KEPT, MISNAMED) else None,
             **dict(zip(keys, fate, strict=True)),
         }
         for number, fate in enumerate(fates)
@@ -31,6 +31,8 @@ def rows(*fates):
 
 
 KEPT = (PACK, None, None, "kept")
+UNPLACED = ("elsewhere", None, None, "kept")
+MISNAMED = (PACK, None, None, "stays")
 SMALL = ("filter_images", "shape", "small", "dropped")
 
 
@@ -52,6 +54,9 @@ def test_a_ledger_that_adds_up(tmp_path):
             [KEPT, SMALL, KEPT, KEPT, SMALL],
             "ledger has 5 rows, 3 kept, 3 in a shard; the",
         ),
+        ([KEPT, SMALL, UNPLACED, SMALL], "ledger has 4 rows, 2 kept, 1 in a shard"),
+        ([KEPT, SMALL, MISNAMED, SMALL], "ledger has 4 rows, 1 kept, 2 in a shard"),
+        ([KEPT, SMALL, KEPT, SMALL, (PACK, None, None, "lost")], "ledger has 5 rows, 2 kept, 2 in"),
         ([KEPT, SMALL, KEPT, (*SMALL[:2], "large", "dropped")], "large"),
         ([KEPT, SMALL, SMALL, ("lost before x", None, None, "dropped")], "lost before x"),
     ],

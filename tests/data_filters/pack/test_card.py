@@ -7,7 +7,9 @@ from data_filters.pack.card import write_card
 def test_the_card():
     funnel = [
         Entry(stage="fetch_metadata", filter="read", entered=2000),
-        Entry(stage="filter_images", filter="shape", entered=2000, reasons={"a": 10, "b": 1490}),
+        Entry(
+            stage="filter_images", filter="shape", entered=2000, reasons={"c": 5, "a": 5, "b": 1490}
+        ),
     ]
     statistics = {
         "samples": 500,
@@ -21,5 +23,5 @@ def test_the_card():
     assert "500 images in 2 shards, 1,234,567 bytes of images, from 2,000 rows" in card
     assert "(25.0% kept)" in card
     assert "| width, pixels | 1 | 2 | 3 | 4 | 5,000 |" in card
-    assert "| filter_images | shape | 2,000 | 500 | 1,500 | b 1,490, a 10 |" in card
+    assert "| filter_images | shape | 2,000 | 500 | 1,500 | b 1,490, a 5, c 5 |" in card
     assert "Formats: jpg 490, png 10." in card

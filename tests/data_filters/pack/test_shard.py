@@ -48,7 +48,9 @@ def test_a_shard_is_a_plain_webdataset(samples, tmp_path, jpeg):
     offsets = write_shard(samples, tmp_path / shard_name(3))
     with tarfile.open(tmp_path / "shard-000003.tar") as archive:
         names = archive.getnames()
-        record = json.loads(archive.extractfile("a" * 32 + ".json").read())
+        text = archive.extractfile("a" * 32 + ".json").read().decode()
+    record = json.loads(text)
+    assert "„caption“" in text  # not escaped
     assert names == ["a" * 32 + ".json", "a" * 32 + ".png", "b" * 32 + ".jpg", "b" * 32 + ".json"]
     assert record == {
         "caption": "a „caption“",

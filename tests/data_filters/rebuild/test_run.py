@@ -163,9 +163,28 @@ def test_a_killed_run_continues_with_what_it_has(web, published, tmp_path, monke
     assert digests(output) == digests(published)
 
 
+def test_without_a_network_nothing_is_said_of_the_web(web, published, tmp_path):
+    offline = {f"/{name}": "timeout" for name in web.images}
+    with pytest.raises(
+        ConnectionError, match=r"manifest.parquet: not one of its hosts could be reach"
+    ):
+        web.rebuild(tmp_path / "again", offline, timeout_seconds=0.3, robots_txt=False)
+    assert [file.name for file in (tmp_path / "again").iterdir()] == ["unfinished"]
+    assert web.rebuild(tmp_path / "again").same == 8
+    assert digests(tmp_path / "again") == digests(published)
+
+
 def test_another_manifest_or_folder_is_refused(web, published, tmp_path):
-    with pytest.raises(ValueError, match=f"{published}: not empty; name a new folder"):
-        web.rebuild(published)
+    for place in (published, web.manifest):
+        with pytest.raises(ValueError, match=f"{place}: not an empty folder; name a new one"):
+            web.rebuild(place)
+    (tmp_path / "begun" / "unfinished").mkdir(parents=True)
+    note = {"sha256": hashlib.sha256(web.manifest.read_bytes()).hexdigest()}
+    (tmp_path / "begun" / "unfinished" / "selection.json").write_text(json.dumps(note))
+    web.write_manifest(dict.fromkeys(web.images, "0" * 64))
+    with pytest.raises(ValueError, match=r"begun: begun with another manifest; name a new folder"):
+        web.rebuild(tmp_path / "begun")
     web.manifest = tmp_path / "nowhere.parquet"
-    with pytest.raises(FileNotFoundError, match=r"nowhere.parquet: no such file"):
-        web.rebuild(tmp_path / "new")
+    for folder in ("begun", "new"):
+        with pytest.raises(FileNotFoundError, match=r"nowhere.parquet: no such file"):
+            web.rebuild(tmp_path / folder)

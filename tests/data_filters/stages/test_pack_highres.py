@@ -152,7 +152,7 @@ def test_embeddings_find_evaluation_images_too(place, jpeg, thumbnail_onnx):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("stop_at", ["copy_shards", "LeakFinder", "write_shards"])
+@pytest.mark.parametrize("stop_at", ["copy_shards", "leak_finder", "write_shards"])
 def test_a_killed_run_goes_on_to_the_same_bytes(place, monkeypatch, stop_at):
     whole, _ = run(place, to="whole")
     shutil.rmtree(place / "work")

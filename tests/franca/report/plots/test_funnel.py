@@ -39,6 +39,15 @@ def test_effects_are_shares_of_all_rows_and_overlaps_of_what_a_filter_drops(fini
     assert [cells[number][number] for number in range(4)] == [1] * 4
 
 
+def test_a_row_of_overlaps_lies_beside_the_bars_of_its_filter(finished_run):
+    figure = draw_effects(read_effects(finished_run["filter_metadata"]))
+    figure.canvas.draw()
+    bars, matrix = figure.axes
+    for row in range(len(bars.get_yticks())):
+        beside = [axes.transData.transform((0, row))[1] for axes in (bars, matrix)]
+        assert beside[0] == pytest.approx(beside[1])
+
+
 def test_filters_that_drop_nothing_can_be_drawn():
     idle = Effect(filter="f", alone=0, in_sequence=0, only=0, overlap=(0,))
     assert draw_effects(Effects(rows=0, filters=(idle,))).axes
