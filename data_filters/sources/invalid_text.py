@@ -1,67 +1,61 @@
-"""Parquet with a text that is not UTF-8: DuckDB refuses the whole file, here that text is null."""
+"""Parquet with texts that are not UTF-8, which DuckDB refuses: such a text is a missing value."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, Any, Final
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-REFUSAL: Final = "is not valid UTF8"
-"""What DuckDB's error says of such a file."""
+from data_filters.io.database import ROWS_PER_BATCH
 
-_VIEW: Final = "unchecked"
-_BYTES: Final = pa.large_binary()
+NOT_UTF8: Final = "not valid UTF8"
+"""What DuckDB says of such a text."""
+
+ROW_NUMBER: Final = "file_row_number"
+"""Column of positions, as DuckDB's `read_parquet` calls it."""
 
 
-def scan_leniently(
-    connection: duckdb.DuckDBPyConnection, file: IO[bytes], columns: Collection[str]
-) -> str:
-    """Spell a DuckDB scan, to be used once, of these columns and `file_row_number`.
+_TEXTS: Final = (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())
 
-    Rows come in the order of the file, a row group at most in memory.
+
+def batches_of_valid_text(
+    file: IO[bytes], columns: Sequence[str], *, start: int
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows from `start` on, with their positions; texts that are not UTF-8 are null.
+
+    Args:
+        file: A parquet file.
+        columns: What is read; bytes become text.
+        start: Position of the first row that is wanted.
     """
-    parquet = pq.ParquetFile(file)
-    fields = [field for field in parquet.schema_arrow if field.name in columns]
-    texts = {field.name for field in fields if _is_text(field.type)}
-    schema = pa.schema(
-        [field.with_type(_BYTES) if field.name in texts else field for field in fields]
-        + [pa.field("file_row_number", pa.int64())]
-    )
-    batches = _numbered(parquet, schema)
-    connection.register(_VIEW, pa.RecordBatchReader.from_batches(schema, batches))
-    names = {name: '"' + name.replace('"', '""') + '"' for name in schema.names}
-    select = ", ".join(
-        f"TRY(decode({quoted})) AS {quoted}" if name in texts else quoted
-        for name, quoted in names.items()
-    )
-    return f"(SELECT {select} FROM {_VIEW})"  # noqa: S608  quoted
+    position = 0
+    with pq.ParquetFile(file) as rows:
+        for batch in rows.iter_batches(ROWS_PER_BATCH, columns=list(columns)):
+            first, position = position, position + batch.num_rows
+            if position <= start:
+                continue
+            values = [_valid(batch[name]) for name in columns]
+            numbers = pa.array(range(first, position), pa.int64())
+            cleaned = pa.RecordBatch.from_arrays([*values, numbers], [*columns, ROW_NUMBER])
+            yield cleaned.slice(max(0, start - first))
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return bool(
-        pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_binary(kind)
-        or pa.types.is_large_binary(kind)
-    )
+def _valid(values: pa.Array) -> pa.Array:
+    """Decode texts and bytes; leave other columns alone."""
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if values.type not in _TEXTS:
+        return values
+    raw = values.cast(pa.binary())
+    try:
+        return raw.cast(pa.string())
+    except pa.ArrowInvalid:  # some are not UTF-8
+        return pa.array(map(_decoded, raw), pa.string())
 
 
-def _numbered(parquet: pq.ParquetFile, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Yield the columns of the schema; texts as bytes, which nobody checks."""
-    *names, _ = schema.names
-    first = 0
-    for batch in parquet.iter_batches(columns=names):
-        columns: list[Any] = [
-            _as_bytes(batch.column(name)) if schema.field(name).type == _BYTES else batch[name]
-            for name in names
-        ]
-        numbers = pa.array(range(first, first + batch.num_rows), pa.int64())
-        yield pa.RecordBatch.from_arrays([*columns, numbers], schema=schema)
-        first += batch.num_rows
-
-
-def _as_bytes(texts: pa.Array) -> pa.Array:
-    plain = texts.dictionary_decode() if pa.types.is_dictionary(texts.type) else texts
-    return plain.cast(_BYTES)
+def _decoded(value: Any) -> str | None:
+    data: bytes | None = value.as_py()
+    try:
+        return None if data is None else data.decode()
+    except UnicodeDecodeError:
+        return None

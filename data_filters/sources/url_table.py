@@ -17,9 +17,7 @@ from data_filters.io.files import join, open_binary
 from data_filters.io.parquet import sql_text
 from data_filters.records import METADATA, content_id_sql
 from data_filters.source_kinds import Column
-from data_filters.sources.invalid_text import REFUSAL, scan_leniently
-
-_LOG = logging.getLogger(__name__)
+from data_filters.sources.invalid_text import NOT_UTF8, ROW_NUMBER, batches_of_valid_text
 
 ALIASES: Final = MappingProxyType[str, tuple[str, ...]](
     {
@@ -45,6 +43,8 @@ _SQL_TYPES: Final = {
 }  # fmt: skip
 
 LAYOUT: Final = "parquet parts with at least a column `url` (ReLAION-2B-en-research-safe has 128)"
+
+_LOG = logging.getLogger(__name__)
 
 
 def column_map(
@@ -93,7 +93,7 @@ def read_part(
     """Stream one parquet part as rows of `records.METADATA`, in the order of the file.
 
     Only the columns that exist on our side are read: at 467 GB this is most of the saving. A text
-    that is not UTF-8 is null, as is what is no number in a column of numbers.
+    that is not UTF-8 is a missing value, told in the log; its row stays.
 
     Args:
         connection: From `connect`, told of a remote root.
@@ -108,28 +108,51 @@ def read_part(
         ValueError: Not a parquet file, a cut one, or one without URLs.
     """
     file = join(root, name)
-    scan = f"read_parquet({sql_text(file)}, file_row_number = true, binary_as_string = true)"
-    num_read = 0
+    scan = f"read_parquet({sql_text(file)}, {ROW_NUMBER} = true, binary_as_string = true)"
     try:
         found = {name for name, *_ in connection.sql(f"DESCRIBE SELECT * FROM {scan}").fetchall()}
-        found -= {"file_row_number"}
+        found -= {ROW_NUMBER}
         chosen = column_map(found, file=file, declared=columns, key=key)
-        for batch in stream(connection, _query(scan, chosen, part=part)):
-            yield _without_nan(batch)
-            num_read += batch.num_rows
-    except (duckdb.Error, OSError) as error:  # OSError is Arrow's word for it halfway through
-        first_line = str(error).splitlines()[0]
+        rows = _rows(connection, scan, chosen, part=part, root=root, name=name)
+        yield from map(_without_nan, rows)
+    except (duckdb.Error, OSError) as error:  # OSError: of batches after the first
         with explained(root, key=f"{key}.root"), open_binary(root, name) as probe:
             probe.read(1)  # DuckDB hides whose fault it is; a refusal shows here
-            if REFUSAL in first_line:
-                _LOG.warning("%s: %s Such texts are taken for missing.", file, first_line)
-                scan = scan_leniently(connection, probe, set(filter(None, chosen.values())))
-                query = f"{_query(scan, chosen, part=part)} WHERE position >= {num_read}"
-                yield from map(_without_nan, stream(connection, query))
-                return
         raise ValueError(
-            f"{file}: not readable as parquet ({first_line}); fetch it again, or repair it"
+            f"{file}: not readable as parquet ({_first_line(error)}); fetch it again, or repair it"
         ) from None
+
+
+def _rows(
+    connection: duckdb.DuckDBPyConnection,
+    scan: str,
+    chosen: Mapping[str, str | None],
+    *,
+    part: int,
+    root: str,
+    name: str,
+) -> Iterator[pa.RecordBatch]:
+    """Stream the rows; where DuckDB refuses a text, those that are left come cleaned of such."""
+    done = 0
+    try:
+        for batch in stream(connection, _query(scan, chosen, part=part)):
+            yield batch
+            done += batch.num_rows
+    except (duckdb.Error, OSError) as error:
+        if NOT_UTF8 not in str(error):
+            raise
+        _LOG.warning("%s: %s Such texts are missing values.", join(root, name), _first_line(error))
+    else:
+        return
+    wanted = sorted({theirs for theirs in chosen.values() if theirs is not None})
+    with open_binary(root, name) as file:
+        for cleaned in batches_of_valid_text(file, wanted, start=done):
+            connection.register("cleaned", pa.Table.from_batches([cleaned]))
+            yield from stream(connection, _query("cleaned", chosen, part=part))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
 
 
 def _query(scan: str, chosen: Mapping[str, str | None], *, part: int) -> str:
@@ -143,7 +166,7 @@ def _query(scan: str, chosen: Mapping[str, str | None], *, part: int) -> str:
     select = ", ".join(
         f"{values[name]} AS {name}" if name in values else name for name in METADATA.names
     )
-    return f"SELECT {select} FROM (SELECT {read}, file_row_number AS position FROM {scan})"
+    return f"SELECT {select} FROM (SELECT {read}, {ROW_NUMBER} AS position FROM {scan})"
 
 
 def _read_sql(ours: str, theirs: str | None) -> str:

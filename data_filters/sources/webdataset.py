@@ -100,9 +100,9 @@ def _image(
 
 
 def _path(name: str, key: str, seen: Counter[str]) -> str:
-    """Name a row, and count its key, for the name to be unique."""
+    """Name a row, and count its key, for the name to be unique: keys end at the first dot."""
     seen[key] += 1
-    return f"{name}#{key}" if seen[key] == 1 else f"{name}#{key} ({seen[key]})"
+    return f"{name}#{key}" if seen[key] == 1 else f"{name}#{key}.{seen[key]}"
 
 
 def _caption(sample: dict[str, bytes]) -> str | None:
