@@ -60,7 +60,7 @@ STAGES: tuple[Stage, ...] = (
         summary="Read the source's tables (or list its images) into metadata parts.",
         needs=("scenes",),
         resumable=True,
-        version=2,
+        version=3,
     ),
     Stage(
         name="filter_metadata",
