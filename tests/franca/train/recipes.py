@@ -15,6 +15,7 @@ from franca.train.build import (
 )
 from franca.train.cost import step_cost
 from franca.train.distributed import World
+from franca.train.interruption import StopRequest
 from franca.train.loop import Training
 from franca.train.machine import Machine, images_at_once
 
@@ -147,7 +148,9 @@ def build(cfg, *, seed=0):
     return build_method(cfg, backbone=backbone, seed=seed)
 
 
-def training(cfg, work, *, seed=0, batches=None, kept_steps=(), world=ALONE, machine=ANY):
+def training(
+    cfg, work, *, seed=0, batches=None, kept_steps=(), world=ALONE, machine=ANY, stop=None
+):
     """A run of a recipe on noise."""
     method = build(cfg, seed=seed)
     place(method, cfg, world, machine=machine)
@@ -169,6 +172,7 @@ def training(cfg, work, *, seed=0, batches=None, kept_steps=(), world=ALONE, mac
         checkpoint_every=cfg.run.checkpoint_every,
         log_every=cfg.run.log_every,
         flops_per_image=sum(step_cost(cfg).flops.values()),
+        stop=stop or StopRequest(),
         work=work,
         logs=work / "logs",
     )
