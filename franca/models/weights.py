@@ -301,24 +301,31 @@ def _recognise(state: Mapping[str, Tensor], *, source: str) -> str:
     )
 
 
-def _assign_strictly(model: VisionTransformer, state: Mapping[str, Tensor], *, source: str) -> None:
-    """Let the parameters of a model on the meta device be the given tensors, all of them."""
-    wanted = model.state_dict()
+def mismatch(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
+    """Say which tensors are missing, unknown, of another shape or integers; nothing if all fit."""
+    both = sorted(wanted.keys() & found.keys())
     wrong_shape = [
-        f"{name} {tuple(state[name].shape)} instead of {tuple(wanted[name].shape)}"
-        for name in sorted(wanted.keys() & state.keys())
-        if state[name].shape != wanted[name].shape
+        f"{name} {tuple(found[name].shape)} instead of {tuple(wanted[name].shape)}"
+        for name in both
+        if found[name].shape != wanted[name].shape
     ]
     problems = {
-        "missing": sorted(wanted.keys() - state.keys()),
-        "unknown": sorted(state.keys() - wanted.keys()),
+        "missing": sorted(wanted.keys() - found.keys()),
+        "unknown": sorted(found.keys() - wanted.keys()),
         "of another shape": wrong_shape,
         "not floating-point": [
-            name for name in sorted(state) if not state[name].is_floating_point()
+            name
+            for name in both
+            if wanted[name].is_floating_point() and not found[name].is_floating_point()
         ],
     }
-    if any(problems.values()):
-        text = "; ".join(f"{kind}: {_listed(keys)}" for kind, keys in problems.items() if keys)
+    return "; ".join(f"{kind}: {_listed(keys)}" for kind, keys in problems.items() if keys)
+
+
+def _assign_strictly(model: VisionTransformer, state: Mapping[str, Tensor], *, source: str) -> None:
+    """Let the parameters of a model on the meta device be the given tensors, all of them."""
+    text = mismatch(model.state_dict(), state)
+    if text:
         raise ValueError(
             f"{source}: tensors do not fit {model.arch.name} ({text}): "
             "get the whole file of this architecture, or name the one it holds (arch=...)"
