@@ -4,9 +4,11 @@ Tensors on `meta` have no values, and stand for those of a GPU: whoever asks for
 and told zero. torch's fused and foreach kernels, and autocast, are taught that device.
 """
 
+import dataclasses
 import functools
 import sys
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -15,12 +17,14 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _foreach_utils
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from franca.data.augment import build_augmentation
+from franca.data.augment_device import coloured
 from franca.losses import cross_entropy
 from franca.train.build import build_schedules, build_student_optimizer
 from franca.train.optim import clip_gradients
 from franca.train.precision import autocast
 from franca.train.step import make_gradients, update
-from tests.franca.train.recipes import IN_PARTS, build, parts_of, recipe
+from tests.franca.train.recipes import IN_PARTS, batch_of, build, parts_of, recipe
 
 META = torch.device("meta")
 PRODUCTS = {functional.linear, torch.conv2d, functional.scaled_dot_product_attention}
@@ -128,4 +132,19 @@ def test_clipping_of_an_accelerator_does_not_look_at_the_norm(questions):
     part = nn.Linear(2, 2, device="meta")
     part.weight.grad = torch.zeros(2, 2, device="meta")
     clip_gradients({"part": part}, max_norm=1.0)
+    assert questions.asked == []
+
+
+def test_colours_left_to_the_device_ask_it_for_nothing(questions):
+    cfg = recipe(augment__backend="device")
+    augment = build_augmentation(cfg.augment)
+    image = np.zeros((40, 40, 3), np.uint8)
+    colours = [tuple(augment.draw(image, rng=np.random.default_rng(i))) for i in range(4)]
+    seen = [crop for crops in colours for crop in crops]
+    for change in ("jitter", "grayscale", "blur_sigma", "solarize_threshold"):
+        assert any(getattr(crop, change) for crop in seen), change
+    batch = dataclasses.replace(batch_of(cfg, 0), colours=tuple(colours))
+    changed = coloured(batch.to(META))
+    assert changed.global_crops.is_meta
+    assert not changed.colours
     assert questions.asked == []
