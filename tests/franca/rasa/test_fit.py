@@ -49,6 +49,13 @@ def test_rounds_start_apart_as_linear_layers_do_and_stay_in_order(tmp_path):
     assert not torch.isclose(starts[0], starts[1]).any()
 
 
+def test_orthogonal_rounds_start_at_zero(tmp_path):
+    still = {**SETTINGS, "learning_rate": 1e-12}
+    fit_rounds(batches(), orthogonal=True, folder=tmp_path, **still)
+    for file in tmp_path.iterdir():
+        assert load_file(file)["weight"].abs().max() < 1e-10
+
+
 def test_a_finished_round_is_not_fitted_again(tmp_path):
     planes = fit_rounds(batches(), orthogonal=False, folder=tmp_path, **SETTINGS)
     other = fit_rounds(batches(seed=9), orthogonal=False, folder=tmp_path, **SETTINGS)
