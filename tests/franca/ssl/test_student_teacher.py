@@ -75,6 +75,19 @@ def test_the_total_is_the_weighted_sum_of_the_terms(views):
     torch.testing.assert_close(losses.total, weights @ terms)
 
 
+def test_every_clustering_term_has_the_students_temperature(views):
+    usual, softer = (
+        losses_of(build(recipe(objective__student_temperature=temperature)), views).terms
+        for temperature in (0.1, 1e6)
+    )
+    uniform = sum(torch.tensor(float(count)).log() for count in (8, 32))  # of two levels
+    for name, share in {"dino_global": 2 / 6, "dino_local": 4 / 6}.items():
+        torch.testing.assert_close(softer[name], share * uniform)
+    assert softer["ibot"] != usual["ibot"]
+    torch.testing.assert_close(softer["ibot"], 0.5 * uniform)
+    torch.testing.assert_close(softer["koleo"], usual["koleo"])
+
+
 def test_koleo_spreads_each_view_on_its_own(method, views):
     cls = method.student_outputs(views, depth=None).global_cls
     expected = koleo_loss(cls[0]) + koleo_loss(cls[1])

@@ -113,9 +113,11 @@ def test_the_balancer_is_the_one_asked_for(targets, kind):
 def test_the_optimizer_has_the_rates_of_the_recipe():
     cfg = recipe()
     method = build(cfg)
+    groups = build_student_optimizer(cfg, method).param_groups
+    assert {group["betas"] for group in groups} == {(0.9, 0.99)}
     multipliers = {
         parameter: group["treatment"].lr_multiplier
-        for group in build_student_optimizer(cfg, method).param_groups
+        for group in groups
         for parameter in group["params"]
     }
     backbone = method.student.backbone
