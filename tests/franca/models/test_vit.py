@@ -226,6 +226,7 @@ def test_initial_weights_have_the_published_spread():
     assert state["blocks.1.mlp.w12.weight"].std() == pytest.approx(0.02, rel=0.02)
     assert state["pos_embed"].std() == pytest.approx(0.02, rel=0.05)
     assert state["cls_token"].std() == pytest.approx(1e-6, rel=0.3)
+    assert (state["blocks.2.ls2.gamma"] == 1e-5).all()
     bound = (3 * 8 * 8) ** -0.5
     assert state["patch_embed.proj.weight"].abs().max() == pytest.approx(bound, rel=1e-3)
 
