@@ -7,6 +7,7 @@ released Franca weights are under their authors' research-only RAIL, which you a
     features = backbone.forward_features(images)  # .cls, .patches, .grid
 """
 
+import hashlib
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -23,7 +24,7 @@ def backbone(
     """Load a backbone of any architecture; arguments and errors are those of `franca.load`.
 
     Args:
-        weights: a file, or an http(s) address, which is fetched into torch.hub's folder once.
+        weights: a file, or an http(s) address, which is fetched once, into torch.hub's folder.
         arch: architecture that the file must hold; by default recognised.
         rasa: file or address of a map, or of released RASA heads.
         dim: keep the first `dim` features of every token.
@@ -50,12 +51,13 @@ def _fetch(source: str) -> Path:
     """Return the local file, downloading an address if it is not in torch.hub's folder yet.
 
     `torch.hub.load_state_dict_from_url` keeps files at the same place, but reads those of torch
-    only, and `franca.load` wants the file.
+    only, and takes all files of one name, such as model.safetensors, for the same.
     """
     address = urlparse(source)
     if address.scheme not in ("http", "https"):
         return Path(source)
-    file = Path(torch.hub.get_dir()) / "checkpoints" / Path(address.path).name
+    name = f"{hashlib.sha256(source.encode()).hexdigest()[:8]}-{Path(address.path).name}"
+    file = Path(torch.hub.get_dir()) / "checkpoints" / name
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(source, str(file))

@@ -20,6 +20,7 @@ from franca.models.weights import (
     read_header,
     read_tensors,
     released_rasa,
+    require_file,
 )
 from franca.rasa.fold import FoldedBackbone
 from franca.rasa.folded_file import is_folded, load_folded
@@ -98,6 +99,10 @@ def load(
         FileNotFoundError: if there is no such file; addresses are not fetched (hubconf.py does).
         ValueError: if a file cannot be read, or the parts do not fit each other.
     """
+    if str(source).startswith(("http://", "https://")):
+        raise FileNotFoundError(
+            f"{source}: addresses are not fetched here; download the file, or use hubconf.py"
+        )
     model, metadata = _read_model(Path(source), arch)
     if rasa is not None:
         if isinstance(model, FoldedBackbone):
@@ -115,8 +120,7 @@ def read_map(path: Path) -> LinearMap:
         FileNotFoundError: if there is no such file.
         ValueError: if the file holds neither.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; give the map.safetensors of the stage rasa")
+    require_file(path, remedy="give the map.safetensors of the stage rasa")
     if is_safetensors(path) and "A" in read_tensors(path):
         return load_map(path)
     heads = released_rasa(path)
@@ -132,10 +136,7 @@ def read_map(path: Path) -> LinearMap:
 def _read_model(
     path: Path, arch: str | Arch | None
 ) -> tuple[VisionTransformer | FoldedBackbone, dict[str, Any]]:
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: no such file; give a checkpoint of this pipeline or a downloaded release"
-        )
+    require_file(path, remedy="give a checkpoint of this pipeline or a downloaded release")
     header = read_header(path) if is_safetensors(path) else None
     if header is None:
         released = import_released(path, arch).model

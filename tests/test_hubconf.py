@@ -47,13 +47,33 @@ def test_addresses_are_fetched_once(address, tmp_path):
     arguments = {"weights": f"{address}/tiny.safetensors", "rasa": f"{address}/map.safetensors"}
     assert load("backbone", **arguments).embed_dim == 96
     fetched = tmp_path / "torch" / "hub" / "checkpoints"
-    assert sorted(file.name for file in fetched.iterdir()) == [
+    assert sorted(file.name.partition("-")[2] for file in fetched.iterdir()) == [
         "map.safetensors",
         "tiny.safetensors",
     ]
     times = [file.stat().st_mtime_ns for file in fetched.iterdir()]
     load("backbone", **arguments)
     assert [file.stat().st_mtime_ns for file in fetched.iterdir()] == times
+
+
+def test_files_of_one_name_at_two_addresses_are_two(address, folder):
+    other = build_vit("vit_tiny", generator=torch.Generator().manual_seed(1))
+    (folder / "other").mkdir()
+    save_backbone(other, folder / "other/tiny.safetensors", metadata={})
+    first, second = (
+        load("backbone", weights=f"{address}/{path}").model.pos_embed
+        for path in ("tiny.safetensors", "other/tiny.safetensors")
+    )
+    assert torch.equal(second, other.pos_embed)
+    assert not torch.equal(first, second)
+
+
+def test_a_page_in_place_of_weights_is_told_with_the_file_to_delete(address, folder):
+    (folder / "page.pth").write_text("<!DOCTYPE html>")
+    with pytest.raises(
+        ValueError, match=r"checkpoints/\w{8}-page.pth: .*starts with '<!DOCTYPE.*: delete it and"
+    ):
+        load("backbone", weights=f"{address}/page.pth")
 
 
 def test_a_named_size_loads(tmp_path):

@@ -14,6 +14,7 @@ import typer
 
 from franca.export import FormatName
 from franca.models.gpus import GPUS
+from franca.train.interruption import requeue_at_once
 from workflow import data_cli, eval_cli, receipts
 from workflow.execute import Run, run_stage
 from workflow.options import Params, Scale, Settings, Show, Variant
@@ -179,7 +180,8 @@ def train_together(arguments: Together) -> None:
     --rdzv-endpoint. SIGUSR1 or SIGTERM, to this command or to any process, makes all of them save
     and leave; the exit status is then 75: start it again, it continues. docs/training.md has more.
     """
-    from franca.train.launch import launch  # here, because torch is slow to import
+    requeue_at_once()  # until torchrun, whose import takes seconds, listens itself
+    from franca.train.launch import launch
 
     raise SystemExit(launch("franca", arguments))
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from franca.train.interruption import StopRequest
 from workflow import receipts
 from workflow.params import part_names, stage_parameters, write_resolved
 from workflow.stages import BY_NAME, RECEIPT, Stage, artifact_folder, log_file, work_folder
@@ -72,12 +73,14 @@ def run_stage(run: Run, *, part: str | None = None) -> None:
     Raises:
         FileNotFoundError: An input has not been published, or a listed file is missing.
         ValueError: What the stage itself says about bad input.
+        SystemExit: A stage that trains was asked to stop; run again, it continues.
     """
     rank, processes = (int(os.environ.get(name, default)) for name, default in _TORCHRUN)
     if processes > 1 and not run.stage.trains:
         raise ValueError(f"{run.stage.name} runs in one process: start it without torchrun")
-    if rank > 0:
-        _help_training(run)
+    if run.stage.trains:
+        with StopRequest() as stop:  # before it is imported, which takes seconds
+            _train(run, stop, is_first=rank == 0)
         return
     write_resolved(run.parameters, scale=run.scale, variant=run.variant)
     if run.stage.fan_out is None:
@@ -109,31 +112,42 @@ def _hashes(folders: dict[str, Path]) -> dict[str, str]:
     return {name: receipts.file_hash(folder / RECEIPT) for name, folder in folders.items()}
 
 
-def _run_one(run: Run, *, target: Path, part: str | None) -> None:
+def _train(run: Run, stop: StopRequest, *, is_first: bool) -> None:
+    """Be one of the processes of `torchrun` that train together; the first one publishes."""
+    if is_first:
+        write_resolved(run.parameters, scale=run.scale, variant=run.variant)
+        _run_one(run, target=run.folder(run.stage.name), part=None, stop=stop)
+        return
+    work = _work(run, None)
+    _call(run, part=None, inputs=run.inputs(), output=work / "staging", work=work, stop=stop)
+
+
+def _run_one(run: Run, *, target: Path, part: str | None, stop: StopRequest | None = None) -> None:
     inputs = run.inputs(part)
     for folder in inputs.values():
         receipts.verify(folder)
     work = _work(run, part)
     with _alone(work), _logging(run, part):
         staging = _empty(work / "staging")
-        summary = _call(run, part=part, inputs=inputs, output=staging, work=work)
+        summary = _call(run, part=part, inputs=inputs, output=staging, work=work, stop=stop)
         _publish(run, staging, target, inputs=inputs, summary=summary)
     shutil.rmtree(work)
 
 
-def _help_training(run: Run) -> None:
-    """Be one of the processes of `torchrun` that train together, but not the one that publishes."""
-    work = _work(run, None)
-    _call(run, part=None, inputs=run.inputs(), output=work / "staging", work=work)
-
-
 def _call(
-    run: Run, *, part: str | None, inputs: dict[str, Path], output: Path, work: Path
+    run: Run,
+    *,
+    part: str | None,
+    inputs: dict[str, Path],
+    output: Path,
+    work: Path,
+    stop: StopRequest | None,
 ) -> dict[str, Any]:
     extra: dict[str, Any] = {} if part is None else {str(run.stage.fan_out): part}
-    if run.stage.trains:
+    if stop is not None:
         file = log_file(run.stage, scale=run.scale, variant=run.variant)
         extra["logs"] = file.with_suffix("") / work.name  # of these parameters and inputs alone
+        extra["stop"] = stop
     summary: dict[str, Any] = _module(run.stage).run(
         getattr(run.parameters, run.stage.name),
         **run.sections,

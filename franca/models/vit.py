@@ -370,7 +370,7 @@ def _packing(embedded: Sequence[Tensor]) -> Packing:
 
 
 def _check(arch: Arch, *, drop_path: float, interpolation: str) -> None:
-    if arch.image_size % arch.patch_size:
+    if arch.image_size % arch.patch_size or arch.image_size < 1:
         raise ValueError(
             f"image_size {arch.image_size} is not a multiple of patch_size {arch.patch_size}"
         )

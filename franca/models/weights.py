@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from franca.models.archs import ARCHS, Arch
 from franca.models.pos_embed import Interpolation
+from franca.models.torch_file import read_torch
 from franca.models.vit import VisionTransformer
 
 _HEADER_KEY = "franca"
@@ -39,8 +39,7 @@ def load_backbone(path: Path) -> tuple[VisionTransformer, dict[str, Any]]:
         FileNotFoundError: if there is no such file.
         ValueError: if the file is damaged, not ours, or does not hold exactly the model's tensors.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such checkpoint; run the stage that writes it")
+    require_file(path, remedy="run the stage that writes it")
     header = read_header(path)
     if header is None:
         raise ValueError(
@@ -65,11 +64,17 @@ def backbone_from(
     """
     if "model" not in header:
         raise ValueError(f"{source}: holds no model, but {_listed(sorted(state))}")
-    settings = dict(header["model"])
     fields = {field.name for field in dataclasses.fields(Arch)} - {"name"}
-    arch = Arch(name=settings.pop("arch"), **{name: settings.pop(name) for name in fields})
-    with torch.device("meta"):
-        model = VisionTransformer(arch=arch, **settings)
+    try:
+        settings = dict(header["model"])
+        arch = Arch(name=settings.pop("arch"), **{name: settings.pop(name) for name in fields})
+        with torch.device("meta"):
+            model = VisionTransformer(arch=arch, **settings)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{source}: its header describes no model of this version ({type(error).__name__}: "
+            f"{error}); load it with the version that wrote it, or write it again"
+        ) from error
     _assign_strictly(model, state, source=source)
     return model.eval()
 
@@ -103,8 +108,14 @@ def read_header(path: Path) -> dict[str, Any] | None:
     """
     with _open_safetensors(path) as file:
         text = (file.metadata() or {}).get(_HEADER_KEY)
-    header: dict[str, Any] | None = None if text is None else json.loads(text)
-    return header
+    if text is None:
+        return None
+    try:
+        return dict(json.loads(text))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: the entry {_HEADER_KEY!r} of its header is no table ({error}); write it again"
+        ) from error
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -117,6 +128,18 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
+def require_file(path: Path, *, remedy: str) -> None:
+    """Check that there is a file.
+
+    Raises:
+        FileNotFoundError: there is none, or a folder.
+    """
+    if path.is_dir():
+        raise FileNotFoundError(f"{path}: is a folder; name the file of weights in it")
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; {remedy}")
+
+
 def is_safetensors(path: Path) -> bool:
     """Tell a safetensors file from one of torch by its bytes: eight of length, then JSON."""
     with path.open("rb") as stream:
@@ -127,7 +150,9 @@ def _open_safetensors(path: Path) -> Any:
     try:
         return safe_open(path, framework="pt")
     except SafetensorError as error:
-        raise ValueError(f"{path}: damaged safetensors file ({error}); write it again") from error
+        raise ValueError(
+            f"{path}: damaged safetensors file ({error}); write or download it again"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -187,15 +212,8 @@ def released_rasa(path: Path) -> dict[str, Tensor]:
 
 
 def _read_released(path: Path) -> Any:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; download the released checkpoint first")
-    if is_safetensors(path):
-        return read_tensors(path)
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
-        reason = (str(error).splitlines() or ["empty file"])[0]
-        raise ValueError(f"{path}: not a readable file of weights ({reason})") from error
+    require_file(path, remedy="download the released checkpoint first")
+    return read_tensors(path) if is_safetensors(path) else read_torch(path)
 
 
 def _take_apart(
@@ -203,13 +221,14 @@ def _take_apart(
 ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
     """Return the tensors of the backbone by our names, of projection heads, of RASA's heads."""
     state = content.get("teacher", content) if isinstance(content, Mapping) else content
-    if not isinstance(state, Mapping):
-        raise ValueError(f"{source}: holds a {type(state).__name__}, not tensors by name")
+    _require_tensors(state, source=source)
     backbone: dict[str, Tensor] = {}
     heads: dict[str, Tensor] = {}
     rasa: dict[str, Tensor] = {}
     for key, tensor in state.items():
         plain = re.sub(r"^(module\.|backbone\.)+", "", key)
+        if plain != key and plain in state:
+            raise ValueError(f"{source}: holds {plain} as {key}, too: leave one of them out")
         if re.match(r"(dino|ibot)_head\.", plain):
             heads[plain] = tensor
         elif re.match(r"rasa_head\.|pre_pos_layers\.|pos_pred\.", plain):
@@ -217,6 +236,16 @@ def _take_apart(
         else:
             backbone[re.sub(r"^blocks\.\d+\.(\d+)\.", r"blocks.\1.", plain)] = tensor
     return backbone, heads, rasa
+
+
+def _require_tensors(state: Any, *, source: str) -> None:
+    remedy = "give the state dict itself, at the top or under 'teacher'"
+    if not isinstance(state, Mapping):
+        kind = type(state).__name__
+        raise ValueError(f"{source}: holds a {kind}, not tensors by name: {remedy}")
+    for key, value in state.items():
+        if not (isinstance(key, str) and isinstance(value, Tensor)):
+            raise ValueError(f"{source}: {key!r} is no name of a tensor: {remedy}")
 
 
 def _empty_model(
@@ -230,18 +259,32 @@ def _empty_model(
     if isinstance(arch, str) and arch not in ARCHS:
         raise ValueError(f"unknown architecture {arch!r}: choose one of {', '.join(ARCHS)}")
     if "pos_embed" not in state:
-        raise ValueError(f"{source}: no 'pos_embed'; found {_listed(sorted(state))}")
+        raise ValueError(
+            f"{source}: no 'pos_embed', so no backbone; found {_listed(sorted(state), limit=3)}: "
+            "give a released file, or of a training one of its checkpoints/"
+        )
     if arch is None:
         arch = _recognise(state, source=source)
     row = ARCHS[arch] if isinstance(arch, str) else arch
-    side = round((state["pos_embed"].shape[1] - 1) ** 0.5)
-    registers = state["register_tokens"].shape[1] if "register_tokens" in state else 0
+    side = round((_num_tokens(state, "pos_embed", least=2, source=source) - 1) ** 0.5)
+    registers = (
+        _num_tokens(state, "register_tokens", least=1, source=source)
+        if "register_tokens" in state
+        else 0
+    )
     with torch.device("meta"):
         return VisionTransformer(
             arch=dataclasses.replace(row, image_size=side * row.patch_size),
             registers=registers,
             interpolation=interpolation or ("antialias" if registers else "franca"),
         )
+
+
+def _num_tokens(state: Mapping[str, Tensor], name: str, *, least: int, source: str) -> int:
+    shape = tuple(state[name].shape)
+    if len(shape) != 3 or shape[1] < least:
+        raise ValueError(f"{source}: {name} {shape} is not [1, tokens, width]: get the file again")
+    return shape[1]
 
 
 def _recognise(state: Mapping[str, Tensor], *, source: str) -> str:
@@ -258,22 +301,35 @@ def _recognise(state: Mapping[str, Tensor], *, source: str) -> str:
     )
 
 
-def _assign_strictly(model: VisionTransformer, state: Mapping[str, Tensor], *, source: str) -> None:
-    """Let the parameters of a model on the meta device be the given tensors, all of them."""
-    wanted = model.state_dict()
+def mismatch(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
+    """Say which tensors are missing, unknown, of another shape or integers; nothing if all fit."""
+    both = sorted(wanted.keys() & found.keys())
     wrong_shape = [
-        f"{name} {tuple(state[name].shape)} instead of {tuple(wanted[name].shape)}"
-        for name in sorted(wanted.keys() & state.keys())
-        if state[name].shape != wanted[name].shape
+        f"{name} {tuple(found[name].shape)} instead of {tuple(wanted[name].shape)}"
+        for name in both
+        if found[name].shape != wanted[name].shape
     ]
     problems = {
-        "missing": sorted(wanted.keys() - state.keys()),
-        "unknown": sorted(state.keys() - wanted.keys()),
+        "missing": sorted(wanted.keys() - found.keys()),
+        "unknown": sorted(found.keys() - wanted.keys()),
         "of another shape": wrong_shape,
+        "not floating-point": [
+            name
+            for name in both
+            if wanted[name].is_floating_point() and not found[name].is_floating_point()
+        ],
     }
-    if any(problems.values()):
-        text = "; ".join(f"{kind}: {_listed(keys)}" for kind, keys in problems.items() if keys)
-        raise ValueError(f"{source}: tensors do not fit {model.arch.name} ({text})")
+    return "; ".join(f"{kind}: {_listed(keys)}" for kind, keys in problems.items() if keys)
+
+
+def _assign_strictly(model: VisionTransformer, state: Mapping[str, Tensor], *, source: str) -> None:
+    """Let the parameters of a model on the meta device be the given tensors, all of them."""
+    text = mismatch(model.state_dict(), state)
+    if text:
+        raise ValueError(
+            f"{source}: tensors do not fit {model.arch.name} ({text}): "
+            "get the whole file of this architecture, or name the one it holds (arch=...)"
+        )
     model.load_state_dict(state, assign=True)
 
 

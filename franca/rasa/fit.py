@@ -92,7 +92,7 @@ def fit_round(
         ValueError: targets outside [0, 1], a loss that is not finite.
     """
     device = batches.batch(0, 0)[0].device
-    weight = start.to(device).requires_grad_()
+    weight = start.to(device, copy=True).requires_grad_()
     optimiser = torch.optim.AdamW([weight], lr=learning_rate, weight_decay=0.0)
     num_steps, losses = epochs * batches.num_batches, []
     for step in tqdm(range(num_steps), desc=name, unit="step"):

@@ -18,6 +18,7 @@ from franca.train.build import (
 )
 from franca.train.checkpoint import read_state
 from franca.train.distributed import World, join_world
+from franca.train.interruption import StopRequest
 from franca.train.loop import final_state, kept_backbone, train
 from franca.train.publish import (
     TRAINING_STATE,
@@ -38,6 +39,7 @@ def run(
     output: Path,
     work: Path,
     logs: Path,
+    stop: StopRequest,
 ) -> dict[str, Any]:
     """Train through all sub-stages, then publish; `franca.train.publish` draws the output folder.
 
@@ -71,7 +73,7 @@ def run(
             steps = range(steps.stop, steps.stop + part.steps)
             _train_part(
                 recipe, world=world, method=method, moments=moments, images=images, seed=seed,
-                steps=steps, work=folders[-1], logs=logs / name,
+                steps=steps, work=folders[-1], logs=logs / name, stop=stop,
             )  # fmt: skip
             size = part.global_size
     if not world.is_first:
@@ -95,6 +97,7 @@ def _train_part(
     steps: range,
     work: Path,
     logs: Path,
+    stop: StopRequest,
 ) -> None:
     """Train one sub-stage with the moments of the one before."""
     method.set_image_size(recipe.augment.global_crops.size)
@@ -113,6 +116,7 @@ def _train_part(
         kept_steps=[steps.stop],
         work=work,
         logs=logs,
+        stop=stop,
     )
     train(training)
 

@@ -14,6 +14,7 @@ from franca.train.build import (
     place,
 )
 from franca.train.distributed import join_world
+from franca.train.interruption import StopRequest
 from franca.train.loop import final_state, kept_backbone, train
 from franca.train.publish import publish_checkpoints, publish_records, publish_state, summarise
 
@@ -26,6 +27,7 @@ def run(
     output: Path,
     work: Path,
     logs: Path,
+    stop: StopRequest,
 ) -> dict[str, Any]:
     """Train, then publish; `franca.train.publish` draws the output folder.
 
@@ -53,6 +55,7 @@ def run(
             kept_steps=cfg.kept_steps,
             work=work,
             logs=logs,
+            stop=stop,
         )
         train(training)
     if not world.is_first:

@@ -27,6 +27,7 @@ from franca.ssl.student_teacher import (
 )
 from franca.train.cost import step_cost
 from franca.train.distributed import World, shard
+from franca.train.interruption import StopRequest
 from franca.train.loop import Masks, Training
 from franca.train.machine import Machine, images_at_once, keep_freed_memory, read_machine
 from franca.train.optim import build_optimizer
@@ -118,6 +119,7 @@ def build_training(
     kept_steps: Sequence[int],
     work: Path,
     logs: Path,
+    stop: StopRequest,
 ) -> Training:
     """Build the run that takes `method` through `steps` of the recipe's schedules.
 
@@ -160,6 +162,7 @@ def build_training(
         checkpoint_every=cfg.run.checkpoint_every,
         log_every=cfg.run.log_every,
         flops_per_image=sum(step_cost(cfg).flops.values()),
+        stop=stop,
         work=work,
         logs=logs,
     )

@@ -3,6 +3,7 @@
 import signal
 import threading
 from types import FrameType, TracebackType
+from typing import Never
 
 # sysexits.h: "temporary failure, the user is invited to retry".
 REQUEUE_EXIT_CODE = 75
@@ -38,3 +39,13 @@ class StopRequest:
 
     def _note(self, number: int, _: FrameType | None) -> None:
         self.received = signal.Signals(number).name
+
+
+def requeue_at_once() -> None:
+    """Let the two signals end this process with `REQUEUE_EXIT_CODE`: it has nothing to save."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, _ask_for_requeue)
+
+
+def _ask_for_requeue(_number: int, _frame: FrameType | None) -> Never:
+    raise SystemExit(REQUEUE_EXIT_CODE)

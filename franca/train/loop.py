@@ -55,6 +55,7 @@ class Training:
         steps: numbers of the updates, counted from zero; a stage may have several runs on end.
         kept_steps: numbers of updates after which the teacher's backbone is kept.
         flops_per_image: operations of an update, for the log.
+        stop: whether this process has been asked to stop, since long before the first update.
         work: private folder; `states/`, `checkpoints/` and `metrics.jsonl`.
         logs: folder for what a clock went into: `speed.jsonl` and TensorBoard's files.
     """
@@ -76,6 +77,7 @@ class Training:
     checkpoint_every: int
     log_every: int
     flops_per_image: float
+    stop: StopRequest
     work: Path
     logs: Path
 
@@ -88,15 +90,17 @@ def train(run: Training) -> None:
 
     Raises:
         NonFiniteLossError: the loss is NaN or infinite; the keys of the batch are in `run.work`.
-        SystemExit: SIGTERM or SIGUSR1 arrived; the state is saved and the code asks for a requeue.
+        SystemExit: SIGTERM or SIGUSR1 arrived; the state is saved, if an update has been made, and
+            the code asks for a requeue.
     """
+    _leave_if_asked(run)
     world, last = run.world, run.steps.stop
     first = _resume(run)
     steps = range(first, last)
     meter = Meter(batch_size=run.batch_size, world=world, flops_per_image=run.flops_per_image)
     states = StateWriter(_states(run), rank=world.rank, size=world.size)
     log = RunLog(run.work, logs=run.logs, first_step=first, writes=world.is_first)
-    with StopRequest() as stop, log, states, _progress(run, first) as bar:
+    with log, states, _progress(run, first) as bar:
         world.wait()  # the first process has removed what a killed run left
         for step, batch in zip(steps, meter.waiting(run.batches(steps)), strict=True):
             # Now and then: keep the teacher as it is before this update.
@@ -114,7 +118,7 @@ def train(run: Training) -> None:
             norms = update(
                 run.method, run.optimizer, settings, clip_norm=run.clip_norm, norm_of_all=world.norm
             )
-            losses, stopping = _everyones(run, here, stop)
+            losses, stopping = _everyones(run, here)
             _require_finite(run, losses, step=step, keys=batch.keys)
 
             # Now and then: report.
@@ -133,7 +137,7 @@ def train(run: Training) -> None:
             if stopping and done < last:
                 states.wait()
                 world.wait()  # nobody leaves before all has been written
-                logger.info("%s: saved step %d, ask to be requeued", stop.received or "stop", done)
+                logger.info("%s: saved step %d, ask to be requeued", _reason(run), done)
                 raise SystemExit(REQUEUE_EXIT_CODE)
     _keep_backbone(run, last)
     world.wait()
@@ -147,6 +151,21 @@ def final_state(work: Path, steps: range) -> Mapping[str, Tensor]:
 def kept_backbone(work: Path, step: int) -> Path:
     """Return where a run keeps the teacher's backbone after `step` updates."""
     return work / "checkpoints" / f"step-{step:07d}.safetensors"
+
+
+def _leave_if_asked(run: Training) -> None:
+    """End all processes if one was asked to stop while it started: nothing is there to save."""
+    if run.world.mean(_asked(run)).item() > 0:
+        logger.info("%s: not started, ask to be requeued", _reason(run))
+        raise SystemExit(REQUEUE_EXIT_CODE)
+
+
+def _asked(run: Training) -> Tensor:
+    return torch.tensor(float(run.stop.received is not None), device=run.world.device)
+
+
+def _reason(run: Training) -> str:
+    return run.stop.received or "another process was asked to stop"
 
 
 def _resume(run: Training) -> int:
@@ -179,11 +198,10 @@ def _parts(run: Training, batch: MultiCropBatch, step: int) -> list[Part]:
     return parts
 
 
-def _everyones(run: Training, here: Losses, stop: StopRequest) -> tuple[dict[str, float], bool]:
+def _everyones(run: Training, here: Losses) -> tuple[dict[str, float], bool]:
     """Return the losses of the whole batch, and whether any process was asked to stop."""
     values = {"loss": here.total, **here.terms}
-    asked = here.total.new_tensor(float(stop.received is not None))
-    *means, stopping = run.world.mean(torch.stack([*values.values(), asked])).tolist()
+    *means, stopping = run.world.mean(torch.stack([*values.values(), _asked(run)])).tolist()
     return dict(zip(values, means, strict=True)), stopping > 0
 
 

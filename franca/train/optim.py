@@ -133,8 +133,9 @@ def clip_gradients(
     }
     here = [nn.utils.get_total_norm(grads, foreach=True) for grads in gradients.values()]
     norms = norm_of_all(torch.stack(here))
-    for grads, factor in zip(gradients.values(), max_norm / (norms + 1e-6), strict=True):
-        # A GPU is not asked, which would have to wait for the answer.
-        if factor.device.type == "cuda" or not factor >= 1:
-            torch._foreach_mul_(grads, factor.clamp(max=1.0))
+    factors = (max_norm / (norms + 1e-6)).clamp(max=1.0)
+    for grads, factor in zip(gradients.values(), factors, strict=True):
+        # An accelerator is not asked, which would have to be waited for.
+        if factor.device.type != "cpu" or factor != 1:  # NaN is not
+            torch._foreach_mul_(grads, factor)
     return dict(zip(gradients, norms, strict=True))

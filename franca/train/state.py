@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from franca.models.weights import mismatch
 from franca.ssl.ema import at_hand
 from franca.ssl.student_teacher import StudentTeacher
 from franca.train.distributed import deal_out, is_sharded
@@ -106,15 +107,12 @@ def restore_moments(
 
 def _load(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
     own = module.state_dict()
-    try:
-        module.load_state_dict(
-            {
-                name: deal_out(tensor, like=own[name]) if name in own else tensor
-                for name, tensor in weights.items()
-            }
-        )
-    except RuntimeError as error:
+    text = mismatch(own, weights)
+    if text:
         raise ValueError(
-            f"the training state does not fit the model in the parameters ({error}): "
+            f"the training state does not fit the model in the parameters ({text}): "
             "train from the start or restore the parameters"
-        ) from error
+        )
+    module.load_state_dict(
+        {name: deal_out(tensor, like=own[name]) for name, tensor in weights.items()}
+    )

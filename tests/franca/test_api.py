@@ -126,6 +126,11 @@ def test_a_folded_file_round_trips(files, model, linear_map, images):
         franca.load(path, rasa=files / "map.safetensors")
 
 
+def test_addresses_are_not_taken_for_files():
+    with pytest.raises(FileNotFoundError, match=r"^https://a.org/b.pth: addresses are not fetched"):
+        franca.load("https://a.org/b.pth")
+
+
 def test_sizes_of_your_own(files):
     arch = Arch("own", width=24, depth=1, heads=2, patch_size=4, image_size=8)
     model = VisionTransformer(arch=arch, generator=torch.Generator().manual_seed(0))
@@ -145,6 +150,8 @@ def test_sizes_of_your_own(files):
             r"released.pth: tensors do not fit vit_b14",
         ),
         ({"source": "map.safetensors"}, r"map.safetensors: holds no model, but A, B, mean"),
+        ({"source": "."}, "is a folder; name the file of weights in it"),
+        ({"rasa": "."}, "is a folder; name the file of weights in it"),
         ({"dim": 97}, "dim is 97, but the model has 1 to 96 features"),
         ({"dim": 0}, "dim is 0"),
     ],

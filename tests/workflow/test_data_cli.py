@@ -115,7 +115,6 @@ def test_what_is_no_longer_handed_out_cannot_be_fetched():
     assert str(error).startswith("laion_coco: nothing to fetch, its publisher offers no copy. No")
 
 
-
 @pytest.fixture
 def place(tmp_path):
     """Work in a folder with the parameters, a published world and a manifest of two images."""

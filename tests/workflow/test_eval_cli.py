@@ -173,7 +173,7 @@ def test_a_dry_run_counts_images_that_only_pass_through(franca, results):  # noq
     [
         (["run", "--model", "highres", "--benchmark", "kn"], "--benchmark kn: not one of knn"),
         (["run", "--model", "highres", "--dataset", "mine"], "--dataset mine: not one of objects"),
-        (["run", "--model", "step-0000007"], "step-0000007.safetensors: no such checkpoint"),
+        (["run", "--model", "step-0000007"], "step-0000007.safetensors: no such file"),
         (["run", "--model", "a/b=highres"], "write NAME=WHAT with a name for a folder"),
         (
             ["run", "--model", "highres", "--benchmark", "knn", "--dataset", "pairs"],

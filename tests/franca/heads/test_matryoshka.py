@@ -89,6 +89,22 @@ def test_a_project_level_sees_the_full_feature():
     assert x.grad[:, -1].abs().min() > 0
 
 
+def test_initial_weights_have_the_published_spread():
+    """Linear maps truncated normal, 0.02, without bias; prototypes as torch's linear maps."""
+    head = MatryoshkaHead(
+        dim=256, num_prototypes=512, hidden_dim=128, bottleneck_dim=64, levels=(0.5, 1.0),
+        mode="project", generator=generator(0, "head"),
+    )  # fmt: skip
+    for name, tensor in head.state_dict().items():
+        if name.endswith("bias"):
+            assert not tensor.any(), name
+        elif name.endswith("weight_v"):
+            assert tensor.min() == pytest.approx(-(64**-0.5), rel=1e-3)
+            assert tensor.max() == pytest.approx(64**-0.5, rel=1e-3)
+        elif name.endswith("weight"):
+            assert tensor.std() == pytest.approx(0.02, rel=0.03), name
+
+
 def test_one_level_is_exactly_the_dinov2_head():
     head = small_head(levels=(1.0,))
     plain = ProjectionHead(

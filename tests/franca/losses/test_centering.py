@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch.testing import assert_close
 
 from franca.losses.centering import SoftmaxCentering
+from tests.franca.train.processes import run_together
 
 ORACLE = np.load(Path(__file__).parents[2] / "oracles" / "losses.npz", allow_pickle=False)
 
@@ -48,3 +50,34 @@ def test_centers_are_saved_with_the_state():
     other.load_state_dict(centering.state_dict())
     assert torch.equal(other.centers, centering.centers)
     assert other.centers.any()
+
+
+SIZES = (5, 2)  # rows of each process: not equally many
+
+
+def batches_of_two_levels():
+    draw = torch.Generator().manual_seed(0)
+    return [[torch.randn(sum(SIZES), k, generator=draw) for k in (3, 2)] for _ in range(2)]
+
+
+def center_a_part(world):
+    first = sum(SIZES[: world.rank])
+    here = slice(first, first + SIZES[world.rank])
+    centering = SoftmaxCentering([3, 2], momentum=0.5)
+    for batch in batches_of_two_levels():
+        levels = [level[here] for level in batch]
+        targets = centering(levels, temperature=0.1, group=world.group)
+    return [level.tolist() for level in targets], centering.centers.tolist()
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_centers_of_all_rows():
+    alone = SoftmaxCentering([3, 2], momentum=0.5)
+    for batch in batches_of_two_levels():
+        expected = alone(batch, temperature=0.1)
+    results = run_together(center_a_part, 2)
+    for level, whole in enumerate(expected):
+        pooled = torch.cat([torch.tensor(targets[level]) for targets, _ in results])
+        assert_close(pooled, whole, atol=1e-6, rtol=1e-5)
+    for _, centers in results:
+        assert_close(torch.tensor(centers), alone.centers, atol=1e-6, rtol=1e-5)

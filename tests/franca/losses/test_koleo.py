@@ -8,6 +8,7 @@ import torch
 from torch.testing import assert_close
 
 from franca.losses.koleo import koleo_loss
+from tests.franca.train.processes import run_together
 
 ORACLE = np.load(Path(__file__).parents[2] / "oracles" / "losses.npz", allow_pickle=False)
 
@@ -74,3 +75,31 @@ def test_a_batch_of_one_costs_nothing():
     assert loss == 0
     assert not x.grad.any()
     assert koleo_loss(x, group_size=2) == 0
+
+
+def test_neighbours_are_looked_for_within_groups():
+    x = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
+    alone = [koleo_loss(group) for group in x.split(3)]
+    assert_close(koleo_loss(x, group_size=3), torch.stack(alone).mean())
+    assert koleo_loss(x, group_size=3) < koleo_loss(x)
+
+
+def loss_of_a_part(world, group_size):
+    x = torch.randn(12, 3, generator=torch.Generator().manual_seed(0))
+    mine = x.split(6)[world.rank].requires_grad_()
+    loss = koleo_loss(mine, group_size=group_size, processes=world.group)
+    loss.backward()
+    return loss.item(), mine.grad.tolist()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("group_size", [None, 4, 3])
+def test_two_processes_have_loss_and_gradient_of_the_whole_batch(group_size):
+    """Groups of 4 of 12 images lie across the two processes; groups of 3 do not."""
+    x = torch.randn(12, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    whole = koleo_loss(x, group_size=group_size)
+    whole.backward()
+    losses, gradients = zip(*run_together(loss_of_a_part, 2, group_size), strict=True)
+    assert sum(losses) / 2 == pytest.approx(whole.item(), rel=1e-6)
+    mean_gradient = torch.tensor([row for part in gradients for row in part]) / 2
+    assert_close(mean_gradient, x.grad, atol=1e-6, rtol=1e-5)

@@ -53,6 +53,19 @@ def test_right_and_finite_at_any_range(shape, std):
     assert (target.double() - in_logarithms(logits, 0.04)).abs().max() < 2e-6
 
 
+@pytest.mark.parametrize(
+    ("most", "one"),  # exponents: of all rows but one, and of that one
+    [(44.8, -15), (-15, 44.8), (-44.8, 15), (44, -44), (60, 60), (89.5, 89.5), (-89.5, -89.5)],
+)
+def test_right_within_beside_and_beyond_the_range_of_unshifted_exponentials(most, one):
+    """Without a shift, products of the last four leave fp32, or its normal numbers."""
+    noise = 0.1 * torch.randn(50_000, 3, generator=torch.Generator().manual_seed(0))
+    noise[:-1] += most
+    noise[-1] += one
+    target = sinkhorn_knopp([noise], temperature=1.0)[0]
+    assert_close(target, in_logarithms(noise, 1.0).float(), atol=0, rtol=2e-5)
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     rows=st.integers(1, 40),
@@ -118,33 +131,37 @@ def _balance_a_part(rank, folder, splits, cases):
     for name, logits in cases.items():
         calls.clear()
         parts = [level.split(splits)[rank] for level in logits]
-        targets = sinkhorn_knopp(parts, temperature=0.05, group=dist.group.WORLD)
+        targets = sinkhorn_knopp(parts, temperature=0.04, group=dist.group.WORLD)
         arrays = [target.numpy() for target in targets]
         np.savez(f"{folder}/{name}-{rank}.npz", *arrays, calls=np.array(calls))
     dist.destroy_process_group()
 
 
 @pytest.mark.slow
-def test_two_processes_balance_their_rows_together(tmp_path):
+@pytest.mark.parametrize("splits", [[7, 3], [10, 0]])
+def test_two_processes_balance_their_rows_together(tmp_path, splits):
     torch.manual_seed(0)
     narrow = [torch.randn(10, 4) * 0.1, torch.randn(10, 8) * 0.3, torch.randn(10, 16).clamp(-1, 1)]
     cases = {
         "narrow": narrow,
         "wide": [narrow[0], narrow[1] * 100, narrow[2]],
         "shifted": [narrow[0], narrow[1], narrow[2] + 40],
+        "shifted down": [narrow[0], narrow[1], narrow[2] - 40],
         "wide on one rank": [*narrow[:2], torch.cat([narrow[2][:7], narrow[2][7:] * 30])],
     }
-    mp.spawn(_balance_a_part, (str(tmp_path), [7, 3], cases), nprocs=2)
+    mp.spawn(_balance_a_part, (str(tmp_path), splits, cases), nprocs=2)
     # Of 28 columns; on the first ride two bounds of three matrices from each of two processes.
+    # Logits of up to +-1 are narrow enough for what has no shift.
     expected_calls = {
         "narrow": [28 + 12, 28, 28],
         "wide": [28 + 12, 8, 8, 28, 28],
         "shifted": [28 + 12, 16, 16, 28, 28],
+        "shifted down": [28 + 12, 16, 16, 28, 28],
         "wide on one rank": [28 + 12, 16, 16, 28, 28],
     }
     for name, logits in cases.items():
         parts = [np.load(tmp_path / f"{name}-{rank}.npz", allow_pickle=False) for rank in range(2)]
-        for level, target in enumerate(sinkhorn_knopp(logits, temperature=0.05)):
+        for level, target in enumerate(sinkhorn_knopp(logits, temperature=0.04)):
             pooled = np.concatenate([part[f"arr_{level}"] for part in parts])
             assert_close(torch.from_numpy(pooled), target, atol=1e-6, rtol=1e-5)
         assert all(part["calls"].tolist() == expected_calls[name] for part in parts)

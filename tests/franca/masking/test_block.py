@@ -88,3 +88,10 @@ def test_no_rectangle_is_larger_than_its_fraction():
     assert masks.any(axis=(1, 2)).all()
     windows = np.lib.stride_tricks.sliding_window_view(masks, (4, 4), axis=(1, 2))
     assert not windows.all(axis=(3, 4)).any()
+
+
+def test_by_default_rectangles_are_bounded_as_dinov2_means_it():
+    """At most half of the patches: of 37 x 37, 684, which its own code's precedence makes 666."""
+    assert BlockMask((37, 37)) == BlockMask(
+        (37, 37), min_patches=4, max_fraction=0.5, min_aspect=0.3
+    )

@@ -1,8 +1,11 @@
 """Stochastic depth: what is kept, how much of it, and how it is weighed."""
 
+import dataclasses
+
 import torch
 
-from tests.franca.depth import draw
+from franca.models.stochastic_depth import draw_subsets
+from tests.franca.depth import depth_source, draw
 
 
 def test_subsets_are_whole_distinct_sequences_with_unbiased_scale():
@@ -24,3 +27,25 @@ def test_subsets_are_independent_and_repeatable():
 
 def test_at_least_one_sequence_is_kept():
     assert draw(drop_path=0.99)[0].packing == ((1, 5), (1, 3))
+
+
+def test_shares_of_a_group_have_its_kept_sequences_between_them():
+    """Of two views of four images, those of images 1 to 3 and those of image 0 make up all."""
+
+    def kept(images):
+        source = dataclasses.replace(depth_source(4), images=images)
+        (subset,) = draw_subsets(
+            packing=((2 * len(images), 3),),
+            drop_path=0.4,
+            count=1,
+            source=source,
+            device=torch.device("cpu"),
+        )
+        sequences = (subset.rows[::3] // 3).tolist()
+        views = [divmod(sequence, len(images)) for sequence in sequences]
+        return {(view, images[image]) for view, image in views}
+
+    whole = kept(range(4))
+    assert len(whole) == 4
+    assert kept(range(1)) == {pair for pair in whole if pair[1] == 0}
+    assert kept(range(1, 4)) == {pair for pair in whole if pair[1] > 0}

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn import LayerNorm
 from torch.testing import assert_close
 
 from franca.models.archs import Arch
@@ -225,8 +226,14 @@ def test_initial_weights_have_the_published_spread():
     assert state["blocks.1.mlp.w12.weight"].std() == pytest.approx(0.02, rel=0.02)
     assert state["pos_embed"].std() == pytest.approx(0.02, rel=0.05)
     assert state["cls_token"].std() == pytest.approx(1e-6, rel=0.3)
+    assert (state["blocks.2.ls2.gamma"] == 1e-5).all()
     bound = (3 * 8 * 8) ** -0.5
     assert state["patch_embed.proj.weight"].abs().max() == pytest.approx(bound, rel=1e-3)
+
+
+def test_every_norm_has_the_released_eps():
+    norms = [module for module in build_vit("vit_tiny").modules() if isinstance(module, LayerNorm)]
+    assert [norm.eps for norm in norms] == [1e-6] * (2 * 3 + 1)
 
 
 def test_set_image_size_keeps_the_features_at_that_size():

@@ -40,6 +40,18 @@ def test_held_out_position_is_at_chance(fit):
 
 
 @pytest.mark.parametrize("fit", [fit_sal, fit_leace])
+def test_the_mean_token_stays_where_it_is(world, fit):
+    features, targets = world
+    features = features + 3 * torch.arange(features.shape[1]) / features.shape[1]
+    mean = features.mean(0)
+    erased = fit(moments_of(features, targets), metadata={})
+    torch.testing.assert_close(erased(mean[None])[0], mean, atol=1e-5, rtol=0)
+    torch.testing.assert_close(erased(features).mean(0), mean, atol=1e-5, rtol=0)
+    moved = mean - mean @ erased.matrix().float()
+    assert moved.norm() > 1e-2, "so that a map about zero would move it"
+
+
+@pytest.mark.parametrize("fit", [fit_sal, fit_leace])
 def test_maps_are_idempotent(world, fit):
     L = fit(moments_of(*world), metadata={}).matrix()
     torch.testing.assert_close(L @ L, L, atol=1e-6, rtol=0)

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -47,6 +49,13 @@ def test_rounds_start_apart_as_linear_layers_do_and_stay_in_order(tmp_path):
     assert not torch.isclose(starts[0], starts[1]).any()
 
 
+def test_orthogonal_rounds_start_at_zero(tmp_path):
+    still = {**SETTINGS, "learning_rate": 1e-12}
+    fit_rounds(batches(), orthogonal=True, folder=tmp_path, **still)
+    for file in tmp_path.iterdir():
+        assert load_file(file)["weight"].abs().max() < 1e-10
+
+
 def test_a_finished_round_is_not_fitted_again(tmp_path):
     planes = fit_rounds(batches(), orthogonal=False, folder=tmp_path, **SETTINGS)
     other = fit_rounds(batches(seed=9), orthogonal=False, folder=tmp_path, **SETTINGS)
@@ -83,6 +92,30 @@ def test_orthogonal_rounds_take_more_position_away_than_published_ones(tmp_path)
         left[orthogonal] = sum(linear_probe(after, after).r2)
     before = moments(given)
     assert left[True] < left[False] - 0.1 < sum(linear_probe(before, before).r2) - 0.1
+
+
+def test_a_round_is_adam_without_decay_whose_rate_falls_along_a_cosine():
+    given, epochs, rate = batches(images=12), 2, 0.05
+    removed = compose_planes([torch.eye(16)[:2]], metadata={})
+    start = torch.randn(2, 16, generator=torch.Generator().manual_seed(0))
+    fitted, _ = fit_round(
+        given, removed=removed, start=start, epochs=epochs, learning_rate=rate, name="test"
+    )
+    weight, first, second = start.double(), 0, 0
+    steps = epochs * given.num_batches
+    for step in range(steps):
+        z, y = given.batch(*divmod(step, given.num_batches))
+        z = z.double() @ removed.matrix()
+        guess = torch.sigmoid(z @ weight.T)
+        gradient = ((guess - y) * guess * (1 - guess)).T @ z * 2 / y.numel()
+        first = 0.9 * first + 0.1 * gradient
+        second = 0.999 * second + 0.001 * gradient**2
+        mean, square = first / (1 - 0.9 ** (step + 1)), second / (1 - 0.999 ** (step + 1))
+        falling = rate * (1 + math.cos(math.pi * step / steps)) / 2
+        weight = weight - falling * mean / (square.sqrt() + 1e-8)
+    assert torch.equal(fitted[:, :2], start[:, :2]), "nothing pulls at what is removed"
+    assert (fitted - start)[:, 2:].abs().min() > rate / 2
+    torch.testing.assert_close(fitted.double(), weight, atol=1e-5, rtol=1e-5)
 
 
 def test_a_round_learns_to_predict():

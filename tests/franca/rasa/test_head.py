@@ -82,6 +82,12 @@ def test_plane_equals_the_loops():
     )
 
 
+def test_plane_of_near_parallel_rows_is_orthonormal_to_the_last_digit():
+    first, apart = torch.randn(2, 64, generator=torch.Generator().manual_seed(0)).double()
+    plane = plane_of(torch.stack([first, first + 1e-5 * apart]))
+    torch.testing.assert_close(plane @ plane.T, torch.eye(2).double(), atol=1e-14, rtol=0)
+
+
 def test_plane_beside_others_is_orthogonal_to_them():
     draw = torch.Generator().manual_seed(0)
     first = plane_of(torch.randn(2, 9, generator=draw))

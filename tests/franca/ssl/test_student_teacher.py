@@ -65,12 +65,27 @@ def make_changed(views, where):
     return type(views)(**{**vars(views), "global_crops": crops})
 
 
-def test_the_total_is_the_weighted_sum_of_the_terms(method, views):
+def test_the_total_is_the_weighted_sum_of_the_terms(views):
+    weights = {"dino": 0.5, "ibot": 2.0, "koleo": 0.3}
+    method = build(recipe(**{f"objective__{name}_weight": w for name, w in weights.items()}))
     losses = losses_of(method, views)
     assert list(losses.terms) == ["dino_global", "dino_local", "ibot", "koleo"]
-    weights = torch.tensor([1.0, 1.0, 1.0, 0.1])
     terms = torch.stack(list(losses.terms.values()))
+    weights = torch.tensor([weights["dino"], *weights.values()])
     torch.testing.assert_close(losses.total, weights @ terms)
+
+
+def test_every_clustering_term_has_the_students_temperature(views):
+    usual, softer = (
+        losses_of(build(recipe(objective__student_temperature=temperature)), views).terms
+        for temperature in (0.1, 1e6)
+    )
+    uniform = sum(torch.tensor(float(count)).log() for count in (8, 32))  # of two levels
+    for name, share in {"dino_global": 2 / 6, "dino_local": 4 / 6}.items():
+        torch.testing.assert_close(softer[name], share * uniform)
+    assert softer["ibot"] != usual["ibot"]
+    torch.testing.assert_close(softer["ibot"], 0.5 * uniform)
+    torch.testing.assert_close(softer["koleo"], usual["koleo"])
 
 
 def test_koleo_spreads_each_view_on_its_own(method, views):
@@ -84,7 +99,9 @@ def test_every_trained_parameter_and_no_teacher_gets_a_gradient(method, views):
     losses_of(method, views).total.backward()
     missing = [name for name, p in method.student.named_parameters() if p.grad is None]
     assert missing == []
-    assert all(parameter.grad is None for parameter in method.teacher.parameters())
+    for parameter in method.teacher.parameters():
+        assert parameter.grad is None
+        assert not parameter.requires_grad
 
 
 def test_the_mean_over_levels_is_the_sum_divided_by_their_number(cfg, views):

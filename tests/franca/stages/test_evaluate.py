@@ -318,7 +318,7 @@ def test_between_the_ends_of_pretraining_only_quick_benchmarks_run(inputs, tmp_p
 
 
 def test_missing_checkpoint_is_named(inputs, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"step-0000099.safetensors: no such checkpoint"):
+    with pytest.raises(FileNotFoundError, match=r"step-0000099.safetensors: no such file"):
         evaluate(inputs, tmp_path, "step-0000099")
 
 

@@ -10,6 +10,7 @@ from franca.config.finetune_highres import FinetuneHighres
 from franca.config.pretrain import Pretrain
 from franca.models.weights import load_backbone
 from franca.stages import finetune_highres, pretrain
+from franca.train.interruption import StopRequest
 from tests.franca.data.conftest import empty_highres, jpeg, name_sets, pack
 from tests.franca.train.recipes import RECIPE
 
@@ -37,7 +38,13 @@ def inputs(tmp_path_factory):
     work.mkdir()
     cfg = Pretrain.model_validate({**RECIPE, "steps": 3, "num_kept": 2})
     pretrain.run(
-        cfg, seed=0, inputs={"pack_shards": shards}, output=output, work=work, logs=work / "logs"
+        cfg,
+        seed=0,
+        inputs={"pack_shards": shards},
+        output=output,
+        work=work,
+        logs=work / "logs",
+        stop=StopRequest(),
     )
     highres = empty_highres(root / "pack_highres")
     return {"pack_shards": shards, "pack_highres": highres, "pretrain": output}
@@ -49,7 +56,7 @@ def run(inputs, root, **changes):
     work.mkdir(exist_ok=True)
     cfg = FinetuneHighres.model_validate({**VALUES, **changes})
     summary = finetune_highres.run(
-        cfg, seed=0, inputs=inputs, output=output, work=work, logs=root / "logs"
+        cfg, seed=0, inputs=inputs, output=output, work=work, logs=root / "logs", stop=StopRequest()
     )
     return output, summary
 

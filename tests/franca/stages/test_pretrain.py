@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from franca.config.pretrain import Pretrain, Recipe
 from franca.models.weights import load_backbone
 from franca.stages import pretrain
+from franca.train.interruption import StopRequest
 from tests.franca.data.conftest import jpeg, pack
 from tests.franca.train.recipes import RECIPE
 
@@ -27,7 +28,13 @@ def run(shards, root, *, cfg=CONFIG, seed=0):
     output.mkdir(parents=True)
     work.mkdir(exist_ok=True)
     summary = pretrain.run(
-        cfg, seed=seed, inputs={"pack_shards": shards}, output=output, work=work, logs=root / "logs"
+        cfg,
+        seed=seed,
+        inputs={"pack_shards": shards},
+        output=output,
+        work=work,
+        logs=root / "logs",
+        stop=StopRequest(),
     )
     return output, summary
 

@@ -1,10 +1,14 @@
 """Small recipes and batches that need no files, for the tests of training."""
 
+import functools
+
 import torch
 
 from franca.config.pretrain import Recipe
 from franca.data.collate import MultiCropBatch
+from franca.models.stochastic_depth import DepthSource
 from franca.randomness import generator
+from franca.ssl.student_teacher import make_views
 from franca.train.build import (
     build_backbone,
     build_masks,
@@ -15,8 +19,11 @@ from franca.train.build import (
 )
 from franca.train.cost import step_cost
 from franca.train.distributed import World
+from franca.train.interruption import StopRequest
 from franca.train.loop import Training
-from franca.train.machine import Machine, images_at_once
+from franca.train.machine import Machine
+from franca.train.machine import images_at_once as fitting
+from franca.train.step import Part
 
 ALONE = World(device=torch.device("cpu"))
 ANY = Machine()
@@ -106,6 +113,14 @@ RECIPE = {
     "images_per_group": None,
 }
 
+IN_PARTS = {  # what changes of it that a batch can be seen in parts
+    "global_batch_size": 8,
+    "images_per_group": 2,
+    "model__drop_path": 0.3,
+    "dino_head__batch_norm": False,
+    "ibot_head__batch_norm": False,
+}
+
 
 def recipe(**changes):
     """The recipe with `section__key=value` replaced."""
@@ -141,13 +156,28 @@ def batches_of(cfg, world=ALONE):
     return lambda steps: (batch_of(cfg, step).of_images(share) for step in steps)
 
 
+def parts_of(cfg, *, images_at_once, device=ALONE.device):
+    """The first batch, as the student sees it: so many images at once."""
+    count, size = cfg.global_batch_size, cfg.images_per_group
+    batch, masks, parts = batch_of(cfg, 0), build_masks(cfg, seed=0)(0, range(count)), []
+    for start in range(0, count, images_at_once):
+        images = range(start, start + images_at_once)
+        of_images = batch.of_images(images), masks.of_images(images, num_images=count)
+        source = functools.partial(generator, 0, "stochastic depth")
+        depth = DepthSource(generator=source, group_size=size, images=images)
+        parts.append(Part(views=make_views(*of_images, device=device), depth=depth))
+    return parts
+
+
 def build(cfg, *, seed=0):
     """Student and teacher of a recipe."""
     backbone = build_backbone(cfg, image_size=cfg.augment.global_crops.size, seed=seed)
     return build_method(cfg, backbone=backbone, seed=seed)
 
 
-def training(cfg, work, *, seed=0, batches=None, kept_steps=(), world=ALONE, machine=ANY):
+def training(
+    cfg, work, *, seed=0, batches=None, kept_steps=(), world=ALONE, machine=ANY, stop=None
+):
     """A run of a recipe on noise."""
     method = build(cfg, seed=seed)
     place(method, cfg, world, machine=machine)
@@ -160,7 +190,7 @@ def training(cfg, work, *, seed=0, batches=None, kept_steps=(), world=ALONE, mac
         seed=seed,
         world=world,
         batch_size=cfg.global_batch_size,
-        images_at_once=images_at_once(cfg, processes=world.size, machine=machine),
+        images_at_once=fitting(cfg, processes=world.size, machine=machine),
         depth_group=cfg.images_per_group or cfg.global_batch_size,
         steps=range(cfg.steps),
         kept_steps=kept_steps,
@@ -169,6 +199,7 @@ def training(cfg, work, *, seed=0, batches=None, kept_steps=(), world=ALONE, mac
         checkpoint_every=cfg.run.checkpoint_every,
         log_every=cfg.run.log_every,
         flops_per_image=sum(step_cost(cfg).flops.values()),
+        stop=stop or StopRequest(),
         work=work,
         logs=work / "logs",
     )

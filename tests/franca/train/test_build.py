@@ -1,14 +1,22 @@
 """From the parameters to the parts of a run: the numbers arrive where they belong."""
 
+import dataclasses
 import math
 
 import pytest
 import torch
 
+from franca.data.shards import ShardDataset
 from franca.losses.centering import SoftmaxCentering
 from franca.ssl.student_teacher import SinkhornBalancer
-from franca.train.build import build_masks, build_schedules, build_student_optimizer
-from tests.franca.train.recipes import build, recipe
+from franca.train.build import (
+    build_masks,
+    build_schedules,
+    build_student_optimizer,
+    build_training,
+)
+from tests.franca.data.conftest import jpeg, pack
+from tests.franca.train.recipes import ALONE, build, recipe, training
 
 
 def test_student_and_teacher_start_equal_and_apart():
@@ -113,9 +121,11 @@ def test_the_balancer_is_the_one_asked_for(targets, kind):
 def test_the_optimizer_has_the_rates_of_the_recipe():
     cfg = recipe()
     method = build(cfg)
+    groups = build_student_optimizer(cfg, method).param_groups
+    assert {group["betas"] for group in groups} == {(0.9, 0.99)}
     multipliers = {
         parameter: group["treatment"].lr_multiplier
-        for group in build_student_optimizer(cfg, method).param_groups
+        for group in groups
         for parameter in group["params"]
     }
     backbone = method.student.backbone
@@ -123,3 +133,26 @@ def test_the_optimizer_has_the_rates_of_the_recipe():
     assert multipliers[backbone.blocks[2].norm1.weight] == pytest.approx(0.9)
     assert multipliers[backbone.patch_embed.proj.weight] == pytest.approx(0.2 * 0.9**4)
     assert len(multipliers) == len(list(method.student.parameters()))
+
+
+@pytest.mark.parametrize("group", [None, 2])
+def test_a_run_is_what_the_recipe_says(tmp_path, group):
+    cfg = recipe(images_per_group=group)
+    shards = pack(tmp_path / "shards", {f"{index:04d}": jpeg(seed=index) for index in range(4)})
+    expected = training(cfg, tmp_path, kept_steps=(0, 6))
+    run = build_training(
+        cfg,
+        world=ALONE,
+        method=expected.method,
+        optimizer=expected.optimizer,
+        images=ShardDataset(shards),
+        seed=0,
+        steps=range(6),
+        kept_steps=(0, 6),
+        work=tmp_path,
+        logs=tmp_path / "logs",
+        stop=expected.stop,
+    )
+    assert run.depth_group == (group or 4)
+    made_here = {"batches": run.batches, "masks": run.masks}  # functions, which equal themselves
+    assert run == dataclasses.replace(expected, **made_here)

@@ -39,6 +39,12 @@ def test_only_the_two_newest_are_kept(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-0000009", "step-0000010"]
 
 
+def test_a_state_that_is_there_is_not_written_again(tmp_path):
+    save_state(tmp_path, step=3, tensors=tensors(1))
+    save_state(tmp_path, step=3, tensors=tensors(2))
+    assert torch.equal(load_newest_state(tmp_path)[1]["student.weight"], torch.ones(4, 3))
+
+
 @pytest.mark.parametrize("damage", ["truncated", "altered", "no state", "torn state"])
 def test_a_damaged_newest_state_falls_back_with_a_logged_line(tmp_path, caplog, damage):
     save_state(tmp_path, step=1, tensors=tensors(1))

@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from franca.train.interruption import REQUEUE_EXIT_CODE
+from franca.train.interruption import REQUEUE_EXIT_CODE, StopRequest
 from franca.train.loop import final_state, train
 from franca.train.machine import Machine
 from tests.franca.train.processes import run_together
@@ -94,7 +94,8 @@ def stop_the_second(world, work, changes, last_step):
                 signal.raise_signal(signal.SIGUSR1)
             yield batch
 
-    train(training(cfg, Path(work), world=world, kept_steps=(0,), batches=batches))
+    with StopRequest() as stop:
+        train(training(cfg, Path(work), world=world, kept_steps=(0,), batches=batches, stop=stop))
 
 
 @pytest.mark.slow
@@ -116,6 +117,21 @@ def test_a_state_of_two_processes_goes_on_in_any_number(alone, tmp_path, size):
     assert set(ours) == set(theirs)
     for name in ours:
         torch.testing.assert_close(ours[name], theirs[name], atol=1e-4, rtol=1e-3)
+
+
+def stop_the_second_at_once(world, work):
+    """Ask the second process to stop before it has started; none makes an update."""
+    with StopRequest() as stop:
+        if world.rank == 1:
+            signal.raise_signal(signal.SIGTERM)
+        train(training(recipe(), Path(work), world=world, stop=stop))
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_process_that_starts_ends_all(tmp_path):
+    ends = run_together(stop_the_second_at_once, 2, str(tmp_path))
+    assert ends == [f"SystemExit: {REQUEUE_EXIT_CODE}"] * 2
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

@@ -4,7 +4,14 @@ import os
 import signal
 import threading
 
-from franca.train.interruption import StopRequest
+import pytest
+
+from franca.train.interruption import (
+    REQUEUE_EXIT_CODE,
+    STOP_SIGNALS,
+    StopRequest,
+    requeue_at_once,
+)
 
 
 def test_both_signals_are_noted_and_handlers_restored():
@@ -15,6 +22,19 @@ def test_both_signals_are_noted_and_handlers_restored():
             os.kill(os.getpid(), number)
             assert stop.received == name
     assert signal.getsignal(signal.SIGUSR1) == before
+
+
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+def test_with_nothing_to_save_both_signals_ask_for_a_requeue_at_once(number):
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    try:
+        requeue_at_once()
+        with pytest.raises(SystemExit) as end:
+            signal.raise_signal(number)
+        assert end.value.code == REQUEUE_EXIT_CODE
+    finally:
+        for number_before, handler in before.items():
+            signal.signal(number_before, handler)
 
 
 def test_other_threads_leave_the_handlers_alone():

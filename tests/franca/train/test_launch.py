@@ -14,7 +14,7 @@ import pytest
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
-from franca.train.interruption import REQUEUE_EXIT_CODE
+from franca.train.interruption import REQUEUE_EXIT_CODE, STOP_SIGNALS
 from franca.train.launch import launch
 from tests.franca.data.conftest import jpeg, pack
 from tests.franca.train.processes import CONTEXT
@@ -60,8 +60,8 @@ def project(tmp_path):
     return root
 
 
-def start(project, *command):
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+def start(project, *command, **variables):
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"} | variables
     return subprocess.Popen(
         ["franca", *command, *STAGE],
         cwd=project,
@@ -79,6 +79,20 @@ def ends_with(process, status):
 def logged(root):
     files = list(root.rglob("metrics.jsonl"))
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+@pytest.mark.parametrize("command", [[], ["torchrun", "--nproc-per-node", "2"]])
+def test_a_signal_while_torch_is_imported_asks_for_a_requeue(project, command, number):
+    """Python tells of each module when it is imported; torch itself is, after its modules."""
+    process = start(project, *command, PYTHONPROFILEIMPORTTIME="1")
+    imported = (line.rpartition("|")[2].strip() for line in process.stderr)
+    assert next(name for name in imported if name.split(".")[0] == "torch") != "torch"
+    process.send_signal(number)
+    ends_with(process, REQUEUE_EXIT_CODE)
+    assert not (project / PUBLISHED).exists()
+    assert not logged(project)
 
 
 @pytest.mark.slow

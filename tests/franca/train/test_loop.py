@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from franca.train.interruption import REQUEUE_EXIT_CODE
+from franca.train.interruption import REQUEUE_EXIT_CODE, StopRequest
 from franca.train.loop import NonFiniteLossError, train
 from tests.franca.train.recipes import batch_of, recipe, training
 
@@ -48,6 +48,7 @@ CHILD = """
 import sys
 from pathlib import Path
 from tests.franca.train.recipes import batches_of, recipe, training
+from franca.train.interruption import StopRequest
 from franca.train.loop import train
 
 cfg, work = recipe(), Path(sys.argv[1])
@@ -57,7 +58,8 @@ def announced(steps):
         print(step, flush=True)
         yield batch
 
-train(training(cfg, work, kept_steps=(0, 6), batches=announced))
+with StopRequest() as stop:
+    train(training(cfg, work, kept_steps=(0, 6), batches=announced, stop=stop))
 """
 
 
@@ -105,6 +107,15 @@ def test_asked_to_stop_it_saves_and_asks_for_a_requeue(uninterrupted, tmp_path, 
     assert list((tmp_path / "states").iterdir())
     train(training(recipe(), tmp_path, kept_steps=(0, 6)))
     assert files(tmp_path) == files(uninterrupted)
+
+
+def test_asked_to_stop_before_it_starts_it_leaves_what_is_there(tmp_path):
+    with StopRequest() as stop:
+        signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as end:
+        train(training(recipe(), tmp_path, stop=stop))
+    assert end.value.code == REQUEUE_EXIT_CODE
+    assert not list(tmp_path.iterdir())
 
 
 def stop_at(step, cfg):

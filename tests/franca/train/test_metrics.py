@@ -1,11 +1,14 @@
 """Metrics rows: exactly one per logged step, also across a kill and a restart."""
 
+import dataclasses
 import json
 import struct
 import time
 
+import pytest
 from tensorboardX.proto.event_pb2 import Event
 
+from franca.train import metrics
 from franca.train.metrics import Meter, MetricsFile, RunLog, SpeedReport
 from tests.franca.train.recipes import ALONE
 
@@ -16,9 +19,9 @@ def steps(path):
 
 def test_rows_from_the_resumed_step_on_are_redone(tmp_path):
     path = tmp_path / "metrics.jsonl"
-    metrics = MetricsFile(path, first_step=0)
+    file_of_rows = MetricsFile(path, first_step=0)
     for step in (10, 20, 30):
-        metrics.write(step, {"loss": 1.0 / step})
+        file_of_rows.write(step, {"loss": 1.0 / step})
     with path.open("a") as file:
         file.write('{"step": 40, "lo')  # torn by a kill
     resumed = MetricsFile(path, first_step=30)
@@ -31,6 +34,21 @@ def test_a_new_run_starts_an_empty_file(tmp_path):
     path = tmp_path / "work" / "metrics.jsonl"
     MetricsFile(path, first_step=0)
     assert path.read_text() == ""
+
+
+def test_rates_are_of_all_processes_and_of_the_peak_of_all_gpus(monkeypatch):
+    """Two steps of 8 images in 4 s, of which 1 s was waited, on two GPUs of 1 GFLOP/s."""
+    now = iter([0.0, 10.0, 10.5, 11.0, 11.5, 4.0])
+    monkeypatch.setattr(time, "perf_counter", lambda: next(now, 99.0))
+    monkeypatch.setattr(metrics, "peak_of", lambda _: 1e9)
+    world = dataclasses.replace(ALONE, size=2)
+    meter = Meter(batch_size=8, world=world, flops_per_image=2e8)
+    for _ in zip(range(2), meter.waiting(range(9)), strict=False):
+        meter.count_step()
+    report = meter.lap()
+    assert report.images_per_second == 2 * 8 / 4
+    assert report.waiting_share == 1 / 4
+    assert report.flop_utilisation == pytest.approx(4 * 2e8 / 2e9)
 
 
 def test_a_report_counts_images_and_waiting():

@@ -83,6 +83,14 @@ def test_a_burst_in_one_submodule_leaves_the_other_alone():
     assert parts["backbone"]["norm"].weight.grad[0].item() == pytest.approx(1e-3)
 
 
+@pytest.mark.parametrize(("norm", "clipped"), [(0.05, 0.03), (0.0299, 0.0299)])
+def test_norms_are_cut_to_the_largest_and_never_raised(norm, clipped):
+    part = nn.Linear(1, 1, bias=False)
+    part.weight.grad = torch.full((1, 1), norm)
+    assert clip_gradients({"part": part}, max_norm=0.03)["part"].item() == pytest.approx(norm)
+    assert part.weight.grad.item() == pytest.approx(clipped, rel=1e-4)
+
+
 def test_a_gradient_that_is_not_finite_is_clipped_into_sight():
     part = nn.Linear(2, 1)
     part.weight.grad = torch.tensor([[torch.nan, 1.0]])

@@ -37,7 +37,17 @@ def test_the_state_of_another_model_is_refused(trained, tmp_path):
     state = collect_state(trained.method, trained.optimizer)
     head = {**recipe().dino_head.model_dump(), "hidden_dim": 8}
     other = training(recipe(dino_head=head), tmp_path)
-    with pytest.raises(ValueError, match="does not fit the model in the parameters"):
+    with pytest.raises(ValueError, match="does not fit the model in the parameters") as caught:
+        restore_state(other.method, other.optimizer, state)
+    assert "mlp.0.bias (16,) instead of (8,)" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_state_that_lacks_a_tensor_is_refused_by_its_name(trained, tmp_path):
+    state = collect_state(trained.method, trained.optimizer)
+    del state["teacher.backbone.norm.bias"]
+    other = training(recipe(steps=3), tmp_path)
+    with pytest.raises(ValueError, match=r"\(missing: teacher.backbone.norm.bias\): train from"):
         restore_state(other.method, other.optimizer, state)
 
 
@@ -65,5 +75,6 @@ def test_moments_are_copies(trained, tmp_path):
     fresh = training(recipe(), tmp_path)
     restore_moments(fresh.method, fresh.optimizer, state)
     moments = fresh.optimizer.state[fresh.method.student.backbone.cls_token]
-    moments["exp_avg"].add_(1.0)
-    assert not torch.equal(moments["exp_avg"], state["optimizer.exp_avg.backbone.cls_token"])
+    for moment, tensor in moments.items():
+        tensor.add_(1.0)
+        assert not torch.equal(tensor, state[f"optimizer.{moment}.backbone.cls_token"]), moment

@@ -1,48 +1,26 @@
 """One update: gradients of parts are those of the whole, and what is done with them."""
 
-import functools
+import contextlib
 
 import pytest
 import torch
 from torch.testing import assert_close
 
-from franca.losses import cross_entropy
-from franca.models.stochastic_depth import DepthSource
-from franca.randomness import generator
-from franca.ssl.student_teacher import make_views
-from franca.train.build import build_masks, build_schedules, build_student_optimizer
-from franca.train.precision import autocast
-from franca.train.step import Part, make_gradients, update
-from tests.franca.train.recipes import batch_of, build, recipe
+from franca.train.build import build_schedules, build_student_optimizer
+from franca.train.step import make_gradients, update
+from tests.franca.train.recipes import IN_PARTS, build, parts_of, recipe
 
-CPU = torch.device("cpu")
-CHANGES = {
-    "global_batch_size": 8,
-    "images_per_group": 2,
-    "model__drop_path": 0.3,
-    "dino_head__batch_norm": False,
-    "ibot_head__batch_norm": False,
-}
-CONFIG = recipe(**CHANGES)
+CONFIG = recipe(**IN_PARTS)
 
 
-def gradients(method, *, images_at_once, cfg=CONFIG, device=CPU):
-    """The losses of a batch that the student sees in parts."""
-    batch, masks, parts = (
-        batch_of(cfg, 0),
-        build_masks(cfg, seed=0)(0, range(cfg.global_batch_size)),
-        [],
+def gradients(method, *, images_at_once):
+    """Make the gradients of a batch that the student sees in parts; return its losses."""
+    return make_gradients(
+        method,
+        parts_of(CONFIG, images_at_once=images_at_once),
+        teacher_temperature=0.05,
+        precision=contextlib.nullcontext,
     )
-    for start in range(0, 8, images_at_once):
-        images = range(start, start + images_at_once)
-        views = make_views(
-            batch.of_images(images), masks.of_images(images, num_images=8), device=device
-        )
-        source = functools.partial(generator, 0, "stochastic depth")
-        depth = DepthSource(generator=source, group_size=2, images=images)
-        parts.append(Part(views=views, depth=depth))
-    precision = functools.partial(autocast, device, precision="fp32")
-    return make_gradients(method, parts, teacher_temperature=0.05, precision=precision)
 
 
 @pytest.mark.parametrize("images_at_once", [4, 2])
@@ -54,36 +32,6 @@ def test_parts_have_the_losses_and_the_gradients_of_the_whole(images_at_once):
     assert_close(found.terms, expected.terms, atol=1e-5, rtol=1e-6)
     for ours, theirs in zip(parts.student.parameters(), whole.student.parameters(), strict=True):
         assert_close(ours.grad, theirs.grad, atol=1e-5, rtol=1e-4)
-
-
-class NoAutocast(torch.autocast):
-    """Which the device `meta` does not have."""
-
-    def __init__(self, *_, **__):
-        pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-
-def test_gradients_are_made_without_asking_the_device_for_a_value(monkeypatch):
-    """Tensors on `meta` have none: whoever waits for a GPU there fails here.
-
-    Sinkhorn-Knopp does wait, once, for the range of its logits; centring does not.
-    """
-    cfg = recipe(**CHANGES, objective__targets="centering")
-    meta = torch.device("meta")
-    method = build(cfg).to(meta)
-    monkeypatch.setitem(cross_entropy.MAX_LOGITS, "meta", 64)
-    monkeypatch.setattr(torch, "autocast", NoAutocast)
-    losses = gradients(method, images_at_once=4, cfg=cfg, device=meta)
-    assert losses.total.is_meta
-    assert all(p.grad is not None for p in method.student.backbone.parameters())
-    with pytest.raises(RuntimeError, match="meta"):
-        losses.total.item()
 
 
 def test_gradients_of_the_step_before_are_gone_and_the_teacher_has_none():
