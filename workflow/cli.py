@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import inspect
+import os
 import subprocess
 import sys
 import traceback
@@ -207,6 +208,8 @@ _REMEDIES = {
 
 def main() -> None:
     """Run the command line; what fails ends in one line: status 2, or 1 if unforeseen."""
+    if not sys.stderr.isatty():  # a log: progress bars, here and in workers, add a line now and then
+        os.environ.setdefault("TQDM_MININTERVAL", "10")
     try:
         app()
     except Exception as error:  # noqa: BLE001  the last door

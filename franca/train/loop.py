@@ -128,7 +128,7 @@ def train(run: Training) -> None:
                 log.write(step, _row(losses, norms, settings))
                 speed = meter.lap()
                 log.write_speed(step, speed)
-                bar.set_postfix_str(f"loss {losses['loss']:.3f}, {speed.text}")
+                bar.set_postfix_str(f"loss {losses['loss']:.3f}, {speed.text}", refresh=False)
 
             # Now and then, at the end, and when asked to stop: save everything.
             done = step + 1

@@ -91,8 +91,8 @@ def test_an_experiment_of_dvc_reruns_what_depends_on_it_and_keeps_both_states(dv
     commit(dvc_clone, "before")
     before = dvc_clone.receipts()
     ran = dvc_clone.run("dvc", "exp", "run", "-S", "scales.micro.report.max_gallery_images=3")
-    assert "Rule: report" in ran.stdout
-    assert "Rule: evaluate" not in ran.stdout
+    assert "(Rule: report)" in ran.stderr
+    assert "(Rule: evaluate)" not in ran.stderr
     after = dvc_clone.receipts()
     assert {path for path in before if after[path] != before[path]} == {REPORT}
     assert NOTHING in dvc_clone.snakemake("--dry-run").stdout

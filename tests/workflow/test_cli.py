@@ -33,6 +33,20 @@ def test_show_prints_inputs_outputs_and_parameters_and_runs_nothing(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["params.yaml"]
 
 
+def test_progress_bars_write_little_where_nobody_watches(tmp_path):
+    program = (
+        "import sys, time; from workflow import cli; sys.argv = ['franca', '--help']\n"
+        "try: cli.main()\n"
+        "except SystemExit: pass\n"
+        "from tqdm import tqdm\n"
+        "for _ in tqdm(range(5)): time.sleep(0.15)"
+    )
+    done = subprocess.run(
+        ["python", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stderr.count("it/s") == 2, done.stderr  # the first state and the last
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
