@@ -50,9 +50,10 @@ def join_equal(
         condition: SQL condition of the images to look at.
         max_bytes: Memory for hashes.
     """
-    for share in _shares(f"hash({column})", files, _BYTES_PER_DIGEST, max_bytes=max_bytes):
+    shares = _shares(f"hash({column})", files, _BYTES_PER_DIGEST, max_bytes=max_bytes)
+    for share in shares:
         wanted = f"{share} AND {condition}"
-        keys = repeated_keys(connection, files, column=column, share=wanted)
+        keys = repeated_keys(connection, files, column=column, share=wanted, num_shares=len(shares))
         connection.register("candidates", pa.table({"key": keys}))
         connection.execute(
             "INSERT INTO edges SELECT place, first FROM (SELECT place, "

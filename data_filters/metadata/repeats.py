@@ -47,7 +47,7 @@ def repeats(
     passes = -(-sum(map(num_rows, files)) * _BYTES_PER_KEY // max_bytes)
     for number in range(passes):
         share = f"hash(row_id) % {passes} = {number}"
-        keys = repeated_keys(connection, files, share=share)
+        keys = repeated_keys(connection, files, share=share, num_shares=passes)
         candidates = pa.table({"key": keys})
         connection.register("candidates", candidates)
         connection.execute(
@@ -65,6 +65,7 @@ def repeated_keys(
     *,
     column: str = "row_id",
     share: str = "true",
+    num_shares: int = 1,
 ) -> Keys:
     """Return the 64-bit hashes that more than one row has: an exact superset of what repeats.
 
@@ -73,14 +74,25 @@ def repeated_keys(
         files: Parquet files.
         column: What is hashed.
         share: SQL condition of the rows to look at.
+        num_shares: How many shares, of about this size, there are.
     """
     query = f"SELECT hash({column}) AS key FROM {scan_sql(files)} WHERE {share}"
-    keys = np.empty(sum(map(num_rows, files)), np.uint64)  # pages that are not written take no room
+    rows = sum(map(num_rows, files))
+    keys = np.empty(min(rows, rows * 9 // (8 * num_shares) + _CHUNK), np.uint64)
     size = 0
     for batch in stream(connection, query):
-        keys[size : size + batch.num_rows] = batch["key"].to_numpy()
-        size += batch.num_rows
+        end = size + batch.num_rows
+        if end > len(keys):  # a value that many rows have makes its share a large one
+            keys = _grown(keys[:size], min(rows, 2 * end))
+        keys[size:end] = batch["key"].to_numpy()
+        size = end
     return occurring_again(keys[:size])
+
+
+def _grown(keys: Keys, room: int) -> Keys:
+    grown = np.empty(room, np.uint64)  # pages that are not written take no memory
+    grown[: len(keys)] = keys
+    return grown
 
 
 def occurring_again(keys: Keys) -> Keys:

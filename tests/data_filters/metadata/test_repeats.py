@@ -1,5 +1,7 @@
 """One row per URL, whatever the order of the source and however little memory there is."""
 
+import tracemalloc
+
 import duckdb
 import numpy as np
 import pyarrow as pa
@@ -80,6 +82,45 @@ def test_hashes_find_what_a_set_finds(tmp_path):
     with duckdb.connect() as connection:
         keys = repeated_keys(connection, [tmp_path / "urls.parquet"], column="url")
     assert len(keys) == sum(urls.count(url) > 1 for url in set(urls))
+
+
+def test_a_share_takes_the_room_of_a_share(tmp_path):
+    """Address space is refused where memory is limited, whether it is written or not."""
+    rows, shares = 1_000_000, 16
+    numbers = np.arange(rows) // 2 * 2  # each twice
+    pq.write_table(pa.table({"n": numbers}), tmp_path / "n.parquet")
+    found = 0
+    with duckdb.connect() as connection:
+        for share in range(shares):
+            condition = f"hash(n) % {shares} = {share}"
+            tracemalloc.start()
+            keys = repeated_keys(
+                connection, [tmp_path / "n.parquet"], column="n", share=condition, num_shares=shares
+            )
+            _, peak = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            assert peak < 8 * rows / 2
+            found += len(keys)
+    assert found == rows / 2
+
+
+@pytest.mark.parametrize("rows", [3_000, 400_000])
+def test_a_share_may_be_larger_than_it_should(monkeypatch, tmp_path, rows):
+    monkeypatch.setattr("data_filters.metadata.repeats._CHUNK", 1000)
+    numbers = np.minimum(np.arange(rows), rows // 3)  # two thirds are the same
+    pq.write_table(pa.table({"n": numbers}), tmp_path / "n.parquet")
+    with duckdb.connect() as connection:
+        shares = [
+            repeated_keys(
+                connection,
+                [tmp_path / "n.parquet"],
+                column="n",
+                share=f"hash(n) % 8 = {share}",
+                num_shares=8,
+            )
+            for share in range(8)
+        ]
+    assert sorted(map(len, shares)) == [0] * 7 + [1]
 
 
 @pytest.mark.parametrize("seed", range(3))
