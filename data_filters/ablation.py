@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from data_filters.io.files import read_json, write_json
 
-_COMBINATIONS: Final = "broken.json"
+COMBINATIONS: Final = "broken.json"
 """File of a group: how many rows break which set of rules."""
 
 
@@ -65,18 +65,21 @@ def ablation(
     }
 
 
-def write_combinations(folder: Path, combinations: Mapping[int, int]) -> None:
-    """Write how many rows of a group break which set of rules."""
-    counts = {str(mask): rows for mask, rows in sorted(combinations.items())}
-    write_json(folder / _COMBINATIONS, counts)
+def write_combinations(file: Path, combinations: Mapping[int, int]) -> None:
+    """Write how many rows break which set of rules."""
+    write_json(file, {str(mask): rows for mask, rows in sorted(combinations.items())})
+
+
+def read_combinations(file: Path) -> dict[int, int]:
+    """Read what `write_combinations` wrote."""
+    return {int(mask): rows for mask, rows in read_json(file).items()}
 
 
 def write_ablation(
     folder: Path, groups: Iterable[Path], rules: Sequence[Objector], *, filters: Sequence[str]
 ) -> None:
-    """Write `ablation.json` from what `write_combinations` wrote of each group."""
+    """Write `ablation.json` from the combinations of each group."""
     combinations: Counter[int] = Counter()
     for group in groups:
-        counts = read_json(group / _COMBINATIONS)
-        combinations.update({int(mask): rows for mask, rows in counts.items()})
+        combinations.update(read_combinations(group / COMBINATIONS))
     write_json(folder / "ablation.json", ablation(rules, combinations, filters=filters))

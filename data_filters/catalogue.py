@@ -228,7 +228,8 @@ CATALOGUE: Final = MappingProxyType(
             below="images/training",
             counts=Counts(rows=20_210),
             licence="CSAIL terms: non-commercial research and education",
-            access="`franca data fetch ade20k_train`, unpack; root is ADEChallengeData2016.",
+            access="`franca data fetch ade20k_train --to data`, unpack; root is "
+            "ADEChallengeData2016.",
             archives=(
                 Archive(
                     url="http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip",
@@ -244,7 +245,8 @@ CATALOGUE: Final = MappingProxyType(
             below="train2017",
             counts=Counts(rows=118_287),
             licence="annotations CC-BY-4.0; images under their Flickr licences",
-            access="`franca data fetch coco_train2017`, unpack; root is the folder of train2017/.",
+            access="`franca data fetch coco_train2017 --to data/coco`, unpack; root is the folder "
+            "of train2017/.",
             archives=(
                 Archive(
                     url="http://images.cocodataset.org/zips/train2017.zip",
@@ -260,7 +262,7 @@ CATALOGUE: Final = MappingProxyType(
             below="JPEGImages",
             counts=Counts(rows=17_125),
             licence="Flickr terms; research use",
-            access="`franca data fetch voc2012`, unpack; root is VOCdevkit/VOC2012.",
+            access="`franca data fetch voc2012 --to data`, unpack; root is VOCdevkit/VOC2012.",
             archives=(
                 Archive(
                     url="http://host.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
@@ -276,8 +278,8 @@ CATALOGUE: Final = MappingProxyType(
             below="training/image_2",
             counts=Counts(rows=7_481),
             licence="CC-BY-NC-SA-3.0",
-            access="`franca data fetch kitti_object_train`, unpack; root is the folder of "
-            "training/.",
+            access="`franca data fetch kitti_object_train --to data/kitti`, unpack; root is the "
+            "folder of training/.",
             archives=(
                 Archive(
                     url="https://s3.eu-central-1.amazonaws.com/avg-kitti/data_object_image_2.zip",

@@ -208,7 +208,7 @@ _REMEDIES = {
 
 def main() -> None:
     """Run the command line; what fails ends in one line: status 2, or 1 if unforeseen."""
-    if not sys.stderr.isatty():  # a log: progress bars, here and in workers, add a line now and then
+    if not sys.stderr.isatty():  # a log: progress bars, those of workers too, write now and then
         os.environ.setdefault("TQDM_MININTERVAL", "10")
     try:
         app()

@@ -24,8 +24,8 @@ app = typer.Typer(
 Name = Annotated[
     str,
     typer.Argument(
-        help="A name that `franca data sources` lists, or a folder, such as that of an evaluation "
-        "set: a path with a slash in it, or a URL that fsspec reads (s3://…, hf://datasets/…)."
+        help="A name that `franca data sources` lists, or a folder: its path, or a URL that fsspec "
+        "reads (s3://…, hf://datasets/…), such as that of an evaluation set."
     ),
 ]
 To = Annotated[Path, typer.Option(help="Folder of the copy.", metavar="FOLDER")]
@@ -71,7 +71,8 @@ def fetch(name: Name, to: To, dry_run: DryRun = False) -> None:
     """
     from data_filters.sources.mirror import list_folder, list_remote, mirror  # fsspec is slow
 
-    entry = None if "/" in name else lookup(name)
+    is_folder = "/" in name or (name not in CATALOGUE and Path(name).is_dir())
+    entry = None if is_folder else lookup(name)
     if entry is None:
         files = list_folder(name, key=name, holds="a folder of files")
     else:

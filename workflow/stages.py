@@ -87,6 +87,7 @@ STAGES: tuple[Stage, ...] = (
         summary="Judge every image by its pixels; keep, or drop with a reason.",
         needs=("download_images", "filter_metadata"),
         fan_out="group",
+        resumable=True,
         version=3,
         by_group=("download_images", "filter_metadata"),
     ),

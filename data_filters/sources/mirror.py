@@ -62,7 +62,7 @@ def list_remote(entry: Entry, *, key: str) -> list[RemoteFile]:
             for archive in entry.archives
         ]
     if entry.public_root is None:
-        raise ValueError(f"{key}: nothing to fetch, its publisher offers no copy. {entry.access}")
+        raise ValueError(f"{key}: its publisher offers nothing to fetch. {entry.access}")
     layout: Any = entry.layout_at(None)
     return list_folder(layout.root, pattern=layout.files, key=key, holds=entry.summary)
 

@@ -21,7 +21,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from data_filters.ablation import Objector, write_ablation, write_combinations
+from data_filters.ablation import (
+    COMBINATIONS,
+    Objector,
+    read_combinations,
+    write_ablation,
+    write_combinations,
+)
 from data_filters.base import Filter
 from data_filters.config import FilterImages
 from data_filters.images.build import build_filters
@@ -30,7 +36,8 @@ from data_filters.images.candidate import Candidate
 from data_filters.images.judge import Judged, judge_images
 from data_filters.images.scorer import REASONS
 from data_filters.io.captions import captions_of
-from data_filters.io.parquet import part_files, write_rows
+from data_filters.io.files import link_or_copy
+from data_filters.io.parquet import iterate_rows, part_files, write_rows
 from data_filters.io.processes import run_jobs
 from data_filters.io.raw_images import images
 from data_filters.ledger import Tally, merge, read_accounts, write_accounts
@@ -53,27 +60,31 @@ def run(
 ) -> dict[str, Any]:
     """Write the verdicts of one group of images; see the module's docstring for the layout.
 
+    A killed run continues with the raw shards that `work` lacks.
+
     Raises:
         ValueError: More images are unreadable than `max_unreadable_rate` allows.
     """
-    del seed, group, work  # a verdict depends on the image alone, and is quickly made again
+    del seed, group  # a verdict depends on the image alone
     shards = part_files(inputs["download_images"] / "raw")
-    filters = build_filters(cfg)
-    tally = Tally(STAGE, _names(filters, cfg))
-    combinations: Counter[int] = Counter()
-    seconds = dict.fromkeys((each.name for each in filters), 0.0)
     kept = part_files(inputs["filter_metadata"] / "kept")
-    judge = partial(_judge_shard, cfg=cfg, kept=kept, output=output)
-    for verdicts, masks, spent in run_jobs(judge, shards, label="filter images"):
-        for name, reason in verdicts:
-            tally.add(name, reason)
-        combinations += masks
-        for name, time in spent.items():
-            seconds[name] += time
+    judge = partial(_judge_shard, cfg=cfg, kept=kept, folder=work)
+    todo = [shard for shard in shards if not _broken_file(work, shard).exists()]
+    seconds: Counter[str] = Counter()
+    for spent in run_jobs(judge, todo, label="filter images"):
+        seconds.update(spent)
     _LOG.info("seconds by filter: %s", {name: round(time, 2) for name, time in seconds.items()})
+    tally = Tally(STAGE, _names(build_filters(cfg), cfg))
+    combinations: Counter[int] = Counter()
+    for shard in shards:
+        for kind in ("verdicts", "scores") if cfg.models else ("verdicts",):
+            link_or_copy(work / kind / shard.name, output / kind / shard.name)
+        for row in iterate_rows([work / "verdicts" / shard.name], ["filter", "reason"]):
+            tally.add(row["filter"], row["reason"])
+        combinations.update(read_combinations(_broken_file(work, shard)))
     _check(tally, max_unreadable_rate=cfg.max_unreadable_rate)
     write_accounts(output, tally.entries())
-    write_combinations(output, combinations)
+    write_combinations(output / COMBINATIONS, combinations)
     return {"images": tally.total, "kept": tally.kept}
 
 
@@ -106,9 +117,9 @@ def gather(
 
 
 def _judge_shard(
-    table: Path, *, cfg: FilterImages, kept: Sequence[Path], output: Path
-) -> tuple[list[tuple[str | None, str | None]], Counter[int], dict[str, float]]:
-    """Judge one raw shard; return verdicts, sets of rules that are broken, seconds per filter."""
+    table: Path, *, cfg: FilterImages, kept: Sequence[Path], folder: Path
+) -> dict[str, float]:
+    """Judge one raw shard; return seconds per filter."""
     filters = build_filters(cfg)
     scorers = build_scorers(cfg.models, device=cfg.device, batch_size=cfg.batch_size)
     needed = any(each.scorer.needs_captions for each in scorers)
@@ -121,17 +132,21 @@ def _judge_shard(
             batch_size=cfg.batch_size,
         )
     )
-    write_rows(output / "verdicts" / table.name, IMAGE_VERDICT, map(_row, judged))
+    write_rows(folder / "verdicts" / table.name, IMAGE_VERDICT, map(_row, judged))
     if scorers:
         scores = [score._asdict() for each in judged for score in each.scores]
-        write_rows(output / "scores" / table.name, SCORE, scores)
-    verdicts = [(each.filter, each.verdict.reason) for each in judged]
+        write_rows(folder / "scores" / table.name, SCORE, scores)
     bits = {rule: 1 << number for number, rule in enumerate(_rules(filters, cfg))}
     masks = Counter(
         sum(bits[Objector(name, str(each.reason))] for name, each in image.objections)
         for image in judged
     )
-    return verdicts, masks, {each.name: each.seconds for each in filters}
+    write_combinations(_broken_file(folder, table), masks)  # last: with it, the shard is done
+    return {each.name: each.seconds for each in filters}
+
+
+def _broken_file(folder: Path, table: Path) -> Path:
+    return folder / "broken" / f"{table.stem}.json"
 
 
 def _names(filters: Sequence[Filter[Candidate]], cfg: FilterImages) -> list[str]:

@@ -24,7 +24,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from data_filters.ablation import Objector, write_ablation, write_combinations
+from data_filters.ablation import COMBINATIONS, Objector, write_ablation, write_combinations
 from data_filters.config import FetchMetadata, FilterMetadata
 from data_filters.groups import group_number
 from data_filters.io.database import connect, stream
@@ -79,7 +79,7 @@ def run(
         for stretch in rows:
             combinations += _judge(connection, stretch, rules, output)
         _write_domains(connection, rows, output / "domains.parquet")
-    write_combinations(output, combinations)
+    write_combinations(output / COMBINATIONS, combinations)
     tally = Tally(STAGE, [each.name for each in filters])
     for mask, count in combinations.items():
         first = int(first_broken(np.array([mask], np.uint64))[0])

@@ -11,7 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from data_filters import catalogue
-from data_filters.catalogue import CATALOGUE, Archive, Counts, Entry
+from data_filters.catalogue import CATALOGUE, Archive, Counts, Entry, lookup
 from data_filters.records import MANIFEST, content_id
 from data_filters.source_kinds import Folder
 from tests.data_filters.sources.conftest import FileServer
@@ -93,26 +93,32 @@ def test_a_folder_behind_a_url_is_copied_whole(tmp_path):
     assert "2 files, 2 of them fetched now" in output
     assert (copy / "images/one.bin").read_bytes() == CONTENT
     assert (copy / "labels.txt").read_text() == "0"
+    plain = tmp_path / "plain"
+    _, output, _ = franca("fetch", str(source.parent), "--to", str(plain))
+    assert "2 files, 2 of them fetched now" in output
+    assert (plain / "images/one.bin").read_bytes() == CONTENT
     *_, error = franca("fetch", f"{tmp_path.as_uri()}/nowhere", "--to", str(copy))
     assert "nowhere" in str(error)
 
 
-def test_a_folder_is_named_by_its_path_too(tmp_path, monkeypatch):
-    (tmp_path / "made").mkdir()
-    (tmp_path / "made/a.txt").write_text("a")
+def test_a_folder_beside_is_named_without_a_slash(tmp_path, monkeypatch):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/one.bin").write_bytes(CONTENT)
     monkeypatch.chdir(tmp_path)
-    for place, copy in ((str(tmp_path / "made"), "first"), ("./made", "second")):
-        _, output, _ = franca("fetch", place, "--to", copy)
-        assert "1 files, 1 of them fetched now" in output
-        assert (tmp_path / copy / "a.txt").read_text() == "a"
-    *_, error = franca("fetch", "./mad", "--to", "third")
-    assert "./mad" in str(error)
-    assert not (tmp_path / "third").exists()
+    _, output, _ = franca("fetch", "images", "--to", "copy")
+    assert "1 files, 1 of them fetched now" in output
+    assert (tmp_path / "copy/one.bin").read_bytes() == CONTENT
+    *_, error = franca("fetch", "image", "--to", "copy")
+    assert "no data set 'image' in the catalogue" in str(error)
+    *_, error = franca("fetch", "./image", "--to", "copy")
+    assert "no folder './image'" in str(error)
 
 
-def test_what_is_no_longer_handed_out_cannot_be_fetched():
-    *_, error = franca("fetch", "laion_coco", "--to", "copy")
-    assert str(error).startswith("laion_coco: nothing to fetch, its publisher offers no copy. No")
+def test_what_nobody_publishes_is_said_to_be_so(tmp_path):
+    *_, error = franca("fetch", "laion_coco", "--to", str(tmp_path / "copy"))
+    assert str(error).startswith("laion_coco: its publisher offers nothing to fetch. ")
+    assert lookup("laion_coco").access in str(error)
+    assert "root" not in str(error)
 
 
 @pytest.fixture

@@ -82,6 +82,15 @@ def test_hashes_find_what_a_set_finds(tmp_path):
     assert len(keys) == sum(urls.count(url) > 1 for url in set(urls))
 
 
+def test_there_is_room_for_more_rows_than_expected(tmp_path):
+    numbers = np.arange(1_200_000) % 1_150_000
+    pq.write_table(pa.table({"number": numbers}), tmp_path / "numbers.parquet")
+    with duckdb.connect() as connection:
+        keys = repeated_keys(connection, [tmp_path / "numbers.parquet"], column="number")
+        (expected,) = connection.sql("SELECT list(hash(n)) FROM range(50_000) r(n)").fetchall()[0]
+    assert keys.tolist() == sorted(expected)
+
+
 @pytest.mark.parametrize("seed", range(3))
 @settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from("abc")), min_size=1, max_size=12))

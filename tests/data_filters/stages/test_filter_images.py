@@ -6,6 +6,8 @@ from collections import Counter
 import pyarrow.parquet as pq
 import pytest
 
+from data_filters.stages import filter_images
+
 
 def test_every_image_that_arrived_has_a_verdict(chain):
     for raw in sorted(chain.folders["download_images"].glob("*/raw/*.parquet")):
@@ -125,3 +127,33 @@ def test_the_size_of_the_batches_changes_no_score(chain, world, stages, tmp_path
     assert len(one) >= chain.summaries["filter_images"]["kept"]  # of what pixels drop, too
     for row, again in zip(one, other, strict=True):
         assert row == {**again, "score": pytest.approx(again["score"], abs=2e-4)}
+
+
+def test_a_killed_group_goes_on_with_the_shards_that_are_left(
+    chain, world, stages, tmp_path, tiny_onnx, monkeypatch
+):
+    models = [
+        {"kind": "onnx", "name": "redness", "network": tiny_onnx, "index": 0, "max_score": 0.5}
+    ]
+    whole = scored(chain, world, stages, tmp_path / "whole", models).folders["filter_images"]
+    judge, judged = filter_images.judge_images, []
+
+    def killed_at_the_second(*arguments, **options):
+        if judged:
+            raise KeyboardInterrupt
+        judged.append(1)
+        return judge(*arguments, **options)
+
+    monkeypatch.setattr(filter_images, "judge_images", killed_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        scored(chain, world, stages, tmp_path / "killed", models)
+    judged.clear()
+    monkeypatch.setattr(
+        filter_images, "judge_images", lambda *a, **k: judged.append(1) or judge(*a, **k)
+    )
+    again = scored(chain, world, stages, tmp_path / "killed", models).folders["filter_images"]
+    files = sorted(file.relative_to(whole) for file in whole.rglob("*") if file.is_file())
+    assert len(judged) == len([file for file in files if file.parent.name == "verdicts"]) - 1
+    assert sorted(file.relative_to(again) for file in again.rglob("*") if file.is_file()) == files
+    for file in files:
+        assert (again / file).read_bytes() == (whole / file).read_bytes(), file
