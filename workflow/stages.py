@@ -108,7 +108,8 @@ STAGES: tuple[Stage, ...] = (
         needs=(
             "deduplicate", "filter_images", "download_images", "filter_metadata", "fetch_metadata",
         ),
-        version=2,
+        shared=("fetch_metadata",),
+        version=3,
     ),
     Stage(
         name="pack_highres",

@@ -18,11 +18,12 @@ here (`opted_out` in the ledger).
 """
 
 
-def write_card(funnel: Sequence[Entry], statistics: dict[str, Any]) -> str:
+def write_card(funnel: Sequence[Entry], statistics: dict[str, Any], *, source: str) -> str:
     """Return the card as Markdown.
 
     Args:
         funnel: The accounts of all stages, in order.
+        source: What the rows are of, and under which terms, in a sentence or two.
         statistics: What `pack_shards` counted: name to number or to quantiles.
     """
     rows = funnel[0].entered
@@ -36,6 +37,8 @@ def write_card(funnel: Sequence[Entry], statistics: dict[str, Any]) -> str:
         "# Training shards",
         "",
         summary,
+        "",
+        f"Source: {source}",
         "",
         "## Content",
         "",

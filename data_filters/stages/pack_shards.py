@@ -24,7 +24,8 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from data_filters.config import PackShards
+from data_filters.catalogue import lookup
+from data_filters.config import Catalogue, FetchMetadata, PackShards, Source
 from data_filters.groups import groups_in
 from data_filters.io.database import connect, stream
 from data_filters.io.files import write_text
@@ -41,12 +42,19 @@ from data_filters.pack.books import (
 from data_filters.pack.card import write_card
 from data_filters.pack.shard import write_manifest, write_shards
 from data_filters.records import INDEX, KEY_LENGTH, PACKED
+from data_filters.source_kinds import Embedded
 
 QUANTILES: Final = (0, 0.05, 0.5, 0.95, 1)
 
 
 def run(
-    cfg: PackShards, *, seed: int, inputs: Mapping[str, Path], output: Path, work: Path
+    cfg: PackShards,
+    *,
+    seed: int,
+    fetch_metadata: FetchMetadata,
+    inputs: Mapping[str, Path],
+    output: Path,
+    work: Path,
 ) -> dict[str, Any]:
     """Write the shards and their books; see the module's docstring for the layout.
 
@@ -76,8 +84,19 @@ def run(
     write_manifest(packed, output / "manifest.parquet")
     statistics["shards"] = len(starts)
     write_accounts(output, funnel)
-    write_text(output / "card.md", write_card(funnel, statistics))
+    source = _in_words(fetch_metadata.source)
+    write_text(output / "card.md", write_card(funnel, statistics, source=source))
     return {"samples": num_samples, "shards": len(starts), "bytes": statistics["bytes"]}
+
+
+def _in_words(source: Source) -> str:
+    """Say what a source is, and its terms where the catalogue knows them."""
+    if isinstance(source, Catalogue):
+        entry = lookup(source.name)
+        return f"`{source.name}`, {entry.summary}. Terms: {entry.licence}."
+    if isinstance(source, Embedded):
+        return "the embedded world, which the stage scenes renders. Terms: those of this project."
+    return f"{source.kind} at `{source.root}`. Its terms are not in the catalogue."
 
 
 def _order_samples(

@@ -19,9 +19,10 @@ def test_the_card():
         "quantiles": {"width, pixels": [1, 2, 3, 4, 5000]},
         "formats": {"jpg": 490, "png": 10},
     }
-    card = write_card(funnel, statistics)
+    card = write_card(funnel, statistics, source="a set. Terms: none.")
     assert "500 images in 2 shards, 1,234,567 bytes of images, from 2,000 rows" in card
     assert "(25.0% kept)" in card
+    assert "Source: a set. Terms: none." in card.splitlines()
     assert "| width, pixels | 1 | 2 | 3 | 4 | 5,000 |" in card
     assert "| filter_images | shape | 2,000 | 500 | 1,500 | b 1,490, a 5, c 5 |" in card
     assert "Formats: jpg 490, png 10." in card

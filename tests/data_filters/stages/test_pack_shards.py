@@ -162,6 +162,37 @@ def test_a_row_that_a_stage_lost_is_noticed(chain, world, stages, tmp_path):
         stages(world, tmp_path, names=["pack_shards"], inputs=inputs)
 
 
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ({"kind": "embedded"}, "the embedded world, which the stage scenes renders. Terms: those"),
+        (
+            {"kind": "catalogue", "name": "voc2012", "root": "data/VOC2012"},
+            "`voc2012`, PASCAL VOC 2012",
+        ),
+        ({"kind": "catalogue", "name": "voc2012", "root": "x"}, "Terms: Flickr terms; research"),
+        (
+            {"kind": "folder", "root": "s3://bucket/photos", "class_subfolders": False},
+            "folder at `s3://bucket/photos`. Its terms are not in the catalogue.",
+        ),
+    ],
+)
+def test_the_card_names_the_source_and_its_terms(chain, world, stages, tmp_path, source, words):
+    packed = stages(
+        world,
+        tmp_path,
+        names=["pack_shards"],
+        inputs=chain.folders,
+        fetch_metadata={"source": source},
+    )
+    (line,) = [
+        line
+        for line in (packed.folders["pack_shards"] / "card.md").read_text().splitlines()
+        if line.startswith("Source: ")
+    ]
+    assert words in line
+
+
 def test_too_few_images_stop_the_pipeline(chain, world, stages, tmp_path):
     with pytest.raises(ValueError, match=r"images are left, fewer than min_samples 1000"):
         stages(
