@@ -15,6 +15,7 @@ def address(denied=()):
     [
         ("https://Example.ORG/a.jpg", "example.org"),
         ("http://example.org:8080?x=1", "example.org"),
+        ("http://Example.ORG:8080/a.jpg", "example.org"),
         ("http://user:secret@example.org/a", "example.org"),
         ("http://example.org/@other.org/", "example.org"),
         ("http://user@name@example.org/a", "example.org"),
