@@ -6,6 +6,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data_filters.io.access import explained
 from data_filters.io.files import join, list_files, open_binary
 from data_filters.sources.huggingface import image_rows, named_if_unreadable
 from data_filters.sources.image import SourceImage
@@ -76,7 +77,8 @@ class HuggingfaceParquetReader:
 
     def _check(self, name: str) -> None:
         try:
-            with open_binary(self._root, name) as file:
+            where = explained(self._root, key=f"{self._key}.root")
+            with where, open_binary(self._root, name) as file:
                 schema = pq.read_schema(file)
         except ValueError as error:  # pyarrow.ArrowInvalid
             raise ValueError(

@@ -1,5 +1,7 @@
 """Hugging Face parquet through the `datasets` library."""
 
+import os
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -84,6 +86,17 @@ def test_a_file_with_a_damaged_page_is_named(file):
     file.write_bytes(data)
     with pytest.raises(ValueError, match=r"train-00000.*parquet: not readable .*; fetch it again"):
         list(reader(file).images(0, with_data=True))
+
+
+def test_a_server_that_sends_whole_files_only_is_told_from_a_broken_file(server, file):
+    rows = pq.read_table(file)
+    noise = pa.array([os.urandom(1 << 20) for _ in range(3)], pa.binary())
+    pq.write_table(rows.append_column("noise", noise), server.folder / "train-0.parquet")
+    source = reader(file, root=server.url, files="train-0.parquet")
+    assert len(list(source.images(0, with_data=False))) == 3
+    server.ranges = False
+    with pytest.raises(OSError, match=r"source\.root: .* whole files only.*franca data fetch"):
+        list(source.images(0, with_data=False))
 
 
 @pytest.mark.shared
