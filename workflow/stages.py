@@ -24,8 +24,8 @@ class Stage:
             or every group of rows (`data_filters/groups.py`).
         by_group: Stages in `needs` of which one group reads the same group only.
         resumable: Whether it keeps state in `work/` that a killed run continues from.
-        trains: Whether several processes of `torchrun` may run it together; it then also writes its
-            speed and TensorBoard's files into a folder of `logs/`.
+        trains: Whether several processes of `torchrun` may run it together; it then also heeds a
+            request to stop, and writes its speed and TensorBoard's files into a folder of `logs/`.
         version: Raised whenever the same parameters and inputs lead to another result, so that
             both engines rerun it.
     """

@@ -11,6 +11,9 @@ _SILENCE: Final = frozenset(
 )
 """Errors of httpx, aiohttp and botocore, none of which is always installed, by their names."""
 
+_WITHOUT_RANGES: Final = "support range requests"
+"""What fsspec says of a web server that ignores them."""
+
 _HUB: Final = re.compile(r"hf://(?P<page>(?:datasets/|spaces/)?[^/@]+/[^/@]+)")
 
 
@@ -27,6 +30,7 @@ def explained(root: str, *, key: str) -> Iterator[None]:
 
     Raises:
         ConnectionError: Nobody answered.
+        OSError: A web server does not send parts of files.
         PermissionError: The store answered 401 or 403, there are no credentials to show, or the
             Hub's client is set to be offline.
     """
@@ -44,6 +48,11 @@ def _problem(error: BaseException, root: str) -> OSError | None:
     if "OfflineModeIsEnabled" in f"{name} {error}":  # datasets only quotes it
         return PermissionError(
             f"{root!r} is on the Hugging Face Hub, and HF_HUB_OFFLINE is set: set it to 0"
+        )
+    if _WITHOUT_RANGES in str(error):
+        return OSError(
+            f"the server of {root!r} sends whole files only, and these are read in parts: copy "
+            "the folder with `franca data fetch URL --to FOLDER`, and set root to the copy"
         )
     if name in _SILENCE:
         return ConnectionError(f"{root!r} cannot be reached ({error}): is there a network?")

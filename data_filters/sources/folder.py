@@ -21,6 +21,10 @@ class FolderReader:
         root: Local path or fsspec URL.
         class_subfolders: Whether the parent folder's name is the caption.
         key: Parameter to name in errors.
+
+    Raises:
+        FileNotFoundError: No images there.
+        ValueError: Classes are asked for, and there are no subfolders.
     """
 
     def __init__(self, *, root: str, class_subfolders: bool, key: str) -> None:
@@ -31,6 +35,11 @@ class FolderReader:
             raise FileNotFoundError(
                 f"{key}.root: none of the {len(names)} files in {root!r} is an image; "
                 f"expected {LAYOUT}"
+            )
+        if class_subfolders and not any("/" in name for name in self._names):
+            raise ValueError(
+                f"{key}.class_subfolders: all of the {len(self._names)} images lie in {root!r} "
+                "itself, none in a subfolder that could name its class; set it to false"
             )
 
     def num_parts(self) -> int:

@@ -1,9 +1,11 @@
 """Any data set of images that the `datasets` library can stream: from the Hub or from a disk."""
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
 import fsspec
+import pyarrow as pa
 
 from data_filters.io.access import explained
 from data_filters.sources.image import SourceImage
@@ -44,6 +46,7 @@ class HuggingfaceReader:
         import datasets  # here: five seconds that other sources need not pay
 
         self._split, self._image, self._label = split, image_column, label_column
+        self._root = root
         with explained(f"hf://datasets/{root}", key=key):
             try:
                 self._table: Any = datasets.load_dataset(
@@ -60,12 +63,17 @@ class HuggingfaceReader:
         return int(self._table.num_shards)
 
     def images(self, part: int, *, with_data: bool) -> Iterator[SourceImage]:
-        """Yield the rows of a shard in order."""
+        """Yield the rows of a shard in order.
+
+        Raises:
+            ValueError: The shard cannot be read.
+        """
         shard = self._table.shard(num_shards=self.num_parts(), index=part)
         listed = image_rows(shard, image=self._image, label=self._label, with_data=with_data)
-        for row, (caption, data) in enumerate(listed):
-            problem = "image_missing" if with_data and data is None else None
-            yield SourceImage(f"{self._split}-{part:05d}#{row}", caption, data, problem)
+        with named_if_unreadable(f"shard {part} of {self._split!r} of {self._root!r}"):
+            for row, (caption, data) in enumerate(listed):
+                problem = "image_missing" if with_data and data is None else None
+                yield SourceImage(f"{self._split}-{part:05d}#{row}", caption, data, problem)
 
     def _check_columns(self, key: str) -> None:
         if self._table.features is None:
@@ -76,6 +84,26 @@ class HuggingfaceReader:
                 raise ValueError(
                     f"{key}.{parameter}: no column {column!r}; it has {', '.join(columns)}"
                 )
+
+
+@contextlib.contextmanager
+def named_if_unreadable(what: str) -> Iterator[None]:
+    """Say which file or shard it is that Arrow or `datasets` cannot read.
+
+    Raises:
+        ValueError: It cannot be read.
+    """
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{what}: a text is not UTF-8 ({error}); repair it, or do without a label_column"
+        ) from error
+    except (pa.ArrowException, OSError) as error:
+        first_line = str(error).splitlines()[0]
+        raise ValueError(
+            f"{what}: not readable ({first_line}); fetch it again, or leave it out"
+        ) from error
 
 
 def image_rows(

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data_filters.io.access import explained
 from data_filters.io.files import join, list_files, open_binary
-from data_filters.sources.huggingface import image_rows
+from data_filters.sources.huggingface import image_rows, named_if_unreadable
 from data_filters.sources.image import SourceImage
 
 LAYOUT: Final = (
@@ -40,7 +42,7 @@ class HuggingfaceParquetReader:
         """Yield the rows of a file in order.
 
         Raises:
-            ValueError: A column is missing, or the file is not parquet.
+            ValueError: A column is missing or holds no images, or the file cannot be read.
         """
         name = self._names[part]
         self._check(name)
@@ -53,9 +55,10 @@ class HuggingfaceParquetReader:
         rows = image_rows(
             self._stream(name, columns), image=self._image, label=self._label, with_data=with_data
         )
-        for row, (caption, data) in enumerate(rows):
-            problem = "image_missing" if with_data and data is None else None
-            yield SourceImage(f"{name}#{row}", caption, data, problem)
+        with named_if_unreadable(join(self._root, name)):
+            for row, (caption, data) in enumerate(rows):
+                problem = "image_missing" if with_data and data is None else None
+                yield SourceImage(f"{name}#{row}", caption, data, problem)
 
     def _stream(self, name: str, columns: list[str]) -> Any:
         import datasets  # here: five seconds that other sources need not pay
@@ -74,15 +77,22 @@ class HuggingfaceParquetReader:
 
     def _check(self, name: str) -> None:
         try:
-            with open_binary(self._root, name) as file:
-                columns = pq.read_schema(file).names
+            where = explained(self._root, key=f"{self._key}.root")
+            with where, open_binary(self._root, name) as file:
+                schema = pq.read_schema(file)
         except ValueError as error:  # pyarrow.ArrowInvalid
             raise ValueError(
                 f"{join(self._root, name)}: not readable as parquet; fetch it again"
             ) from error
         for parameter, column in (("image_column", self._image), ("label_column", self._label)):
-            if column is not None and column not in columns:
+            if column is not None and column not in schema.names:
                 raise ValueError(
                     f"{self._key}.{parameter}: no column {column!r} in {name}; "
-                    f"it has {', '.join(columns)}"
+                    f"it has {', '.join(schema.names)}"
                 )
+        kind = schema.field(self._image).type
+        if pa.types.is_primitive(kind):
+            raise ValueError(
+                f"{self._key}.image_column: {self._image!r} in {name} holds {kind}, not images; "
+                f"it has {', '.join(schema.names)}"
+            )

@@ -116,11 +116,13 @@ def read_part(
         rows = _rows(connection, scan, chosen, part=part, root=root, name=name)
         yield from map(_without_nan, rows)
     except (duckdb.Error, OSError) as error:  # OSError: of batches after the first
-        with explained(root, key=f"{key}.root"), open_binary(root, name) as probe:
-            probe.read(1)  # DuckDB hides whose fault it is; a refusal shows here
-        raise ValueError(
-            f"{file}: not readable as parquet ({_first_line(error)}); fetch it again, or repair it"
-        ) from None
+        with explained(root, key=f"{key}.root"):
+            with open_binary(root, name) as probe:
+                probe.read(1)  # DuckDB hides whose fault it is; a refusal shows here
+            raise ValueError(
+                f"{file}: not readable as parquet ({_first_line(error)}); fetch it again, or "
+                "repair it"
+            ) from error
 
 
 def _rows(

@@ -15,6 +15,7 @@ def address(denied=()):
     [
         ("https://Example.ORG/a.jpg", "example.org"),
         ("http://example.org:8080?x=1", "example.org"),
+        ("http://Example.ORG:8080/a.jpg", "example.org"),
         ("http://user:secret@example.org/a", "example.org"),
         ("http://example.org/@other.org/", "example.org"),
         ("http://user@name@example.org/a", "example.org"),
@@ -71,3 +72,13 @@ def test_a_domain_is_denied_however_it_is_written(judge):
 
 def test_local_rows_have_a_path_instead(judge):
     assert judge(address(), [{"url": None, "path": "train/1.jpg"}]) == [None]
+
+
+def test_an_allowed_scheme_further_on_does_not_help(judge):
+    rows = [{"url": "ftp://fine.org/?from=http://fine.org/a.jpg"}]
+    assert judge(address(), rows) == [("address", "scheme_not_allowed")]
+
+
+def test_a_denied_domain_may_end_in_a_dot(judge):
+    rows = [{"url": "https://bad.org/a.jpg"}]
+    assert judge(address(denied=["bad.org."]), rows) == [("address", "domain_denied")]

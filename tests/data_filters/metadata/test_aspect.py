@@ -17,3 +17,10 @@ def test_reasons(judge):
         None, None, long, long, long, ("aspect", "size_missing"),
     ]  # fmt: skip
     assert judge(AspectFilter(max_ratio=None, missing="drop"), rows) == [None] * 6
+
+
+def test_a_ratio_may_be_a_fraction(judge):
+    rows = [{"width": 250, "height": 100}, {"width": 251, "height": 100}]
+    assert judge(AspectFilter(max_ratio=2.5, missing="drop"), rows) == [
+        None, ("aspect", "too_elongated"),
+    ]  # fmt: skip

@@ -13,6 +13,10 @@ def caption(characters, words, missing="drop"):
 def test_datacomps_basic_filter(judge):
     texts = {
         "one two three": None,
+        "a b cd": None,
+        "é é é": ("caption", "caption_too_short"),  # characters, not bytes
+        "one\x0btwo\x1cthree": None,
+        "one\x85two\x1fthree": None,
         "a b c": ("caption", "caption_too_short"),
         "  a b c \n\t ": ("caption", "caption_too_short"),
         "photograph": ("caption", "caption_too_few_words"),

@@ -4,6 +4,7 @@ import duckdb
 import numpy as np
 
 from data_filters.io.parquet import scan_sql
+from data_filters.metadata.address import AddressFilter
 from data_filters.metadata.aspect import AspectFilter
 from data_filters.metadata.judge import first_broken, judged_sql, named_rules
 from data_filters.metadata.size import SizeFilter
@@ -32,6 +33,22 @@ def test_every_rule_broken_is_a_bit(metadata_part):
         {"side_too_short", "too_elongated"}, {"too_elongated"},
         {"size_missing"}, set(),
     ]  # fmt: skip
+
+
+def test_the_last_of_twenty_rules_is_heard(judge):
+    rules = [AspectFilter(max_ratio=20.0 - number, missing="keep") for number in range(20)]
+    assert judge(rules, [{"width": 150, "height": 100}, {"width": 100, "height": 100}]) == [
+        ("aspect", "too_elongated"), None,
+    ]  # fmt: skip
+
+
+def test_two_filters_may_call_one_function(judge):
+    both = [
+        AddressFilter(allowed_schemes=["https"], denied_domains=[domain])
+        for domain in ("a.org", "b.org")
+    ]
+    rows = [{"url": f"https://{domain}/1.jpg"} for domain in ("b.org", "c.org")]
+    assert judge(both, rows) == [("address", "domain_denied"), None]
 
 
 def test_the_lowest_bit_is_found_in_any_of_64():

@@ -44,6 +44,13 @@ def test_one_row_of_each_url_stays_across_parts(metadata_part, tmp_path):
     assert repeated(parts).to_pylist() == [{"part": 0, "row": 0}, {"part": 1, "row": 1}]
 
 
+def test_no_caption_goes_before_any(metadata_part):
+    a, b = {"url": "https://a.org/1.jpg"}, {"url": "https://a.org/2.jpg"}
+    rows = [{**b, "caption": "b"}, {**a, "caption": "a"}, {**a, "caption": None}]
+    parts = [metadata_part(rows, part=0), metadata_part([{**b, "caption": "c"}], part=1)]
+    assert repeated(parts).to_pylist() == [{"part": 0, "row": 1}, {"part": 1, "row": 0}]
+
+
 def test_equal_rows_are_told_apart_by_their_position(metadata_part):
     part = metadata_part([{"url": "https://a.org/1.jpg"}] * 3, part=0)
     assert repeated([part])["row"].to_pylist() == [1, 2]

@@ -16,3 +16,10 @@ def test_watermarks_have_their_own_column_and_reason(judge):
     assert judge(watermark(limit=0.8, missing="keep"), rows) == [
         ("watermark", "probably_watermarked"), None,
     ]  # fmt: skip
+
+
+def test_the_limit_is_rounded_as_the_column_is(judge):
+    """0.7 as FLOAT is below 0.7 as DOUBLE."""
+    assert judge(unsafe(limit=0.7, missing="keep"), [{"punsafe": 0.7}]) == [
+        ("unsafe", "probably_unsafe")
+    ]

@@ -1,5 +1,7 @@
 """Sampling by hash: nested, stateless, and of the share asked for."""
 
+import hashlib
+
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given
@@ -52,3 +54,14 @@ def test_seeds_draw_independently():
 def test_everything_is_drawn_without_a_rule():
     assert SampleFilter(fraction=1.0, seed=0).rules() == ()
     assert SampleFilter(fraction=1.0, seed=0).keeps("x")
+
+
+def test_the_share_is_exact_to_52_bits(judge):
+    row = {"url": "https://a.org/1.jpg"}
+    row_id = content_id(row["url"])
+    digest = hashlib.sha256(f"franca/sample/7/{row_id}".encode()).hexdigest()
+    own = int(digest[:13], 16)
+    for fraction, drawn in ((own / 16**13, False), ((own + 1) / 16**13, True)):
+        sample = SampleFilter(fraction=fraction, seed=7)
+        assert sample.keeps(row_id) == drawn
+        assert judge(sample, [row]) == [None if drawn else ("sample", "not_sampled")]

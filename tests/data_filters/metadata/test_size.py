@@ -12,6 +12,7 @@ def test_reasons(judge):
         {"width": 4000, "height": 199},
         {"width": 200, "height": 249},
         {"width": 2**31 - 1, "height": 2**31 - 1},
+        {"width": 2**31 - 1, "height": 100},
     ]
     filter_ = SizeFilter(min_side=200, min_area=45_000, missing="drop")
     assert judge(filter_, rows) == [
@@ -20,6 +21,7 @@ def test_reasons(judge):
         ("size", "side_too_short"),
         None,
         None,
+        ("size", "side_too_short"),
     ]
 
 

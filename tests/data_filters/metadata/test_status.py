@@ -10,4 +10,5 @@ def test_reasons(judge):
         None, dropped, ("status", "status_missing"),
     ]  # fmt: skip
     assert judge(StatusFilter(allowed=["success"], missing="keep"), rows) == [None, dropped, None]
+    assert judge(StatusFilter(allowed=[""], missing="keep"), rows) == [dropped, dropped, None]
     assert judge(StatusFilter(allowed=None, missing="drop"), rows) == [None] * 3

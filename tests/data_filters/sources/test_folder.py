@@ -42,3 +42,10 @@ def test_a_folder_without_images_is_named(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(FileNotFoundError, match=r"source\.root: none of the 1 files"):
         FolderReader(root=str(tmp_path), class_subfolders=False, key="source")
+
+
+def test_classes_without_subfolders_are_a_mistake(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"a")
+    with pytest.raises(ValueError, match=r"source\.class_subfolders: .*; set it to false"):
+        FolderReader(root=str(tmp_path), class_subfolders=True, key="source")
+    assert FolderReader(root=str(tmp_path), class_subfolders=False, key="source").num_parts() == 1

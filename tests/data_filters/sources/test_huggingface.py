@@ -88,3 +88,13 @@ def test_mistakes_are_told_in_one_line(folder, changes, words):
     with pytest.raises(ValueError, match=words) as caught:
         reader(**{"root": str(folder), **changes})
     assert "\n" not in str(caught.value)
+
+
+def test_a_broken_file_among_others_is_told_by_its_place(huggingface_parquet, jpeg):
+    whole, broken = (huggingface_parquet(f"{n}.parquet", [jpeg(n)], [0]) for n in range(2))
+    broken.write_bytes(b"<html>quota exceeded</html>")
+    source = reader(root="parquet", data_files=str(whole.parent / "*.parquet"))
+    assert len(list(source.images(0, with_data=True))) == 1
+    words = r"shard 1 of 'train' of 'parquet': not readable \(.*; fetch it again, or leave it out"
+    with pytest.raises(ValueError, match=words):
+        list(source.images(1, with_data=True))

@@ -1,5 +1,9 @@
 """Hugging Face parquet through the `datasets` library."""
 
+import os
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from data_filters.sources.huggingface_parquet import HuggingfaceParquetReader
@@ -56,6 +60,43 @@ def test_a_cut_file_is_named(file):
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(ValueError, match=r"train-00000.*not readable as parquet; fetch it again"):
         list(reader(file).images(0, with_data=False))
+
+
+def test_a_label_that_is_not_utf8_names_the_file(file):
+    raw = pa.array([b"caf\xe9", b"two", b"three"], pa.binary())
+    labels = pa.Array.from_buffers(pa.string(), 3, raw.buffers())
+    images = pq.read_table(file)["image"]
+    pq.write_table(pa.table({"image": images, "label": labels}), file)
+    with pytest.raises(ValueError, match=r"train-00000.*parquet: a text is not UTF-8.*repair it"):
+        list(reader(file).images(0, with_data=False))
+    unlabelled = reader(file, label_column=None).images(0, with_data=True)
+    assert len(list(unlabelled)) == 3
+
+
+def test_a_column_of_numbers_holds_no_images(file):
+    with pytest.raises(ValueError, match=r"source\.image_column: 'label' in .* holds int64, not"):
+        list(reader(file, image_column="label").images(0, with_data=False))
+
+
+def test_a_file_with_a_damaged_page_is_named(file):
+    with pq.ParquetFile(file) as written:
+        start = written.metadata.row_group(0).column(0).data_page_offset
+    data = bytearray(file.read_bytes())
+    data[start : start + 40] = b"\xff" * 40
+    file.write_bytes(data)
+    with pytest.raises(ValueError, match=r"train-00000.*parquet: not readable .*; fetch it again"):
+        list(reader(file).images(0, with_data=True))
+
+
+def test_a_server_that_sends_whole_files_only_is_told_from_a_broken_file(server, file):
+    rows = pq.read_table(file)
+    noise = pa.array([os.urandom(1 << 20) for _ in range(3)], pa.binary())
+    pq.write_table(rows.append_column("noise", noise), server.folder / "train-0.parquet")
+    source = reader(file, root=server.url, files="train-0.parquet")
+    assert len(list(source.images(0, with_data=False))) == 3
+    server.ranges = False
+    with pytest.raises(OSError, match=r"source\.root: .* whole files only.*franca data fetch"):
+        list(source.images(0, with_data=False))
 
 
 @pytest.mark.shared

@@ -227,6 +227,9 @@ def test_a_web_server_is_read_by_ranges(server, tmp_path):
     pq.write_table(table, server.folder / "part.parquet", compression="none", use_dictionary=False)
     assert read(server.url, tmp_path)["url"].to_pylist() == table["url"].to_pylist()
     assert any(start > 0 for _, start in server.served)
+    server.ranges = False
+    with pytest.raises(OSError, match=r"source\.root: .* whole files only.*franca data fetch"):
+        read(server.url, tmp_path)
 
 
 @pytest.mark.parametrize("status", [401, 403])

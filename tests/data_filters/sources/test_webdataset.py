@@ -108,3 +108,20 @@ def test_files_that_do_not_lie_together_are_rows_of_their_own(tmp_path, caplog, 
     assert problems.count(None) == len(rows) - repeated
     assert (f"x.tar: {repeated} times" in caplog.text) == bool(repeated)
     assert ("tar --sort=name" in caplog.text) == bool(repeated)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "caption"),
+    [
+        ("a.txt", b"caf\xe9", "caf\ufffd"),
+        ("a.json", b'{"caption": 5}', None),
+        ("a.json", b'{"caption": "caf\xe9"}', None),
+    ],
+)
+def test_an_odd_caption_costs_no_image(tmp_path, name, content, caption):
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        for member, data in (("a.jpg", b"image"), (name, content)):
+            info = tarfile.TarInfo(member)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    assert [(image.data, image.caption) for image in read(tmp_path)] == [(b"image", caption)]
