@@ -41,7 +41,7 @@ def test_a_listing_has_the_same_rows_without_bytes(file):
     assert [(row.path, row.caption) for row in listing] == [
         (row.path, row.caption) for row in reader(file).images(0, with_data=True)
     ]
-    assert {row.data for row in listing} == {None}
+    assert {(row.data, row.problem) for row in listing} == {(None, None)}
     unlabelled = reader(file, label_column=None)
     assert [row.caption for row in unlabelled.images(0, with_data=False)] == [None] * 3
     assert reader(file, files="*.parquet").num_parts() == 2

@@ -14,7 +14,7 @@ from data_filters.sources.invalid_text import batches_of_valid_text
     "kind", [pa.binary(), pa.large_binary(), pa.dictionary(pa.int32(), pa.binary())]
 )
 def test_rows_from_any_position_on(monkeypatch, kind, start):
-    monkeypatch.setattr("data_filters.sources.invalid_text.ROWS_PER_BATCH", 2)
+    monkeypatch.setattr("data_filters.sources.invalid_text.ROWS_PER_BATCH", 3)
     texts = pa.array([b"a", b"\xc3", None, "ü".encode()], pa.binary())
     file = io.BytesIO()
     pq.write_table(pa.table({"n": [1, 2, 3, 4], "text": texts.cast(kind)}), file)

@@ -154,3 +154,12 @@ def test_an_entry_lists_its_archives(server):
     )
     (file,) = list_remote(entry, key="k")
     assert (file.name, file.bytes, file.hash) == ("a.zip", 5, SHA256)
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_without_a_hash_the_size_decides_whether_a_copy_is_there(tmp_path, size):
+    (tmp_path / "a.bin").write_bytes(b"x" * size)
+    file = RemoteFile(url="memory://set/a.bin", name="a.bin", bytes=3, hash=None)
+    with pytest.raises(ValueError, match=f"has {size} bytes where 3 are published: move it away"):
+        mirror([file], tmp_path, key="set")
+    assert (tmp_path / "a.bin").read_bytes() == b"x" * size

@@ -103,21 +103,21 @@ def not_all_utf8(texts):
 
 @pytest.mark.parametrize("kind", ["string", "binary"])
 def test_a_text_that_is_not_utf8_is_missing_and_its_row_stays(tmp_path, caplog, kind):
-    urls = [b"https://a.org/%d" % row for row in range(200_000)]
-    urls[150_001] = b"https://a.org/\xff"
-    captions = [b"caf\xc3\xa9", None] * 100_000
-    captions[199_998] = b"caf\xe9"
+    urls = [b"https://a.org/%d" % row for row in range(400_000)]
+    urls[350_001] = b"https://a.org/\xff"
+    captions = [b"caf\xc3\xa9", None] * 200_000
+    captions[399_998] = b"caf\xe9"
     make = not_all_utf8 if kind == "string" else pa.array
-    columns = {"url": make(urls), "caption": make(captions), "punsafe": [0.25] * 200_000}
-    columns["notes"] = not_all_utf8([b"\xff"] * 200_000)  # which nobody reads
-    pq.write_table(pa.table(columns), tmp_path / "part.parquet", row_group_size=70_000)
+    columns = {"url": make(urls), "caption": make(captions), "punsafe": [0.25] * 400_000}
+    columns["notes"] = not_all_utf8([b"\xff"] * 400_000)  # which nobody reads
+    pq.write_table(pa.table(columns), tmp_path / "part.parquet", row_group_size=50_000)
     table = read(tmp_path, tmp_path)
-    assert table["row"].to_pylist() == list(range(200_000))
-    expected = [url.decode() for url in urls[:150_001]] + [None]
-    expected += [url.decode() for url in urls[150_002:]]
+    assert table["row"].to_pylist() == list(range(400_000))
+    expected = [url.decode() for url in urls[:350_001]] + [None]
+    expected += [url.decode() for url in urls[350_002:]]
     assert table["url"].to_pylist() == expected
-    assert table["caption"].to_pylist() == ["café", None] * 99_999 + [None, None]
-    assert table["row_id"][150_001].as_py() == content_id("")
+    assert table["caption"].to_pylist() == ["café", None] * 199_999 + [None, None]
+    assert table["row_id"][350_001].as_py() == content_id("")
     assert set(table["punsafe"].to_pylist()) == {0.25}
     assert "part.parquet" in caplog.text
     assert "Such texts are missing values" in caplog.text
