@@ -98,6 +98,7 @@ STAGES: tuple[Stage, ...] = (
         needs=("filter_images", "download_images", "scenes"),
         shared=("evaluation_sets",),
         fan_out="group",
+        resumable=True,
         by_group=("filter_images", "download_images"),
         version=3,
     ),

@@ -48,7 +48,7 @@ from data_filters.dedup.semdedup import semdedup
 from data_filters.dedup.signatures import looks_cropped
 from data_filters.dedup.vectors import Embeddings, Vectors, stacked
 from data_filters.io.database import connect
-from data_filters.io.files import write_array
+from data_filters.io.files import link_or_copy, write_array
 from data_filters.io.parquet import num_rows, part_files, write_batches, write_rows
 from data_filters.io.pixels import UnreadableImageError, decode, open_image, pixel_digest
 from data_filters.io.processes import memory_megabytes, run_jobs
@@ -72,12 +72,25 @@ def run(
     group: str,
     evaluation_sets: Mapping[str, EvaluationSet],
 ) -> dict[str, Any]:
-    """Sign the images of one group; see the module's docstring for the layout."""
-    del seed, group, work, evaluation_sets  # a signature depends on the image alone
+    """Sign the images of one group; see the module's docstring for the layout.
+
+    A killed run continues with the raw shards that `work` lacks.
+    """
+    del seed, group, evaluation_sets  # a signature depends on the image alone
     raw = part_files(inputs["download_images"] / "raw")
     verdicts = inputs["filter_images"] / "verdicts"
-    job = partial(_describe_shard, cfg=cfg.semantic, verdicts=verdicts, output=output)
-    return {"images": sum(run_jobs(job, raw, label="signatures"))}
+    describe = partial(_describe_shard, cfg=cfg.semantic, verdicts=verdicts, folder=work)
+    todo = [table for table in raw if not _signatures_file(work, table).exists()]
+    for _ in run_jobs(describe, todo, label="signatures"):
+        pass
+    num_images = 0
+    for table in raw:
+        signatures = _signatures_file(work, table)
+        num_images += num_rows(signatures)
+        link_or_copy(signatures, _signatures_file(output, table))
+        if cfg.semantic is not None:
+            link_or_copy(_embeddings_file(work, table), _embeddings_file(output, table))
+    return {"images": num_images}
 
 
 def gather(
@@ -128,7 +141,7 @@ def gather(
     }
 
 
-def _describe_shard(table: Path, *, cfg: Semantic | None, verdicts: Path, output: Path) -> int:
+def _describe_shard(table: Path, *, cfg: Semantic | None, verdicts: Path, folder: Path) -> None:
     """Sign, and embed if asked for, the images of one raw shard that filter_images kept."""
     kept = pq.read_table(verdicts / table.name, columns=["row_id", "kept"])
     only = set(kept.filter(pc.field("kept"))["row_id"].to_pylist())
@@ -137,10 +150,17 @@ def _describe_shard(table: Path, *, cfg: Semantic | None, verdicts: Path, output
         {"row_id": row_id, **describer.add(data, sha256=sha256)._asdict()}
         for row_id, sha256, data in images(table, only=only)
     ]
-    write_rows(output / "signatures" / table.name, SIGNATURE, rows)
     if cfg is not None:
-        write_array(output / "embeddings" / f"{table.stem}.npy", describer.embeddings())
-    return len(rows)
+        write_array(_embeddings_file(folder, table), describer.embeddings())
+    write_rows(_signatures_file(folder, table), SIGNATURE, rows)  # last: with it, it is done
+
+
+def _signatures_file(folder: Path, table: Path) -> Path:
+    return folder / "signatures" / table.name
+
+
+def _embeddings_file(folder: Path, table: Path) -> Path:
+    return folder / "embeddings" / f"{table.stem}.npy"
 
 
 def _index(

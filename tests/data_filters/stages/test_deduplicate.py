@@ -84,6 +84,51 @@ def test_embeddings_find_what_looks_alike(
     assert np.load(run.folders["deduplicate"] / "evaluation_index.npy").shape == (2, 48)
 
 
+def test_a_killed_group_goes_on_with_the_shards_that_are_left(
+    chain, world, stages, tmp_path, thumbnail_onnx, monkeypatch
+):
+    semantic = {
+        "network": thumbnail_onnx, "device": "cpu", "batch_size": 3, "min_cosine": 0.98,
+        "evaluation_min_cosine": 0.98, "selection": SELECTIONS["exact"],
+    }  # fmt: skip
+
+    def signed(place):
+        done = stages(
+            world,
+            place,
+            names=["deduplicate"],
+            inputs=chain.folders,
+            deduplicate={"semantic": semantic},
+        )
+        return done.folders["deduplicate"]
+
+    whole, described = signed(tmp_path / "whole"), []
+    describe = deduplicate._describe_shard
+
+    def killed_at_the_second(table, **options):
+        if described:
+            raise KeyboardInterrupt
+        described.append(table)
+        return describe(table, **options)
+
+    monkeypatch.setattr(deduplicate, "_describe_shard", killed_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        signed(tmp_path / "killed")
+    (first,) = described
+    monkeypatch.setattr(
+        deduplicate,
+        "_describe_shard",
+        lambda table, **options: described.append(table) or describe(table, **options),
+    )
+    again = signed(tmp_path / "killed")
+    files = sorted(file.relative_to(whole) for file in whole.rglob("*") if file.is_file())
+    assert described.count(first) == 1
+    assert len(described) == len([file for file in files if file.parent.name == "signatures"])
+    assert sorted(file.relative_to(again) for file in again.rglob("*") if file.is_file()) == files
+    for file in files:
+        assert (again / file).read_bytes() == (whole / file).read_bytes(), file
+
+
 def run(chain, tmp_path, parameters, sets):
     cfg = deduplicate.Deduplicate(**parameters["deduplicate"])
     groups = sorted(chain.folders["deduplicate"].glob("group-*"))
