@@ -22,6 +22,12 @@ def pytest_addoption(parser):
     )
 
 
+def pytest_runtest_setup():
+    """Give every test the same random numbers, whichever tests this process ran before."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
+
+
 def pytest_collection_modifyitems(items):
     """Start with the slow tests, so that at the end no worker waits for another."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
