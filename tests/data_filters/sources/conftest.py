@@ -1,4 +1,4 @@
-"""A file server on the loopback that answers ranges, and fails as real ones do."""
+"""What sources meet: a file server that answers ranges and fails as real ones do, spoilt files."""
 
 import re
 import threading
@@ -6,7 +6,17 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
+
+
+def spoil_page(file: Path, *, row_group: int, size: int) -> None:
+    """Overwrite the beginning of the first column's page in a row group of a parquet file."""
+    with pq.ParquetFile(file) as written:
+        start = written.metadata.row_group(row_group).column(0).data_page_offset
+    data = bytearray(file.read_bytes())
+    data[start : start + size] = b"\xff" * size
+    file.write_bytes(data)
 
 
 class FileServer:

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from data_filters.sources.huggingface_parquet import HuggingfaceParquetReader
+from tests.data_filters.sources.conftest import spoil_page
 
 
 def reader(file, **changes):
@@ -79,11 +80,7 @@ def test_a_column_of_numbers_holds_no_images(file):
 
 
 def test_a_file_with_a_damaged_page_is_named(file):
-    with pq.ParquetFile(file) as written:
-        start = written.metadata.row_group(0).column(0).data_page_offset
-    data = bytearray(file.read_bytes())
-    data[start : start + 40] = b"\xff" * 40
-    file.write_bytes(data)
+    spoil_page(file, row_group=0, size=40)
     with pytest.raises(ValueError, match=r"train-00000.*parquet: not readable .*; fetch it again"):
         list(reader(file).images(0, with_data=True))
 

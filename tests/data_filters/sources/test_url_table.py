@@ -11,6 +11,7 @@ from data_filters.catalogue import lookup
 from data_filters.io.database import connect
 from data_filters.records import METADATA, content_id
 from data_filters.sources.url_table import column_map, read_part
+from tests.data_filters.sources.conftest import spoil_page
 
 
 def read(root, tmp_path, *, name="part.parquet", part=3, columns=None):
@@ -127,11 +128,7 @@ def test_a_file_that_breaks_late_is_named(tmp_path):
     file = tmp_path / "part.parquet"
     urls = [f"https://a.org/{row}" for row in range(400_000)]
     pq.write_table(pa.table({"url": urls}), file, row_group_size=50_000, use_dictionary=False)
-    with pq.ParquetFile(file) as written:
-        start = written.metadata.row_group(7).column(0).data_page_offset
-    data = bytearray(file.read_bytes())
-    data[start : start + 5000] = b"\xff" * 5000
-    file.write_bytes(data)
+    spoil_page(file, row_group=7, size=5000)
     with pytest.raises(ValueError, match=r"part\.parquet: not readable as parquet.*fetch it again"):
         read(tmp_path, tmp_path)
 
